@@ -1,0 +1,147 @@
+"""An agent: an SB3 or sb3-contrib algorithm, unchanged, with one of our encoders and heads in its policy."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from sb3_contrib import QRDQN, RecurrentPPO
+from stable_baselines3 import A2C, DQN, PPO, SAC, TD3
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.noise import NormalActionNoise
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from stable_baselines3.common.utils import LinearSchedule
+from stable_baselines3.common.vec_env import VecEnv
+
+from agents import policies
+from encoders.homomorphic import Homomorphic
+from encoders.resolve import resolve
+from symmetry import Symmetry
+
+DISCRETE = (spaces.Discrete,)
+CONTINUOUS = (spaces.Box,)
+ANY = (spaces.Discrete, spaces.Box, spaces.MultiDiscrete, spaces.MultiBinary)
+
+
+@dataclass(frozen=True)
+class Agent:
+    """An algorithm, the policy class it trains here, and the action spaces it can act in."""
+
+    algorithm: type[BaseAlgorithm]
+    policy: type[BasePolicy]
+    actions: tuple[type[spaces.Space], ...]
+
+
+AGENTS = {
+    "ppo": Agent(PPO, policies.HeadedActorCriticPolicy, ANY),
+    "a2c": Agent(A2C, policies.HeadedActorCriticPolicy, ANY),
+    "dqn": Agent(DQN, policies.HeadedDQNPolicy, DISCRETE),
+    "qrdqn": Agent(QRDQN, policies.HeadedQRDQNPolicy, DISCRETE),
+    "sac": Agent(SAC, policies.HeadedSACPolicy, CONTINUOUS),
+    "td3": Agent(TD3, policies.HeadedTD3Policy, CONTINUOUS),
+    "recurrent_ppo": Agent(RecurrentPPO, policies.HeadedRecurrentPolicy, ANY),
+}
+
+# What policy_kwargs may hold besides the encoder: data that SB3's policies and ours take as keywords.
+FIXED_POLICY_KEYS = ("net_arch", "ortho_init", "features_extractor_class", "features_extractor_kwargs", "symmetry")
+
+
+def make_agent(
+    env: VecEnv,
+    encoder: str | type[BaseFeaturesExtractor],
+    agent: str = "ppo",
+    symmetry: Symmetry | None = None,
+    *,
+    encoder_options: Mapping[str, Any] | None = None,
+    policy_kwargs: Mapping[str, Any] | None = None,
+    trust: Sequence[str] = (),
+    **options: Any,
+) -> BaseAlgorithm:
+    """An untrained SB3 model of the algorithm `agent` whose policy reads observations through `encoder`.
+
+    Args:
+        env: training environments, as `envs.make_vec_env` gives them.
+        encoder: a name ("gnn"), a class name ("encoders.gnn.GNN", "my_pkg.MyEncoder") or a class.
+        agent: a key of `AGENTS`.
+        symmetry: what `homomorphic` obeys; default: the one that the environments declare (`env.symmetry`).
+        encoder_options: keywords of the encoder.
+        policy_kwargs: keywords of SB3's policy that are data (log_std_init, n_critics, lstm_hidden_size, ...).
+        trust: modules outside this project that may be imported for `encoder`.
+        options: hyperparameters of the algorithm; "lin_3e-4" is a schedule that falls linearly to zero, and
+            `action_noise` the standard deviation of Gaussian exploration noise.
+
+    Raises:
+        ValueError: an unknown agent or encoder, an agent that cannot act here, an encoder that cannot read the
+            observations, no symmetry where one is needed, or an option that the agent does not have.
+    """
+    if agent not in AGENTS:
+        raise ValueError(f"no agent is called {agent!r}; there is: {', '.join(AGENTS)}")
+    parts = AGENTS[agent]
+    if not isinstance(env.action_space, parts.actions):
+        able = [name for name, other in AGENTS.items() if isinstance(env.action_space, other.actions)]
+        raise ValueError(f"agent={agent} cannot act in {env.action_space}; these can: {', '.join(able) or 'none'}")
+    encoder_class = encoder if isinstance(encoder, type) else encoder_named(encoder, trust)
+    extractor_kwargs = dict(encoder_options or {})
+    policy: dict[str, Any] = {"features_extractor_class": encoder_class, "features_extractor_kwargs": extractor_kwargs}
+    if issubclass(encoder_class, Homomorphic):
+        symmetry = symmetry or getattr(env, "symmetry", None)
+        extractor_kwargs["symmetry"] = symmetry
+    policy["symmetry"] = symmetry
+    for key, value in (policy_kwargs or {}).items():
+        if key in FIXED_POLICY_KEYS:
+            raise ValueError(f"agent.policy_kwargs.{key} is decided by the encoder and its heads, and cannot be set")
+        policy[key] = value
+    try:
+        return parts.algorithm(parts.policy, env, policy_kwargs=policy, **hyperparameters(options, env))  # type: ignore[arg-type]
+    except TypeError as error:
+        raise ValueError(f"agent={agent} with encoder {encoder_class.__name__}: {error}") from error
+
+
+def encoder_named(name: str, trust: Sequence[str] = ()) -> type[BaseFeaturesExtractor]:
+    """The encoder called "gnn" (class GNN of encoders/gnn.py, in whatever capitals) or "module.Class"."""
+    if "." in name:
+        return resolve(name, trust)
+    if not name.isidentifier() or find_spec(f"encoders.{name}") is None:
+        raise ValueError(f"no encoder is called {name!r}; the encoders are the files of encoders/")
+    module = import_module(f"encoders.{name}")
+    for member in vars(module).values():
+        if isinstance(member, type) and member.__module__ == module.__name__ and member.__name__.lower() == name:
+            return member
+    raise ValueError(f"no encoder is called {name!r}; the encoders are the files of encoders/")
+
+
+def hyperparameters(options: Mapping[str, Any], env: VecEnv) -> dict[str, Any]:
+    """Options written as data, as SB3 takes them: schedules, noise and tuples."""
+    converted = copy.deepcopy(dict(options))
+    for key in ("learning_rate", "clip_range", "clip_range_vf"):
+        if isinstance(converted.get(key), str):
+            converted[key] = schedule(key, converted[key])
+    if converted.get("action_noise") is not None:
+        size = env.action_space.shape
+        assert size is not None
+        converted["action_noise"] = NormalActionNoise(np.zeros(size), np.full(size, float(converted["action_noise"])))
+    if isinstance(converted.get("train_freq"), list):
+        converted["train_freq"] = tuple(converted["train_freq"])
+    return converted
+
+
+def schedule(key: str, text: str) -> LinearSchedule:
+    """ "lin_x": from x at the first step to 0 at the last (the notation of rl-zoo).
+
+    Raises:
+        ValueError: anything else.
+    """
+    try:
+        name, value = text.split("_")
+        if name == "lin":
+            return LinearSchedule(float(value), 0.0, 1.0)
+    except ValueError:
+        pass
+    raise ValueError(f"agent.{key} is a number, or lin_<number> for one that falls linearly to 0; got {text!r}")

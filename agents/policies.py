@@ -1,0 +1,186 @@
+"""SB3's policies with our heads: nothing between encoder and head, equivariant heads where there is a symmetry.
+
+Each class overrides the one place where SB3 makes its output layers and takes one more argument, `symmetry`.
+Three of SB3's habits are undone for all: plain layers behind the encoder (`net_arch`), an orthogonal initialisation
+that reaches into the encoder (`ortho_init`), and optimizers made before the last layer is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
+from sb3_contrib.qrdqn.policies import QRDQNPolicy, QuantileNetwork
+from stable_baselines3.common.distributions import DiagGaussianDistribution
+from stable_baselines3.common.policies import ActorCriticPolicy, ContinuousCritic
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from stable_baselines3.dqn.policies import DQNPolicy, QNetwork
+from stable_baselines3.sac.policies import Actor as SACActor
+from stable_baselines3.sac.policies import SACPolicy
+from stable_baselines3.td3.policies import Actor as TD3Actor
+from stable_baselines3.td3.policies import TD3Policy
+from torch import nn
+
+from encoders.heads import SMALL, PointwiseTanh, critic, head
+from symmetry import Representation, Symmetry
+
+CRITIC_HIDDEN = (256, 256)
+
+
+def representations(
+    encoder: BaseFeaturesExtractor, symmetry: Symmetry | None
+) -> tuple[Representation, Representation] | None:
+    """(features, actions) representations if there is a symmetry to obey, else None.
+
+    Raises:
+        ValueError: a symmetry is to be obeyed, but the encoder promises nothing about its features.
+    """
+    if symmetry is None:
+        return None
+    out_rep = getattr(encoder, "out_rep", None)
+    if out_rep is None:
+        raise ValueError(
+            f"symmetry=hard needs an encoder whose features transform under the group, and {type(encoder).__name__} "
+            "promises nothing; use encoder=homomorphic, or symmetry=none"
+        )
+    return out_rep, symmetry.action
+
+
+class HeadedActorCriticPolicy(ActorCriticPolicy):
+    """PPO and A2C: linear policy and value heads on the encoder's features."""
+
+    def __init__(self, *args: Any, symmetry: Symmetry | None = None, **kwargs: Any):
+        self.symmetry = symmetry
+        super().__init__(*args, **{"net_arch": [], "ortho_init": False, **kwargs})
+
+    def _build(self, lr_schedule: Any) -> None:
+        super()._build(lr_schedule)  # makes log_std, and the output layers replaced here
+        reps = representations(self.pi_features_extractor, self.symmetry)
+        if reps is None:
+            features = self.action_net.in_features
+            self.action_net = head(features, self.action_net.out_features, gain=SMALL)
+            self.value_net = head(features, 1)
+        else:
+            out_rep, action = reps
+            if isinstance(self.action_dist, DiagGaussianDistribution) and action.unsigned() != Representation.trivial(
+                action.group, action.size
+            ):
+                raise ValueError("a symmetry that exchanges continuous actions is not available for this agent yet")
+            self.action_net = head(out_rep, action, gain=SMALL)
+            self.value_net = head(out_rep, Representation.trivial(action.group))
+        self.optimizer = self.optimizer_class(self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)
+
+
+class HeadedRecurrentPolicy(RecurrentActorCriticPolicy):
+    """Recurrent PPO: encoder, LSTM over the episode, linear heads. An LSTM is not equivariant, so no symmetry."""
+
+    def __init__(self, *args: Any, symmetry: Symmetry | None = None, **kwargs: Any):
+        if symmetry is not None:
+            raise ValueError("agent=recurrent_ppo puts an LSTM behind the encoder, which breaks the symmetry; use agent=ppo")
+        super().__init__(*args, **{"net_arch": [], "ortho_init": False, **kwargs})
+
+    def _build(self, lr_schedule: Any) -> None:
+        super()._build(lr_schedule)
+        features = self.action_net.in_features
+        self.action_net = head(features, self.action_net.out_features, gain=SMALL)
+        self.value_net = head(features, 1)  # the constructor goes on to add the LSTMs and makes the optimizer last
+
+
+class HeadedDQNPolicy(DQNPolicy):
+    """DQN: a linear Q head on the encoder's features."""
+
+    def __init__(self, *args: Any, symmetry: Symmetry | None = None, **kwargs: Any):
+        self.symmetry = symmetry
+        super().__init__(*args, **{"net_arch": [], **kwargs})
+
+    def make_q_net(self) -> QNetwork:
+        network = super().make_q_net()
+        reps = representations(network.features_extractor, self.symmetry)
+        if reps is None:
+            network.q_net = nn.Sequential(head(network.features_dim, int(self.action_space.n)))
+        else:
+            network.q_net = nn.Sequential(head(*reps))
+        return network.to(self.device)
+
+
+class HeadedQRDQNPolicy(QRDQNPolicy):
+    """QR-DQN: a linear quantile head, laid out quantile after quantile as SB3 reads it."""
+
+    def __init__(self, *args: Any, symmetry: Symmetry | None = None, **kwargs: Any):
+        self.symmetry = symmetry
+        super().__init__(*args, **{"net_arch": [], **kwargs})
+
+    def make_quantile_net(self) -> QuantileNetwork:
+        network = super().make_quantile_net()
+        reps = representations(network.features_extractor, self.symmetry)
+        if reps is None:
+            network.quantile_net = nn.Sequential(head(network.features_dim, network.n_quantiles * int(self.action_space.n)))
+        else:
+            network.quantile_net = nn.Sequential(head(reps[0], reps[1] * network.n_quantiles))
+        return network.to(self.device)
+
+
+class HeadedCritics:
+    """What SAC and TD3 share: continuous critics Q(s, a) = head(trunk(features ⊕ a))."""
+
+    symmetry: Symmetry | None
+
+    def replace_critics(self, network: ContinuousCritic, hidden: tuple[int, ...]) -> ContinuousCritic:
+        reps = representations(network.features_extractor, self.symmetry)
+        actions = network.action_space.shape[0]  # type: ignore[index]
+        for index in range(network.n_critics):
+            inputs = reps if reps is not None else (network.features_extractor.features_dim, actions)
+            network.q_networks[index] = critic(*inputs, hidden)
+            setattr(network, f"qf{index}", network.q_networks[index])
+        return network
+
+
+class HeadedSACPolicy(HeadedCritics, SACPolicy):
+    """SAC: mean and log standard deviation heads on the encoder's features, two critics with hidden layers."""
+
+    def __init__(
+        self,
+        *args: Any,
+        symmetry: Symmetry | None = None,
+        critic_hidden: tuple[int, ...] = CRITIC_HIDDEN,
+        **kwargs: Any,
+    ):
+        self.symmetry, self.critic_hidden = symmetry, tuple(critic_hidden)
+        super().__init__(*args, **{"net_arch": [], **kwargs})
+
+    def make_actor(self, features_extractor: BaseFeaturesExtractor | None = None) -> SACActor:
+        actor = super().make_actor(features_extractor)
+        reps = representations(actor.features_extractor, self.symmetry)
+        if reps is None:
+            actions = actor.action_space.shape[0]
+            actor.mu, actor.log_std = head(actor.features_dim, actions), head(actor.features_dim, actions)
+        else:
+            actor.mu, actor.log_std = head(*reps), head(reps[0], reps[1].unsigned())
+        return actor.to(self.device)
+
+    def make_critic(self, features_extractor: BaseFeaturesExtractor | None = None) -> ContinuousCritic:
+        return self.replace_critics(super().make_critic(features_extractor), self.critic_hidden).to(self.device)
+
+
+class HeadedTD3Policy(HeadedCritics, TD3Policy):
+    """TD3: a tanh head on the encoder's features, two critics with hidden layers."""
+
+    def __init__(
+        self,
+        *args: Any,
+        symmetry: Symmetry | None = None,
+        critic_hidden: tuple[int, ...] = CRITIC_HIDDEN,
+        **kwargs: Any,
+    ):
+        self.symmetry, self.critic_hidden = symmetry, tuple(critic_hidden)
+        super().__init__(*args, **{"net_arch": [], **kwargs})
+
+    def make_actor(self, features_extractor: BaseFeaturesExtractor | None = None) -> TD3Actor:
+        actor = super().make_actor(features_extractor)
+        reps = representations(actor.features_extractor, self.symmetry)
+        inputs = reps if reps is not None else (actor.features_dim, actor.action_space.shape[0])
+        actor.mu = PointwiseTanh(head(*inputs, gain=SMALL))  # type: ignore[assignment]
+        return actor.to(self.device)
+
+    def make_critic(self, features_extractor: BaseFeaturesExtractor | None = None) -> ContinuousCritic:
+        return self.replace_critics(super().make_critic(features_extractor), self.critic_hidden).to(self.device)

@@ -1,0 +1,294 @@
+"""Policies as files: `policy.safetensors` (the parameters) and `policy.yaml` (everything needed to rebuild the network).
+
+Both are data. Loading rebuilds the network from the specification and fills it; nothing is unpickled, and no class is
+imported that is neither this project's nor in a module the caller trusts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from gymnasium import spaces
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.policies import BasePolicy
+from torch import Tensor, nn
+
+from agents.agent import AGENTS, FIXED_POLICY_KEYS
+from agents.files import existing, replacing
+from agents.spaces import space_from_data, space_to_data
+from encoders.resolve import name_of, resolve
+from symmetry import Symmetry
+
+FORMAT = 1
+PROJECT = Path(__file__).resolve().parent.parent
+VERSIONED = ("torch", "stable-baselines3", "sb3-contrib", "gymnasium", "minigrid", "numpy")
+
+
+class Policy:
+    """A policy ready to act, with SB3's `predict`.
+
+    Attributes:
+        spec: the content of `policy.yaml`.
+        module: the SB3 policy, a torch module.
+        observation_space, action_space: what it reads (before normalization) and where it acts.
+    """
+
+    def __init__(self, spec: dict[str, Any], module: BasePolicy):
+        self.spec = spec
+        self.module = module
+        self.observation_space: spaces.Space = module.observation_space
+        self.action_space: spaces.Space = module.action_space
+
+    @classmethod
+    def of(cls, model: BaseAlgorithm, **about: Any) -> Policy:
+        """The present policy of a model in training, sharing its parameters; `about` as for `save_policy`."""
+        return cls(specification(model, **about), model.policy)
+
+    def predict(
+        self,
+        observation: Any,
+        state: tuple[np.ndarray, ...] | None = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
+        """Actions for one observation or a batch, and the next state of a recurrent policy (SB3's `predict`)."""
+        return self.module.predict(self.normalize(observation), state, episode_start, deterministic)
+
+    def normalize(self, observation: Any) -> Any:
+        """clip((observation - mean) / √(variance + ε)) with the statistics of training, if it was trained so."""
+        statistics = self.spec["normalization"]
+        if statistics is None:
+            return observation
+        standard = (observation - np.array(statistics["mean"])) / np.sqrt(
+            np.array(statistics["variance"]) + statistics["epsilon"]
+        )
+        return np.clip(standard, -statistics["clip"], statistics["clip"]).astype(np.float32)
+
+
+def save_policy(
+    model: BaseAlgorithm,
+    folder: str | Path,
+    *,
+    environment: Mapping[str, Any] | None = None,
+    score: Mapping[str, Any] | None = None,
+    command: str | None = None,
+) -> Path:
+    """Write the policy of a model made by `make_agent`; a previous one in the folder is replaced whole.
+
+    Args:
+        environment: the options of `envs.make_env` it was trained with, its id among them.
+        score: what it was measured to reach.
+        command: how it was made.
+
+    Raises:
+        ValueError: a model that `make_agent` did not make, or encoder options that are not plain data.
+        OSError: the folder cannot be written; what was there before is still there.
+    """
+    spec = specification(model, environment=environment, score=score, command=command)
+    try:
+        text = yaml.safe_dump(spec, sort_keys=False)
+    except yaml.YAMLError as error:
+        raise ValueError(f"the policy's options are not plain data: {error}") from error
+    folder = Path(folder)
+    with replacing(folder) as new:
+        tensors = {name: tensor.detach().contiguous().cpu() for name, tensor in parameters(model.policy).items()}
+        save_file(tensors, new / "policy.safetensors")
+        (new / "policy.yaml").write_text(text)
+    return folder
+
+
+def load_policy(
+    source: str | Path,
+    *,
+    device: str = "auto",
+    trust: Sequence[str] = (),
+    observation_space: spaces.Space | None = None,
+) -> Policy:
+    """The policy in a policy folder, in a run folder (its `policy/`), or `pretrained/<name>`.
+
+    Args:
+        device: "auto" (CUDA if there is one), "cpu" or "cuda".
+        trust: modules outside this project whose encoder may be imported.
+        observation_space: rebuild the network for another space (a larger grid), where the encoder allows it.
+
+    Raises:
+        FileNotFoundError: there is no policy.
+        ValueError: it is damaged, of a newer format, its encoder is outside `trust`, or its parameters do not fit.
+    """
+    folder = find(source)
+    spec = read_specification(folder)
+    try:
+        with safe_open(folder / "policy.safetensors", framework="pt") as file:
+            saved = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a mapping
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{folder / 'policy.safetensors'} is damaged: {error}") from error
+    module = build(spec, trust, observation_space)
+    fill(module, saved, folder)
+    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    module.to(chosen).set_training_mode(False)
+    return Policy(spec, module)
+
+
+def specification(
+    model: BaseAlgorithm,
+    *,
+    environment: Mapping[str, Any] | None = None,
+    score: Mapping[str, Any] | None = None,
+    command: str | None = None,
+) -> dict[str, Any]:
+    """The content of `policy.yaml` for a model made by `make_agent`."""
+    # exactly these classes: a subclass may compute something else
+    names = [name for name, agent in AGENTS.items() if type(model) is agent.algorithm and type(model.policy) is agent.policy]
+    if not names:
+        raise ValueError(f"only models made by agents.make_agent can be saved as policies, got {type(model).__name__}")
+    arguments = dict(model.policy_kwargs)
+    options = {k: v for k, v in arguments["features_extractor_kwargs"].items() if k != "symmetry"}
+    symmetry = arguments["symmetry"]
+    return {
+        "format": FORMAT,
+        "agent": names[0],
+        "encoder": {"class": name_of(arguments["features_extractor_class"]), "options": options},
+        "head": {k: v for k, v in arguments.items() if k not in FIXED_POLICY_KEYS and k != "use_sde" and is_data(v)},
+        "symmetry": None if symmetry is None else symmetry.to_data(),
+        "observation_space": space_to_data(model.observation_space),
+        "action_space": space_to_data(model.action_space),
+        "normalization": normalization(model),
+        "environment": dict(environment) if environment else None,
+        "score": dict(score) if score else None,
+        "command": command,
+        "versions": {name: version(name) for name in VERSIONED},
+    }
+
+
+def is_data(value: Any) -> bool:
+    """Whether a policy argument describes the network (numbers, strings, lists), rather than its optimizer's class."""
+    return not isinstance(value, type)
+
+
+def normalization(model: BaseAlgorithm) -> dict[str, Any] | None:
+    """The running statistics with which a model's observations are normalized, as plain numbers."""
+    normalizer = model.get_vec_normalize_env()
+    if normalizer is None:
+        return None
+    statistics: Any = normalizer.obs_rms
+    return {
+        "mean": statistics.mean.tolist(),
+        "variance": statistics.var.tolist(),
+        "epsilon": normalizer.epsilon,
+        "clip": normalizer.clip_obs,
+    }
+
+
+def parameters(module: nn.Module) -> dict[str, Tensor]:
+    """Name -> tensor of everything a module has learned; a tensor that several parts share appears once."""
+    unique: dict[int, tuple[str, Tensor]] = {}
+    for name, tensor in module.state_dict(keep_vars=True).items():
+        unique.setdefault(id(tensor), (name, tensor))
+    return dict(unique.values())
+
+
+def find(source: str | Path) -> Path:
+    """The policy folder that `source` means."""
+    given = Path(source)
+    for base in (given, PROJECT / given):
+        for folder in (existing(base), existing(base / "policy")):
+            if (folder / "policy.yaml").is_file():
+                return folder
+    shipped = sorted(str(path.parent.relative_to(PROJECT)) for path in PROJECT.glob("pretrained/*/policy.yaml"))
+    raise FileNotFoundError(
+        f"there is no policy in {source}: give a run folder, a folder with policy.yaml and policy.safetensors, or one of "
+        f"{', '.join(shipped)}"
+    )
+
+
+def read_specification(folder: Path) -> dict[str, Any]:
+    """`policy.yaml`, checked to be complete and of a format this version reads."""
+    try:
+        spec = yaml.safe_load((folder / "policy.yaml").read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{folder / 'policy.yaml'} is damaged: {error}") from error
+    if not isinstance(spec, dict) or not isinstance(spec.get("format"), int):
+        raise ValueError(f"{folder / 'policy.yaml'} is damaged: it states no format")
+    if spec["format"] > FORMAT:
+        raise ValueError(
+            f"{folder} has policy format {spec['format']}, this version reads up to {FORMAT}; update inductive-rl"
+        )
+    needed = ("agent", "encoder", "head", "symmetry", "observation_space", "action_space", "normalization", "environment")
+    missing = [key for key in needed if key not in spec]
+    if missing:
+        raise ValueError(f"{folder / 'policy.yaml'} is damaged: it lacks {', '.join(missing)}")
+    return spec
+
+
+def build(spec: dict[str, Any], trust: Sequence[str], observation_space: spaces.Space | None) -> BasePolicy:
+    """The untrained network a specification describes."""
+    agent, encoder = spec["agent"], spec["encoder"]
+    if agent not in AGENTS:
+        raise ValueError(f"the policy names the agent {agent!r}; this version has {', '.join(AGENTS)}")
+    symmetry = None if spec["symmetry"] is None else Symmetry.from_data(spec["symmetry"])
+    try:
+        options = dict(encoder["options"])
+        encoder_class = resolve(encoder["class"], trust)
+        arguments = dict(spec["head"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"the policy's encoder or head is damaged: {error!r}") from error
+    if name_of(encoder_class) == "encoders.homomorphic.Homomorphic":
+        options["symmetry"] = symmetry
+    try:
+        return AGENTS[agent].policy(
+            observation_space or space_from_data(spec["observation_space"]),
+            space_from_data(spec["action_space"]),
+            lambda _: 0.0,
+            features_extractor_class=encoder_class,
+            features_extractor_kwargs=options,
+            symmetry=symmetry,
+            **arguments,
+        )
+    except TypeError as error:
+        raise ValueError(f"the policy cannot be rebuilt: {error}") from error
+
+
+def fill(module: BasePolicy, saved: Mapping[str, Tensor], folder: Path) -> None:
+    """Copy the saved parameters into the network.
+
+    Raises:
+        ValueError: a name is missing or left over, or a shape differs; the first one is named.
+    """
+    wanted = parameters(module)
+    missing, extra = sorted(wanted.keys() - saved.keys()), sorted(saved.keys() - wanted.keys())
+    if missing or extra:
+        problem = f"{missing[0]} is missing" if missing else f"{extra[0]} has no place"
+        raise ValueError(f"the parameters in {folder} do not fit the network: {problem}")
+    with torch.no_grad():
+        for name, tensor in wanted.items():
+            if tensor.shape != saved[name].shape:
+                raise ValueError(
+                    f"the parameters in {folder} do not fit the network: {name} has shape {tuple(saved[name].shape)}, "
+                    f"needed here is {tuple(tensor.shape)}"
+                )
+            tensor.copy_(saved[name])
+
+
+def environment_id(policy: Policy, trust: Sequence[str] = ()) -> str:
+    """The id of the environment a policy file names, checked like a class name: an id "my_pkg:Env-v0" imports my_pkg.
+
+    Raises:
+        ValueError: the file names no environment, or one of a module outside `trust`.
+    """
+    named = (policy.spec["environment"] or {}).get("id")
+    if not named:
+        raise ValueError("the policy does not say which environment it was trained in; give env=<id>")
+    module, colon, _ = str(named).partition(":")
+    if colon and module not in trust:
+        raise ValueError(f"the policy's environment {named} would import {module}; if you trust it, add trust=[{module}]")
+    return str(named)
+
+

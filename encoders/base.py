@@ -1,0 +1,128 @@
+"""What every encoder is: an SB3 `BaseFeaturesExtractor` that knows which observations it can read.
+
+`Encoder.forward(obs) -> features (batch, features_dim)`. SB3 hands an encoder float tensors (a Dict of them for Dict
+spaces), image spaces already divided by 255 and one-hot discrete ones. MiniGrid's cell codes are declared with their
+true bounds, Box(0, 10), so SB3 does not take them for an image and they arrive as they are.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from typing import Any, ClassVar
+
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.preprocessing import get_flattened_obs_dim
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from torch import Tensor, nn
+
+from symmetry import Representation
+
+LARGEST_CODE = 10  # MiniGrid's largest object type: an image with smaller bounds holds cell codes, not pixels
+
+DESCRIPTIONS = {
+    "vector": "vectors (Box(n,), Discrete, or a Dict of them)",
+    "grid": "grids (a Dict with image: Box(0, 10, (x, y, 3), uint8), as envs.make_env gives)",
+    "image": "images (Box(0, 255, (height, width, channels), uint8))",
+    "window": "windows of observations (a leading axis and a mask `valid`, as env.history=K gives)",
+    "array": "other arrays",
+}
+
+
+class Encoder(BaseFeaturesExtractor):
+    """A features extractor with a stated inductive bias.
+
+    Attributes:
+        reads: the kinds of observation it can read, keys of `DESCRIPTIONS`.
+        out_rep: how its features transform under the environment's group (None: no promise).
+
+    Args:
+        observation_space: the space of the observations it will be given.
+        features_dim: size of its output.
+
+    Raises:
+        ValueError: it cannot read that space; the message says what it needs, what it got and which encoders would fit.
+    """
+
+    reads: ClassVar[tuple[str, ...]] = ()
+    out_rep: Representation | None = None
+
+    def __init__(self, observation_space: spaces.Space, features_dim: int):
+        self.check(observation_space)
+        super().__init__(observation_space, features_dim)
+
+    @classmethod
+    def check(cls, space: spaces.Space) -> None:
+        """Raise the ValueError described above unless this encoder reads `space`."""
+        kind = kind_of(space)
+        if kind not in cls.reads:
+            fitting = ", ".join(encoders_reading(kind)) or "none"
+            raise ValueError(
+                f"encoder {cls.__name__} reads {' or '.join(DESCRIPTIONS[k] for k in cls.reads)}; got {space}, "
+                f"of the kind '{kind}'. Encoders that read it: {fitting}"
+            )
+
+
+def kind_of(space: spaces.Space) -> str:
+    """Which of `DESCRIPTIONS` an observation space is."""
+    if isinstance(space, spaces.Dict):
+        if "valid" in space.spaces:
+            return "window"
+        if "image" in space.spaces:
+            return kind_of(space["image"])
+        kinds = {kind_of(part) for part in space.spaces.values()}
+        return "vector" if kinds == {"vector"} else "array"
+    if isinstance(space, spaces.Box):
+        if len(space.shape) == 3 and space.dtype == "uint8":
+            return "grid" if space.high.max() <= LARGEST_CODE else "image"
+        return "vector" if len(space.shape) == 1 else "array"
+    return "vector"
+
+
+def encoders_reading(kind: str) -> list[str]:
+    """Names of this project's encoders that read observations of `kind`."""
+    import encoders
+
+    names = []
+    for module in pkgutil.iter_modules(encoders.__path__):
+        for member in vars(importlib.import_module(f"encoders.{module.name}")).values():
+            if isinstance(member, type) and issubclass(member, Encoder) and kind in member.reads:
+                if member.__module__ == f"encoders.{module.name}":
+                    names.append(module.name)
+    return names
+
+
+class Flatten(nn.Module):
+    """Every part of a vector observation, flattened and concatenated: (batch, size)."""
+
+    def __init__(self, space: spaces.Space):
+        super().__init__()
+        parts = space.spaces.values() if isinstance(space, spaces.Dict) else [space]
+        self.size = sum(get_flattened_obs_dim(part) for part in parts)
+        # SB3 does not scale windows of images, whose space has four axes: do it here
+        self.scale = {key: pixel_scale(part) for key, part in items(space)}
+
+    def forward(self, obs: Tensor | dict[str, Tensor]) -> Tensor:
+        parts = obs if isinstance(obs, dict) else {"observation": obs}
+        return torch.cat([parts[key].flatten(1) * scale for key, scale in self.scale.items()], dim=1)
+
+
+def items(space: spaces.Space) -> list[tuple[str, Any]]:
+    """(key, subspace) pairs of a Dict, or the one pair ("observation", space)."""
+    return list(space.spaces.items()) if isinstance(space, spaces.Dict) else [("observation", space)]
+
+
+def pixel_scale(space: spaces.Space) -> float:
+    """The factor that brings raw values SB3 leaves alone into [0, 1]: 1/255 for windows of images, else 1."""
+    window_of_images = isinstance(space, spaces.Box) and len(space.shape) == 4 and space.high.max() == 255
+    return 1 / 255 if window_of_images else 1.0
+
+
+def mlp(*sizes: int) -> nn.Sequential:
+    """Linear layers of the given sizes, each followed by a ReLU."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in zip(sizes, sizes[1:], strict=False):
+        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+    return nn.Sequential(*layers)
+

@@ -1,0 +1,70 @@
+"""Heads: from features to logits, means, values and Q values. Pure torch modules.
+
+Without a symmetry a head is an ordinary linear layer. With one it is the equivariant layer from the features'
+representation to that of its output:
+
+    policy logits, Q values       how the actions transform, ψ
+    quantiles                     a copy of ψ for each quantile
+    mean of a Gaussian            ψ;  its log standard deviation: |ψ|
+    value                         trivial
+    Q(s, a) of a continuous critic   from features ⊕ ψ to the trivial representation
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from encoders.base import mlp
+from symmetry import EquivariantLinear, Representation
+
+SMALL = 0.01  # initial scale of policy heads: the first policy is nearly uniform, whatever the encoder
+
+
+def head(
+    features: int | Representation, outputs: int | Representation, gain: float = 1.0
+) -> nn.Linear | EquivariantLinear:
+    """A linear map from features to outputs: equivariant if both are representations, ordinary if both are sizes.
+
+    Initial weights are uniform in ±gain/√fan_in, the bias is zero.
+    """
+    if isinstance(features, Representation) and isinstance(outputs, Representation):
+        return EquivariantLinear(features, outputs, gain=gain)
+    assert isinstance(features, int) and isinstance(outputs, int)
+    linear = nn.Linear(features, outputs)
+    bound = gain / features**0.5
+    nn.init.uniform_(linear.weight, -bound, bound)
+    nn.init.zeros_(linear.bias)
+    return linear
+
+
+def critic(features: int | Representation, action: int | Representation, hidden: tuple[int, ...]) -> nn.Sequential:
+    """Q(s, a) = head(trunk(features ⊕ action)); an affine Q would make the best action ignore the state.
+
+    Args:
+        features, action: sizes, or representations for an invariant Q(φ(g)s, ψ(g)a) = Q(s, a).
+        hidden: units of the trunk's layers (rounded up to copies of the regular representation).
+    """
+    if isinstance(features, Representation) and isinstance(action, Representation):
+        group = features.group
+        regular = Representation.regular(group)
+        reps = [features + action] + [regular * -(-units // group.order) for units in hidden]
+        layers: list[nn.Module] = []
+        for inputs, outputs in zip(reps, reps[1:], strict=False):
+            layers += [EquivariantLinear(inputs, outputs), nn.ReLU()]
+        return nn.Sequential(*layers, head(reps[-1], Representation.trivial(group)))
+    assert isinstance(features, int) and isinstance(action, int)
+    sizes = (features + action, *hidden)
+    return nn.Sequential(*mlp(*sizes), head(sizes[-1], 1))
+
+
+class PointwiseTanh(nn.Module):
+    """A head followed by tanh: deterministic actions in [-1, 1]; tanh is odd, so signs pass through it."""
+
+    def __init__(self, linear: nn.Module):
+        super().__init__()
+        self.linear = linear
+
+    def forward(self, x: Float[Tensor, "batch features"]) -> Float[Tensor, "batch actions"]:
+        return torch.tanh(self.linear(x))

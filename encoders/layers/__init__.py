@@ -1,0 +1,1 @@
+"""The parts encoders are built from."""

@@ -1,0 +1,116 @@
+"""The stem that all grid encoders share: MiniGrid cell codes -> embeddings, so that only their trunks differ.
+
+A cell is three codes (object type, colour, state) and its embedding the sum of theirs. What else is observed (direction,
+carried object, mission) forms one *context* vector, which modulates every cell by FiLM (Perez et al. 2018):
+cell ← cell ⊙ (1 + γ(context)) + β(context).
+"""
+
+from __future__ import annotations
+
+import torch
+from gymnasium import spaces
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from encoders.base import items
+
+CODES = 11  # codes run from 0 to 10 in every channel
+CONTEXT_KEYS = ("direction", "carrying", "mission")
+
+Observation = Tensor | dict[str, Tensor]
+
+
+class CellEmbedding(nn.Module):
+    """Sum of learned embeddings of a cell's type, colour and state."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.table = nn.Parameter(torch.randn(3 * CODES, width) / 3**0.5)
+        self.register_buffer("offsets", torch.arange(3) * CODES, persistent=False)
+
+    offsets: Tensor
+
+    def forward(self, codes: Float[Tensor, "batch x y 3"]) -> Float[Tensor, "batch x y width"]:
+        batch, x, y, _ = codes.shape
+        rows = (codes.long() + self.offsets).reshape(-1, 3)
+        return F.embedding_bag(rows, self.table, mode="sum").reshape(batch, x, y, -1)
+
+
+class Mission(nn.Module):
+    """A sentence of word ids -> vector: word embedding 32, GRU 128, its state after the last word.
+
+    Most of a batch shares its missions, so each distinct one is read once.
+    """
+
+    def __init__(self, vocabulary: int, width: int):
+        super().__init__()
+        self.words = nn.Embedding(vocabulary, 32, padding_idx=0)
+        self.reader = nn.GRU(32, 128, batch_first=True)
+        self.out = nn.Linear(128, width)
+
+    def forward(self, ids: Float[Tensor, "batch words"]) -> Float[Tensor, "batch width"]:
+        missions, where = ids.long().unique(dim=0, return_inverse=True)
+        lengths = (missions > 0).sum(1).clamp_min(1)
+        states, _ = self.reader(self.words(missions[:, : int(lengths.max())]))
+        last = states[torch.arange(len(missions), device=ids.device), lengths - 1]
+        return self.out(last)[where]
+
+
+class Context(nn.Module):
+    """What is observed besides the cells, as one vector: the sum of embeddings of direction, carried object and mission.
+
+    `keys` lists the parts present in the space; with none of them there is no context and `forward` must not be called.
+    """
+
+    def __init__(self, space: spaces.Space, width: int):
+        super().__init__()
+        present = space.spaces if isinstance(space, spaces.Dict) else {}
+        self.keys = [key for key in CONTEXT_KEYS if key in present]
+        if "direction" in self.keys:
+            self.direction = nn.Embedding(4, width)
+        if "carrying" in self.keys:
+            self.carrying = nn.Embedding(2 * CODES, width)
+        if "mission" in self.keys:
+            self.mission = Mission(int(present["mission"].high.max()) + 1, width)
+
+    def forward(self, obs: dict[str, Tensor]) -> Float[Tensor, "batch width"]:
+        parts = []
+        if "direction" in self.keys:
+            parts.append(self.direction(obs["direction"].long()[:, 0]))
+        if "carrying" in self.keys:
+            codes = obs["carrying"].long() + torch.tensor([0, CODES], device=obs["carrying"].device)
+            parts.append(self.carrying(codes).sum(1))
+        if "mission" in self.keys:
+            parts.append(self.mission(obs["mission"]))
+        return torch.stack(parts).sum(0)
+
+
+class Stem(nn.Module):
+    """Cells of a grid observation, embedded and modulated by the context: (batch, x, y, width).
+
+    Args:
+        space: a grid space (see `encoders.base.kind_of`).
+        width: size of a cell's embedding.
+        context: whether to modulate by direction, carried object and mission; encoders that use the context
+            elsewhere (as tokens, as a hypernetwork's second view) switch it off.
+    """
+
+    def __init__(self, space: spaces.Space, width: int, context: bool = True):
+        super().__init__()
+        image = space["image"] if isinstance(space, spaces.Dict) else space
+        self.grid: tuple[int, int] = image.shape[:2]
+        self.width = width
+        self.cells = CellEmbedding(width)
+        self.context: Context | None = None
+        if context and any(key in CONTEXT_KEYS for key, _ in items(space)):
+            self.context = Context(space, 64)
+            self.film = nn.Linear(64, 2 * width)
+
+    def forward(self, obs: Observation) -> Float[Tensor, "batch x y width"]:
+        cells = self.cells(obs["image"] if isinstance(obs, dict) else obs)
+        if self.context is None:
+            return cells
+        assert isinstance(obs, dict)
+        gamma, beta = self.film(self.context(obs))[:, None, None].chunk(2, dim=-1)
+        return cells * (1 + gamma) + beta

@@ -1,0 +1,48 @@
+"""The symmetries that environments declare. One entry an environment; nothing outside this folder knows CartPole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from envs.names import resolve_id, short_name_of
+from symmetry import Representation, Symmetry, cyclic
+
+MIRROR = cyclic(2)
+
+
+def flip(*signs: int) -> Representation:
+    """The mirror acting on a vector by one sign for each number."""
+    return Representation(MIRROR, [(range(len(signs)), signs)])
+
+
+def permute(*images: int) -> Representation:
+    """The mirror acting on discrete actions: action j becomes images[j]."""
+    return Representation(MIRROR, [(images, [1] * len(images))])
+
+
+def negate_state(env: Any, g: int) -> None:
+    """The twin where every number of the state changes sign (angles and velocities)."""
+    if g:
+        env.unwrapped.state = -np.asarray(env.unwrapped.state)
+
+
+SYMMETRIES = {
+    # left <-> right: position, velocity, angle, angular velocity; push left <-> push right
+    "CartPole-v1": Symmetry(MIRROR, {"observation": flip(-1, -1, -1, -1)}, permute(1, 0)),
+    # cos and sin of both joint angles, their velocities; torque -1 <-> +1
+    "Acrobot-v1": Symmetry(MIRROR, {"observation": flip(1, -1, 1, -1, -1, -1)}, permute(2, 1, 0), negate_state),
+    # cos and sin of the angle, its velocity; the torque changes sign
+    "Pendulum-v1": Symmetry(MIRROR, {"observation": flip(1, -1, -1)}, flip(-1), negate_state),
+}
+
+
+def symmetry_of(id: str) -> Symmetry | None:
+    """The symmetry that an environment (short name or Gymnasium id) declares, or None."""
+    return SYMMETRIES.get(resolve_id(id))
+
+
+def symmetric_ids() -> list[str]:
+    """Where a symmetry is declared: short names, or ids without one."""
+    return [short_name_of(env_id) or env_id for env_id in SYMMETRIES]

@@ -1,0 +1,71 @@
+"""A symmetry of an environment: an MDP automorphism, as data.
+
+(φ, ψ) is a symmetry of a Markov decision process when p(φ(g)s' | φ(g)s, ψ(g)a) = p(s' | s, a) and
+r(φ(g)s, ψ(g)a) = r(s, a) for every g (van der Pol et al. 2020, section 3). An optimal policy then satisfies
+π(ψ(g)a | φ(g)s) = π(a | s) and its value V(φ(g)s) = V(s).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from symmetry.group import Group
+from symmetry.representation import Representation
+
+
+@dataclass(frozen=True)
+class Symmetry:
+    """How observations and actions of an environment transform under a finite group.
+
+    Attributes:
+        group: the group G.
+        observation: the representation of each observation key; a plain Box is the key "observation".
+        action: the representation on the actions: on their one-hot form if discrete, on the vector if continuous.
+        twin: `twin(env, g)` puts the simulator of `env` into the transformed state φ(g)s. Default: transform
+            `env.unwrapped.state`, right where the state is the observation.
+
+    Raises:
+        ValueError: a representation belongs to another group.
+    """
+
+    group: Group
+    observation: Mapping[str, Representation]
+    action: Representation
+    twin: Callable[[Any, int], None] | None = None
+
+    def __post_init__(self) -> None:
+        for name, representation in {**self.observation, "action": self.action}.items():
+            if representation.group != self.group:
+                raise ValueError(f"{name} transforms under {representation.group}, the symmetry's group is {self.group}")
+
+    def to_data(self) -> dict[str, Any]:
+        """Plain numbers and strings, enough for `from_data` to rebuild everything but `twin`."""
+
+        def images(representation: Representation) -> list[dict[str, list[int]]]:
+            return [{"permutation": list(p), "signs": list(s)} for p, s in representation.generators]
+
+        return {
+            "group": {"name": self.group.name, "generators": [list(g) for g in self.group.generators]},
+            "observation": {key: images(representation) for key, representation in self.observation.items()},
+            "action": images(self.action),
+        }
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Symmetry:
+        """The inverse of `to_data`.
+
+        Raises:
+            ValueError: something is missing or no representation.
+        """
+        try:
+            group = Group(data["group"]["generators"], name=str(data["group"]["name"]))
+
+            def representation(images: list[dict[str, list[int]]]) -> Representation:
+                return Representation(group, [(image["permutation"], image["signs"]) for image in images])
+
+            observation = {str(key): representation(images) for key, images in data["observation"].items()}
+            return cls(group, observation, representation(data["action"]))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"not a symmetry: {error!r}") from error
