@@ -76,7 +76,9 @@ class HeadedRecurrentPolicy(RecurrentActorCriticPolicy):
 
     def __init__(self, *args: Any, symmetry: Symmetry | None = None, **kwargs: Any):
         if symmetry is not None:
-            raise ValueError("agent=recurrent_ppo puts an LSTM behind the encoder, which breaks the symmetry; use agent=ppo")
+            raise ValueError(
+                "agent=recurrent_ppo puts an LSTM behind the encoder, which breaks the symmetry; use agent=ppo"
+            )
         super().__init__(*args, **{"net_arch": [], "ortho_init": False, **kwargs})
 
     def _build(self, lr_schedule: Any) -> None:
@@ -114,7 +116,9 @@ class HeadedQRDQNPolicy(QRDQNPolicy):
         network = super().make_quantile_net()
         reps = representations(network.features_extractor, self.symmetry)
         if reps is None:
-            network.quantile_net = nn.Sequential(head(network.features_dim, network.n_quantiles * int(self.action_space.n)))
+            network.quantile_net = nn.Sequential(
+                head(network.features_dim, network.n_quantiles * int(self.action_space.n))
+            )
         else:
             network.quantile_net = nn.Sequential(head(reps[0], reps[1] * network.n_quantiles))
         return network.to(self.device)

@@ -146,7 +146,9 @@ def specification(
 ) -> dict[str, Any]:
     """The content of `policy.yaml` for a model made by `make_agent`."""
     # exactly these classes: a subclass may compute something else
-    names = [name for name, agent in AGENTS.items() if type(model) is agent.algorithm and type(model.policy) is agent.policy]
+    names = [
+        name for name, agent in AGENTS.items() if type(model) is agent.algorithm and type(model.policy) is agent.policy
+    ]
     if not names:
         raise ValueError(f"only models made by agents.make_agent can be saved as policies, got {type(model).__name__}")
     arguments = dict(model.policy_kwargs)
@@ -221,7 +223,16 @@ def read_specification(folder: Path) -> dict[str, Any]:
         raise ValueError(
             f"{folder} has policy format {spec['format']}, this version reads up to {FORMAT}; update inductive-rl"
         )
-    needed = ("agent", "encoder", "head", "symmetry", "observation_space", "action_space", "normalization", "environment")
+    needed = (
+        "agent",
+        "encoder",
+        "head",
+        "symmetry",
+        "observation_space",
+        "action_space",
+        "normalization",
+        "environment",
+    )
     missing = [key for key in needed if key not in spec]
     if missing:
         raise ValueError(f"{folder / 'policy.yaml'} is damaged: it lacks {', '.join(missing)}")
@@ -288,7 +299,7 @@ def environment_id(policy: Policy, trust: Sequence[str] = ()) -> str:
         raise ValueError("the policy does not say which environment it was trained in; give env=<id>")
     module, colon, _ = str(named).partition(":")
     if colon and module not in trust:
-        raise ValueError(f"the policy's environment {named} would import {module}; if you trust it, add trust=[{module}]")
+        raise ValueError(
+            f"the policy's environment {named} would import {module}; if you trust it, add trust=[{module}]"
+        )
     return str(named)
-
-

@@ -125,4 +125,3 @@ def mlp(*sizes: int) -> nn.Sequential:
     for inputs, outputs in zip(sizes, sizes[1:], strict=False):
         layers += [nn.Linear(inputs, outputs), nn.ReLU()]
     return nn.Sequential(*layers)
-

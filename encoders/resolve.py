@@ -36,7 +36,9 @@ def resolve(name: str, trust: Sequence[str] = ()) -> type[BaseFeaturesExtractor]
     except AttributeError as error:
         raise ValueError(f"module {module_name} has no class {class_name}") from error
     if not (isinstance(found, type) and issubclass(found, BaseFeaturesExtractor)):
-        raise ValueError(f"{name} is not an encoder (a subclass of encoders.base.Encoder or SB3's BaseFeaturesExtractor)")
+        raise ValueError(
+            f"{name} is not an encoder (a subclass of encoders.base.Encoder or SB3's BaseFeaturesExtractor)"
+        )
     return found
 
 

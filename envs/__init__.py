@@ -1,7 +1,31 @@
-"""Environments as the agents see them: observations, vectorisation and the symmetries they declare."""
+"""Environments as the agents see them: observations, vectorisation and the symmetries they declare.
 
-from envs.make import make_env, make_vec_env
-from envs.names import resolve_id
-from envs.symmetries import symmetric_ids, symmetry_of
+    make_env(id, **options) -> gymnasium.Env
+    make_vec_env(id, n_envs=8, seed=0, **options) -> VecEnv
+    symmetry_of(id) -> Symmetry | None
+"""
 
-__all__ = ["make_env", "make_vec_env", "resolve_id", "symmetric_ids", "symmetry_of"]
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from envs.make import make_env, make_vec_env
+    from envs.symmetries import symmetric_ids, symmetry_of
+
+__all__ = ["make_env", "make_vec_env", "symmetric_ids", "symmetry_of"]
+
+# Names are needed before anything that imports torch is (`python train.py --help` in a second), so those wait for their use.
+_PLACES = {
+    "make_env": "envs.make",
+    "make_vec_env": "envs.make",
+    "symmetric_ids": "envs.symmetries",
+    "symmetry_of": "envs.symmetries",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'envs' has no attribute {name!r}")
+    return getattr(import_module(_PLACES[name]), name)

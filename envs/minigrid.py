@@ -1,10 +1,10 @@
 """MiniGrid observations: cell codes as they are, and everything the view hides as keys of its own.
 
-    image      Box(0, 10, (x, y, 3), uint8), Farama's axis order: object type, colour, state of each cell
-    direction  Box(0, 3, (1,), uint8), where the agent faces
-    carrying   Box(0, 10, (2,), uint8), type and colour of the carried object, (1, 0) for none; full view only,
-               where the image hides it
-    mission    Box(0, V-1, (72,), uint8), word ids followed by zeros; only where missions vary
+image      Box(0, 10, (x, y, 3), uint8), Farama's axis order: object type, colour, state of each cell
+direction  Box(0, 3, (1,), uint8), where the agent faces
+carrying   Box(0, 10, (2,), uint8), type and colour of the carried object, (1, 0) for none; full view only,
+           where the image hides it
+mission    Box(0, V-1, (72,), uint8), word ids followed by zeros; only where missions vary
 """
 
 from __future__ import annotations
@@ -27,11 +27,7 @@ EMPTY_HAND = (1, 0)  # the code of an empty cell
 
 # Every word of every MiniGrid and BabyAI mission. 0 pads, 1 stands for a word not listed here. The order is part of
 # the policy format: new words go to the end.
-WORDS = (
-    "<pad> <unknown> , a after and at avoid ball behind blue box door end fetch find from front get go goal green grey "
-    "hallway in key lava left matching must near next object of on open opening pick purple put reach red right room "
-    "rooms square the then to traverse unlock up use yellow you your"
-).split()
+WORDS = ["<pad>", "<unknown>", ",", "a", "after", "and", "at", "avoid", "ball", "behind", "blue", "box", "door", "end", "fetch", "find", "from", "front", "get", "go", "goal", "green", "grey", "hallway", "in", "key", "lava", "left", "matching", "must", "near", "next", "object", "of", "on", "open", "opening", "pick", "purple", "put", "reach", "red", "right", "room", "rooms", "square", "the", "then", "to", "traverse", "unlock", "up", "use", "yellow", "you", "your"]
 WORD_IDS = {word: index for index, word in enumerate(WORDS)}
 UNKNOWN = 1
 

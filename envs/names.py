@@ -18,7 +18,7 @@ CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "env"
 def short_names() -> dict[str, str]:
     """Short name -> Gymnasium id, as the files of configs/env say."""
     named = {}
-    for file in sorted(CONFIGS.glob("[!_]*.yaml")):
+    for file in sorted(CONFIGS.glob("*.yaml")):
         env_id = yaml.safe_load(file.read_text())["id"]
         if env_id != "???":  # gym.yaml, whose id the user gives
             named[file.stem] = env_id

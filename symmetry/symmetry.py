@@ -38,7 +38,9 @@ class Symmetry:
     def __post_init__(self) -> None:
         for name, representation in {**self.observation, "action": self.action}.items():
             if representation.group != self.group:
-                raise ValueError(f"{name} transforms under {representation.group}, the symmetry's group is {self.group}")
+                raise ValueError(
+                    f"{name} transforms under {representation.group}, the symmetry's group is {self.group}"
+                )
 
     def to_data(self) -> dict[str, Any]:
         """Plain numbers and strings, enough for `from_data` to rebuild everything but `twin`."""

@@ -1,0 +1,222 @@
+"""The command line: overrides -> one checked configuration. With the entry points, the only code that knows Hydra.
+
+Order of settings, later ones win: train.yaml, env, agent, encoder, symmetry, tuned/<env>-<agent>,
+tuned/encoder/<env>-<agent>-<encoder>, experiment, the command line. Before that, names are settled: a Gymnasium id that
+has a short name becomes it, any other registered id becomes a choice of the group `env`, and a MiniGrid environment
+without tuned settings of its own gets those of its family (tuned/minigrid-<agent>.yaml).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import hydra
+import yaml
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.utils import get_args_parser
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from configs.flatten import flatten
+from envs.names import is_minigrid, short_name_of, short_names, unknown
+
+FOLDER = Path(__file__).resolve().parent
+GROUPS = ("env", "agent", "encoder", "symmetry", "experiment")
+IDENTITY = ("env", "agent", "encoder", "env.id", "encoder.class")  # what a run's defaults are the defaults of
+OPEN = ("env.kwargs", "agent.policy_kwargs")  # mappings that take any key
+NOT_YET = {"symmetry": ("average", "augment", "loss")}
+
+
+class UsageError(ValueError):
+    """The user asked for something that cannot be; the message says what to type instead."""
+
+
+def compose(name: str, overrides: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The configuration `name` (train, evaluate or compare), and the defaults that its differences are counted from.
+
+    Those are what the same choice of environment, agent and encoder gives without any further override. Each group's
+    mapping carries the choice as its `name`.
+
+    Raises:
+        UsageError: an unknown choice or option, a missing one, or a value that cannot be parsed.
+    """
+    overrides = settle(name, overrides)
+    config = _compose(name, overrides)
+    return config, _compose(name, [o for o in overrides if o.lstrip("+").split("=")[0] in IDENTITY])
+
+
+def command_line(name: str, run: Callable[[list[str]], int]) -> None:
+    """The main function of an entry point: one job, or all of a sweep (-m); exits with 0, 1 (failed) or 2 (usage).
+
+    Every job of a sweep is composed before the first one runs, so a misspelt last encoder is found now, not tomorrow.
+    """
+    arguments = get_args_parser().parse_args()
+    codes: list[int] = []
+
+    def guarded(overrides: list[str]) -> None:
+        try:
+            codes.append(run(overrides))
+        except (ValueError, OSError, FloatingPointError) as error:
+            if os.environ.get("HYDRA_FULL_ERROR"):
+                raise
+            print(f"error: {error}", file=sys.stderr)
+            codes.append(2 if isinstance(error, (ValueError, FileNotFoundError)) else 1)
+
+    @hydra.main(config_path=str(FOLDER), config_name=name, version_base="1.3")
+    def job(_: Any) -> None:
+        guarded(list(HydraConfig.get().overrides.task))
+        if codes[-1] == 130:  # Ctrl-C ends a sweep, not only its present run
+            sys.exit(130)
+
+    only_shown = arguments.help or arguments.hydra_help or arguments.cfg or arguments.info
+    try:
+        settled = settle(name, arguments.overrides)
+        for overrides in jobs(settled) if arguments.multirun else [settled] if not only_shown else []:
+            _compose(name, overrides)
+    except UsageError as error:
+        if os.environ.get("HYDRA_FULL_ERROR"):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    flags = [argument for argument in sys.argv[1:] if argument not in arguments.overrides]
+    sys.argv[1:] = flags + settled
+    job()
+    sys.exit(max(codes, default=0))
+
+
+def settle(name: str, overrides: Sequence[str]) -> list[str]:
+    """Overrides with the names of choices settled (see the module's text) and unknown choices refused."""
+    settled = list(overrides)
+    ids = [o.partition("=")[2].strip("'\"") for o in settled if o.startswith("env.id=")]
+    if "env=gym" in settled and ids and (short := short_name_of(ids[-1])):
+        settled = [f"env={short}" if o == "env=gym" else o for o in settled if not o.startswith("env.id=")]
+    custom = "encoder=custom" in settled
+    for position, override in enumerate(settled):
+        key, equals, value = override.partition("=")
+        if not equals and not key.startswith("~"):
+            raise UsageError(f"{override!r} is not of the form option=value")
+        if key in GROUPS and name == "train":
+            choices = [choice.strip().strip("'\"") for choice in value.split(",")]
+            if key == "env":
+                choices = [short_name_of(choice) or choice for choice in choices]
+            for choice in choices:
+                check_choice(key, choice)
+                if key == "env":
+                    register(choice)
+            settled[position] = f"{key}={','.join(choices)}"
+        elif any(key.startswith(f"{mapping}.") for mapping in OPEN) or (custom and key.startswith("encoder.")):
+            settled[position] = f"++{override}"
+    return settled
+
+
+def check_choice(group: str, choice: str) -> None:
+    """Raise UsageError, with the closest names, unless a group offers this choice."""
+    offered = existing(group)
+    if choice in NOT_YET.get(group, ()):
+        raise UsageError(f"{group}={choice} is not available yet; there is: {', '.join(offered)}")
+    if group == "env" and choice not in (*offered, *gymnasium.registry):
+        raise UsageError(unknown("environment", choice, [*short_names(), *gymnasium.registry]))
+    if group != "env" and choice not in offered and (group, choice) != ("experiment", "null"):
+        raise UsageError(unknown(group, choice, offered))
+
+
+def existing(group: str) -> list[str]:
+    """The choices that a group's folder offers."""
+    return sorted(file.stem for file in (FOLDER / group).glob("*.yaml"))
+
+
+def register(env: str) -> None:
+    """Make an id a choice of the group `env`, and its family's tuned settings its own where it has none."""
+    store = ConfigStore.instance()
+    minigrid = is_minigrid(short_names().get(env, env))
+    if env not in existing("env"):
+        base = "minigrid" if minigrid else "gym"
+        options = yaml.safe_load((FOLDER / "env" / "base" / f"{base}.yaml").read_text())
+        store.store(group="env", name=env, node={**options, "id": env})
+    for file in (FOLDER / "tuned").rglob("minigrid-*.yaml") if minigrid else ():
+        name = file.stem.replace("minigrid", env, 1)
+        if not (file.parent / f"{name}.yaml").exists():
+            group = str(file.parent.relative_to(FOLDER))
+            store.store(group=group, name=name, node=yaml.safe_load(file.read_text()), package="_global_")
+
+
+def jobs(overrides: Sequence[str]) -> list[list[str]]:
+    """Every combination of a sweep (`-m encoder=cnn,gnn seed=0,1`), one list of overrides each."""
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+        return [list(job) for batch in BasicSweeper.split_arguments(parsed, max_batch_size=None) for job in batch]
+    except HydraException as error:
+        raise UsageError(str(error).split("\n")[0]) from error
+
+
+def _compose(name: str, overrides: Sequence[str]) -> dict[str, Any]:
+    GlobalHydra.instance().clear()
+    try:
+        with hydra.initialize_config_dir(str(FOLDER), version_base="1.3"):
+            composed = hydra.compose(name, list(overrides), return_hydra_config=True)
+            choices: Any = OmegaConf.to_container(composed.hydra.runtime.choices)
+            settings: Any = OmegaConf.to_container(
+                OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"]), resolve=True
+            )
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UsageError(_explain(error, name, overrides)) from error
+    for key, value in flatten(settings).items():
+        if value == "???":
+            raise UsageError(f"{key} is missing: give {key}=<value>")
+    for group in GROUPS[:4]:
+        if group in settings and group in choices:
+            label = settings["env"]["id"] if (group, choices[group]) == ("env", "gym") else choices[group]
+            settings[group] = {"name": label, **settings[group]}
+    if name == "train":
+        settings["experiment"] = choices.get("experiment")
+    return settings
+
+
+def _explain(error: Exception, name: str, overrides: Sequence[str]) -> str:
+    """Hydra's error as one line: the closest options for a misspelt one."""
+    text = str(error)
+    if text.startswith("Could not override"):
+        key = text.split("'")[1]
+        group = key.split(".")[0]
+        options = list(flatten(_compose(name, [o for o in overrides if o.split("=")[0] in GROUPS])))
+        nearby = [option for option in options if option.startswith(f"{group}.")] or options
+        return unknown("option", key, options, listed=[option for option in nearby if not option.endswith(".name")])
+    return " ".join(text.split("\n")[:2])
+
+
+def overrides_of(config: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """A partial mapping as overrides: {"agent": {"name": "dqn", "gamma": 0.9}} -> ["agent=dqn", "agent.gamma=0.9"]."""
+    overrides = []
+    for key, value in config.items():
+        key = f"{prefix}{key}"
+        if isinstance(value, Mapping) and key not in OPEN:
+            if key in GROUPS and "name" in value:
+                overrides.append(f"{key}={value['name']}")
+            overrides += overrides_of({k: v for k, v in value.items() if k != "name"}, f"{key}.")
+        else:
+            overrides.append(f"{key}={value if key in GROUPS and value else _quote(value)}")
+    return overrides
+
+
+def _quote(value: Any) -> str:
+    """A value in Hydra's override grammar."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{_quote(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join(_quote(item) for item in value) + "]"
+    if isinstance(value, (int, float)):
+        return str(value)
+    escaped = str(value).replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

@@ -1,0 +1,6 @@
+"""Measuring policies: rollouts, scores with intervals, run folders and reports. Knows policies and vectorised environments."""
+
+from evaluation.rollout import Episodes, rollout
+from evaluation.scores import Interval, bootstrap_interval, student_interval, wilson_interval
+
+__all__ = ["Episodes", "Interval", "bootstrap_interval", "rollout", "student_interval", "wilson_interval"]

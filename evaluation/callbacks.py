@@ -1,0 +1,232 @@
+"""What watches a training run: logs, evaluations, gradient norms, signals, the progress bar."""
+
+from __future__ import annotations
+
+import csv
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import HParam, configure
+from stable_baselines3.common.vec_env import VecEnv
+
+from evaluation.rollout import Predicts, rollout
+from evaluation.scores import Interval, scores
+
+COLUMNS = ("steps", "return", "return_low", "return_high", "success", "success_low", "success_high", "length")
+
+
+def open_logs(model: BaseAlgorithm, folder: Path, config: Mapping[str, Any]) -> None:
+    """Log to `log.txt`, `progress.csv` and TensorBoard; the latter also gets the configuration and its HPARAMS entry."""
+    logger = configure(str(folder), ["log", "csv", "tensorboard"])
+    model.set_logger(logger)
+    only_tensorboard = ("stdout", "log", "csv", "json")
+    text = "\n".join(f"    {line}" for line in yaml.safe_dump(dict(config), sort_keys=False).split("\n"))
+    logger.record("config", text, exclude=only_tensorboard)
+    choices = {key: config[key]["name"] for key in ("env", "encoder", "agent")} | {"seed": config["seed"]}
+    logger.record("hparams", HParam(choices, {"final/return": 0.0, "final/success": 0.0}), exclude=only_tensorboard)
+    logger.dump(0)
+
+
+class StopOnSignal(BaseCallback):
+    """Ctrl-C (or SIGTERM) ends learning at the next step, with whole updates only; a second one interrupts at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.requested = False
+        self.previous: dict[int, Any] = {}
+
+    def __enter__(self) -> StopOnSignal:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self.previous[number] = signal.signal(number, self._request)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
+
+    def _request(self, number: int, _: object) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+
+    def _on_step(self) -> bool:
+        return not self.requested
+
+
+class Evaluate(BaseCallback):
+    """Every `every` steps, play `episodes` fresh episodes with sampled actions; write, log, and keep the best policy.
+
+    The k-th evaluation uses seed + k·episodes, so no two share an episode, and none is one of training.
+
+    Args:
+        env: evaluation environments (unscaled rewards, raw observations).
+        policy: gives the present policy, raw observations in.
+        every, episodes, seed: see above.
+        file: `evaluations.csv`.
+        save_best: called when an evaluation is the best so far (by success where there is one, then return).
+
+    Raises:
+        FloatingPointError: a parameter is no longer finite.
+    """
+
+    def __init__(
+        self,
+        env: VecEnv,
+        policy: Callable[[], Predicts],
+        *,
+        every: int,
+        episodes: int,
+        seed: int,
+        file: Path,
+        save_best: Callable[[dict[str, Interval | None]], None],
+    ):
+        super().__init__()
+        self.env, self.policy, self.every, self.episodes, self.seed = env, policy, every, episodes, seed
+        self.file, self.save_best = file, save_best
+        self.count, self.seconds = 0, 0.0
+        self.best = (-np.inf, -np.inf)
+        self.last: dict[str, Interval | None] | None = None
+
+    def _on_training_start(self) -> None:
+        with self.file.open("w", newline="") as file:
+            csv.writer(file).writerow(COLUMNS)
+
+    def _on_step(self) -> bool:
+        if self.num_timesteps >= (self.count + 1) * self.every:
+            self.evaluate()
+        return True
+
+    def evaluate(self) -> None:
+        """Evaluate now."""
+        check_finite(self.model.policy, self.num_timesteps)
+        begin = time.perf_counter()
+        seed = self.seed + self.count * self.episodes
+        measured = scores(rollout(self.policy(), self.env, self.episodes, seed=seed))
+        self.count += 1
+        self.seconds += time.perf_counter() - begin
+        self.last = measured
+        score, success, length = measured["return"], measured["success"], measured["length"]
+        assert score is not None and length is not None
+        with self.file.open("a", newline="") as file:
+            row = [*score, *(success or ("", "", "")), length.mean]
+            csv.writer(file).writerow([self.num_timesteps, *(round(x, 6) if x != "" else "" for x in row)])
+        self.logger.record("evaluation/return", score.mean)
+        self.logger.record("evaluation/length", length.mean)
+        if success is not None:
+            self.logger.record("evaluation/success", success.mean)
+        self.logger.dump(self.num_timesteps)
+        rank = (success.mean if success is not None else 0.0, score.mean)
+        if rank > self.best:
+            self.best = rank
+            self.save_best(measured)
+
+
+def check_finite(module: torch.nn.Module, steps: int) -> None:
+    """Raise FloatingPointError if learning has diverged: SB3's value-based agents train on with NaN weights silently."""
+    for name, parameter in module.named_parameters():
+        if not torch.isfinite(parameter).all():
+            raise FloatingPointError(
+                f"learning diverged: {name} is not finite after {steps:,} steps; try a lower learning rate"
+            )
+
+
+class GradientNorm(BaseCallback):
+    """Logs the gradient's norm before clipping, of the first minibatch of an update, at most once every `every` steps.
+
+    Hooks on the parameters are there for that minibatch only, so all others run at full speed.
+    """
+
+    def __init__(self, every: int = 1000):
+        super().__init__()
+        self.every, self.next = every, 0
+        self.squares: list[torch.Tensor] = []
+        self.hooks: list[Any] = []
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_end(self) -> None:
+        if self.squares:
+            self.logger.record("train/gradient_norm", float(torch.stack(self.squares).sum().sqrt()))
+            self.squares = []
+        if self.num_timesteps >= self.next and not self.hooks:
+            self.next = self.num_timesteps + self.every
+            seen: set[int] = set()
+
+            def record(parameter: torch.Tensor) -> None:
+                if id(parameter) in seen:  # the second minibatch begins
+                    self._remove()
+                elif parameter.grad is not None:
+                    seen.add(id(parameter))
+                    self.squares.append(parameter.grad.detach().square().sum())
+
+            trained = [parameter for parameter in self.model.policy.parameters() if parameter.requires_grad]
+            self.hooks = [parameter.register_post_accumulate_grad_hook(record) for parameter in trained]
+
+    def _on_training_end(self) -> None:
+        self._remove()
+
+    def _remove(self) -> None:
+        for hook in self.hooks:
+            hook.remove()
+        self.hooks = []
+
+
+class ShowProgress(BaseCallback):
+    """A progress bar with return, success and steps/s; plain lines, one every 10%, where there is no terminal."""
+
+    def __init__(self, total: int, evaluations: Evaluate):
+        super().__init__()
+        self.total, self.evaluations = total, evaluations
+        self.bar: Progress | None = None
+        self.begin, self.shown, self.lines = 0.0, 0.0, 0
+
+    def _on_training_start(self) -> None:
+        self.begin = time.perf_counter()
+        if sys.stdout.isatty():
+            columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[numbers]}"), TimeRemainingColumn())
+            self.bar = Progress(*columns)
+            self.task = self.bar.add_task("", total=self.total, numbers="")
+            self.bar.start()
+
+    def _on_step(self) -> bool:
+        if self.bar is None:
+            if self.num_timesteps * 10 >= self.total * (self.lines + 1):
+                self.lines = self.num_timesteps * 10 // self.total
+                print(f"{self.num_timesteps:>12,}/{self.total:,} steps  {self.numbers()}", flush=True)
+        elif (now := time.perf_counter()) - self.shown > 0.2:
+            self.shown = now
+            self.bar.update(self.task, completed=min(self.num_timesteps, self.total), numbers=self.numbers())
+        return True
+
+    def numbers(self) -> str:
+        """Return and success of the last training episodes, and steps per second of learning (evaluations left out)."""
+        text = []
+        if self.model.ep_info_buffer:
+            text.append(f"return {np.mean([episode['r'] for episode in self.model.ep_info_buffer]):.2f}")
+        if self.model.ep_success_buffer:
+            text.append(f"success {np.mean(self.model.ep_success_buffer):.2f}")
+        seconds = time.perf_counter() - self.begin - self.evaluations.seconds
+        return "  ".join([*text, f"{self.num_timesteps / max(seconds, 1e-9):,.0f} steps/s"])
+
+    def _on_training_end(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the terminal as it was; also after an interruption, which skips `_on_training_end`."""
+        if self.bar is not None:
+            self.bar.update(self.task, completed=min(self.num_timesteps, self.total), numbers=self.numbers())
+            self.bar.stop()
+            self.bar = None

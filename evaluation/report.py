@@ -1,0 +1,205 @@
+"""Tables and pictures of runs."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from torch import nn
+
+from evaluation.runs import Run
+from evaluation.scores import Interval, student_interval
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+SUCCESS = 0.9  # the score that "steps to" means where the environment defines success
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns aligned with two spaces between them: the first to the left, the others to the right."""
+    lines = [list(header), *[list(row) for row in rows]]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in lines
+    )
+
+
+def parameter_counts(policy: nn.Module) -> dict[str, int]:
+    """Trained parameters of the encoder(s) and of everything behind; target networks are not trained."""
+    counts = {"encoder": 0, "head": 0}
+    for name, parameter in policy.named_parameters():
+        if "target" not in name.split(".")[0]:
+            counts["encoder" if "features_extractor" in name else "head"] += parameter.numel()
+    return counts
+
+
+def result_table(run: Run) -> str:
+    """What a finished run came to, one line a figure."""
+    result, timing = run.result, run.timing or {}
+    assert result is not None
+    rows = [("return", interval(result["return"]))]
+    if result["success"] is not None:
+        rows.append(("success", interval(result["success"])))
+    rows += [
+        ("", f"mean and 95% interval of {result['episodes']} fresh episodes, sampled actions"),
+        ("environment steps", f"{result['steps']:,}"),
+        (
+            "wall time",
+            f"{timing.get('wall_seconds', 0):.1f} s, {timing.get('steps_per_second', 0):,} steps/s of learning",
+        ),
+        ("parameters", f"{result['parameters']['encoder']:,} encoder, {result['parameters']['head']:,} head"),
+        ("policy", str(run.folder / "policy")),
+        ("learning curve", str(run.folder / "learning_curve.png")),
+        ("TensorBoard", f"tensorboard --logdir {run.folder}"),
+        ("replay", f"python evaluate.py policy={quoted(run.folder)} video=replay.gif"),
+    ]
+    return "\n".join(f"  {label:<18} {value}".rstrip() for label, value in rows)
+
+
+def interval(data: dict[str, float]) -> str:
+    """An interval read back from JSON, as text."""
+    return str(Interval(data["mean"], data["low"], data["high"]))
+
+
+def quoted(folder: Path) -> str:
+    """A path as an override's value on a shell's command line: run folders hold `=` and commas, which Hydra must not read."""
+    return f"\"'{folder}'\"" if set(str(folder)) & set("=,") else str(folder)
+
+
+def draw_run(run: Run, file: Path) -> None:
+    """The learning curve of one run: return, and success where there is one, of each evaluation with its interval."""
+    rows = [row for row in run.evaluations if row["return"] is not None]
+    measures = ["return"] + (["success"] if rows and rows[0]["success"] is not None else [])
+    figure, axes = plt.subplots(1, len(measures), figsize=(5.5 * len(measures), 3.6), squeeze=False)
+    steps = [row["steps"] for row in rows]
+    for axis, measure in zip(axes[0], measures, strict=True):
+        axis.plot(steps, [row[measure] for row in rows], marker="o", markersize=3)
+        axis.fill_between(
+            steps, [row[f"{measure}_low"] for row in rows], [row[f"{measure}_high"] for row in rows], alpha=0.2
+        )
+        axis.set(xlabel="environment steps", ylabel=f"{measure} (sampled actions)")
+        axis.grid(alpha=0.3)
+    config = run.config
+    figure.suptitle(
+        f"{config['env']['name']}: {config['agent']['name']} with {config['encoder']['name']}, seed {config['seed']}"
+    )
+    figure.tight_layout()
+    figure.savefig(file, dpi=110)
+    plt.close(figure)
+
+
+def label(run: Run) -> str:
+    """What a run is called in a comparison: agent, encoder, symmetry and its differences from the defaults."""
+    kind, name = run.folder.parent.parent.name, run.folder.parent.name
+    return kind if name == "default" else f"{kind} {name}"
+
+
+def measure_of(runs: Sequence[Run]) -> str:
+    """ "success" if every run has it, else "return"."""
+    return "success" if all(run.result and run.result["success"] is not None for run in runs) else "return"
+
+
+def steps_to(run: Run, measure: str, threshold: float | None) -> float | None:
+    """Environment steps until the first evaluation at or above the threshold; None if there was none."""
+    if threshold is None:
+        return None
+    return next((row["steps"] for row in run.evaluations if (row[measure] or 0.0) >= threshold), None)
+
+
+def compare(runs: Sequence[Run], threshold: float | None) -> list[dict[str, Any]]:
+    """One row for each label: seeds, mean and 95% interval over seeds, median steps to the threshold, steps/s."""
+    measure = measure_of(runs)
+    rows = []
+    for name in sorted({label(run) for run in runs}):
+        group = [run for run in runs if label(run) == name]
+        results = [run.result for run in group if run.result is not None]
+        reached = [steps_to(run, measure, threshold) for run in group]
+        # a run that never got there took longer than every one that did: the median counts it as infinite
+        median = float(np.median([np.inf if steps is None else steps for steps in reached]))
+        rows.append(
+            {
+                "run": name,
+                "seeds": len(group),
+                "return": student_interval(np.array([result["return"]["mean"] for result in results])),
+                "success": None
+                if measure == "return"
+                else student_interval(np.array([result["success"]["mean"] for result in results])),
+                "steps_to": median,
+                "reached": sum(steps is not None for steps in reached),
+                "steps": max(result["steps"] for result in results),
+                "steps_per_second": float(
+                    np.median([run.timing["steps_per_second"] for run in group if run.timing] or [0])
+                ),
+                "parameters": sum(results[0]["parameters"].values()),
+            }
+        )
+    return rows
+
+
+def comparison_table(rows: Sequence[dict[str, Any]], threshold: float | None) -> str:
+    """The rows of `compare` as text."""
+    with_success = any(row["success"] is not None for row in rows)
+    target = "-" if threshold is None else f"{threshold:g}"
+    header = [
+        "run",
+        "seeds",
+        "return",
+        *(["success"] if with_success else []),
+        f"steps to {target}",
+        "steps/s",
+        "parameters",
+    ]
+    lines = []
+    for row in rows:
+        steps = f"{row['steps_to']:,.0f}" if np.isfinite(row["steps_to"]) else "not reached"
+        if 0 < row["reached"] < row["seeds"]:
+            steps += f" ({row['reached']} of {row['seeds']})"
+        measures = [str(row["return"]), *([str(row["success"])] if with_success else [])]
+        numbers = [steps, f"{row['steps_per_second']:,.0f}", f"{row['parameters']:,}"]
+        lines.append([row["run"], str(row["seeds"]), *measures, *numbers])
+    return table(header, lines)
+
+
+def write_csv(comparisons: dict[str, list[dict[str, Any]]], file: Path) -> None:
+    """The rows of `compare` for each environment, one line each."""
+    with file.open("w", newline="") as handle:
+        writer = csv.writer(handle)
+        measures = [f"{measure}{part}" for measure in ("return", "success") for part in ("", "_low", "_high")]
+        writer.writerow(
+            ["env", "run", "seeds", *measures, "steps_to", "reached", "steps", "steps_per_second", "parameters"]
+        )
+        for env, rows in comparisons.items():
+            for row in rows:
+                intervals = [*(row["return"]), *(row["success"] or ("", "", ""))]
+                steps = row["steps_to"] if np.isfinite(row["steps_to"]) else ""
+                rest = [steps, row["reached"], row["steps"], row["steps_per_second"], row["parameters"]]
+                writer.writerow([env, row["run"], row["seeds"], *intervals, *rest])
+
+
+def draw_comparison(groups: dict[str, Sequence[Run]], file: Path) -> None:
+    """Learning curves, one panel an environment: the mean over seeds of each label, and every seed as a thin line."""
+    figure, axes = plt.subplots(1, len(groups), figsize=(6 * len(groups), 4), squeeze=False)
+    for axis, (env, runs) in zip(axes[0], groups.items(), strict=True):
+        measure = measure_of(runs)
+        for colour, name in enumerate(sorted({label(run) for run in runs})):
+            group = [run for run in runs if label(run) == name and run.evaluations]
+            curves = {run.folder: {row["steps"]: row[measure] for row in run.evaluations} for run in group}
+            for curve in curves.values():
+                axis.plot(list(curve), list(curve.values()), color=f"C{colour}", alpha=0.25, linewidth=0.8)
+            shared = sorted(set.intersection(*(set(curve) for curve in curves.values()))) if curves else []
+            mean = [np.mean([curve[steps] for curve in curves.values()]) for steps in shared]
+            axis.plot(shared, mean, color=f"C{colour}", linewidth=2, label=f"{name} ({len(group)} seeds)")
+        axis.set(title=env, xlabel="environment steps", ylabel=f"{measure} (sampled actions)")
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=8)
+    figure.tight_layout()
+    figure.savefig(file, dpi=110)
+    plt.close(figure)

@@ -1,0 +1,145 @@
+"""Run folders: where a run lives, what lies in it, and reading them back for reports.
+
+runs/<env>/<agent>-<encoder>[-<symmetry>]/<differences from the defaults, or "default">/seed=<n>/
+
+config.yaml        the configuration, with every `auto` decided
+log.txt            what the learner printed;  progress.csv and TensorBoard events hold the same numbers
+evaluations.csv    one line for each evaluation during training
+result.json        the final score: present once the run is finished; holds no clocks
+timing.json        wall times
+learning_curve.png, policy/ (the last), best/ (best by evaluation, never used in reports)
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from configs.flatten import flatten
+
+UNNAMED = (
+    "total_timesteps",
+    "evaluation",
+    "snapshot",
+    "device",
+    "threads",
+    "progress",
+    "run_dir",
+    "overwrite",
+    "trust",
+    "seed",
+    "experiment",
+)
+# of the machine or of the moment: the same run whatever they say
+IRRELEVANT = ("device", "threads", "progress", "run_dir", "overwrite", "trust", "command")
+
+
+def run_folder(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> Path:
+    """The folder of a configuration, named by its choices and its differences from `defaults` (see the module's text)."""
+    symmetry = config["symmetry"]["name"]
+    kind = f"{config['agent']['name']}-{config['encoder']['name']}" + (f"-{symmetry}" if symmetry != "auto" else "")
+    mine, theirs = flatten(config), flatten(defaults)
+    differences = [
+        f"{key}={value}"
+        for key, value in sorted(mine.items())
+        if value != theirs.get(key) and key.split(".")[0] not in UNNAMED and not key.startswith("symmetry.")
+    ]
+    name = re.sub(r"[/\s:]", "_", ",".join(differences)) or "default"
+    return Path("runs", re.sub(r"[/:]", "_", config["env"]["name"]), kind, name, f"seed={config['seed']}")
+
+
+def differences(config: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """How two configurations differ in what decides a run's numbers: lines "key: theirs -> mine"."""
+    mine, theirs = flatten(config), flatten(other)
+    return [
+        f"{key}: {theirs.get(key)} -> {mine.get(key)}"
+        for key in sorted(mine.keys() | theirs.keys())
+        if key.split(".")[0] not in IRRELEVANT and mine.get(key) != theirs.get(key)
+    ]
+
+
+def prepare(folder: Path, config: Mapping[str, Any], overwrite: bool, write: bool = False) -> bool:
+    """Whether there is something to train in `folder`: False if the same configuration is already finished there.
+
+    With `write`, also make room (an unfinished or overwritten run is renamed to `<name>.old-<n>`, which reports ignore)
+    and write `config.yaml`.
+
+    Raises:
+        ValueError: another configuration lives there.
+        OSError: the folder cannot be written.
+    """
+    if (folder / "config.yaml").exists():
+        run = read_run(folder)
+        changed = differences(config, run.config)
+        if changed and not overwrite:
+            raise ValueError(
+                f"{folder} holds a run with another configuration ({'; '.join(changed)}); overwrite=true trains anew and "
+                "keeps the old one aside, run_dir=<folder> puts this one elsewhere"
+            )
+        if run.result is not None and not overwrite:
+            return False
+        if write:
+            n = 1
+            while (aside := folder.with_name(f"{folder.name}.old-{n}")).exists():
+                n += 1
+            folder.rename(aside)
+            print(f"{'the earlier' if run.result else 'an unfinished'} run was kept aside as {aside}")
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"{folder} exists and is no run folder; give another run_dir")
+    if write:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.yaml").write_text(yaml.safe_dump(dict(config), sort_keys=False))
+    return True
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder read back.
+
+    Attributes:
+        folder, config: where it is, and its `config.yaml`.
+        result, timing: its `result.json` and `timing.json`, None if it is not finished.
+        evaluations: rows of `evaluations.csv`, numbers as floats, None where there is no number.
+    """
+
+    folder: Path
+    config: dict[str, Any]
+    result: dict[str, Any] | None
+    timing: dict[str, Any] | None
+    evaluations: list[dict[str, float | None]]
+
+
+def read_run(folder: Path) -> Run:
+    """Read a run folder.
+
+    Raises:
+        ValueError: it is none, or a file in it is damaged.
+    """
+    try:
+        config = yaml.safe_load((folder / "config.yaml").read_text())
+        result, timing = (
+            json.loads((folder / name).read_text()) if (folder / name).exists() else None
+            for name in ("result.json", "timing.json")
+        )
+        evaluations = []
+        if (folder / "evaluations.csv").exists():
+            with (folder / "evaluations.csv").open() as file:
+                evaluations = [{k: float(v) if v else None for k, v in row.items()} for row in csv.DictReader(file)]
+    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+        raise ValueError(f"{folder} is not a run folder, or is damaged: {error}") from error
+    if not isinstance(config, dict):
+        raise ValueError(f"{folder} is not a run folder, or is damaged: config.yaml holds no configuration")
+    return Run(folder, config, result, timing, evaluations)
+
+
+def find_runs(root: Path) -> list[Run]:
+    """Every run below `root`, those set aside (`*.old-<n>`) left out."""
+    folders = sorted(file.parent for file in root.rglob("config.yaml"))
+    return [read_run(folder) for folder in folders if ".old-" not in folder.name]

@@ -1,0 +1,68 @@
+"""Means with 95% intervals: over episodes (bootstrap), of proportions (Wilson), over seeds (Student)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from evaluation.rollout import Episodes
+
+RESAMPLES = 10_000
+Z = 1.959963984540054  # the 97.5% quantile of the normal distribution
+# ... of Student's t for 1 to 29 degrees of freedom; beyond, the normal one is used
+T = (
+    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131),
+    *(2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045),
+)
+
+
+class Interval(NamedTuple):
+    """A mean and its 95% interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    def to_data(self) -> dict[str, float]:
+        """For JSON and YAML, rounded to what can be meant."""
+        return {"mean": round(self.mean, 6), "low": round(self.low, 6), "high": round(self.high, 6)}
+
+    def __str__(self) -> str:
+        digits = 1 if max(abs(self.low), abs(self.high)) >= 100 else 2
+        return f"{self.mean:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
+
+
+def bootstrap_interval(values: np.ndarray) -> Interval:
+    """The mean of independent values with the 2.5% and 97.5% percentiles of 10,000 resampled means (Efron 1979)."""
+    generator = np.random.default_rng(0)
+    counts = generator.multinomial(len(values), np.full(len(values), 1 / len(values)), size=RESAMPLES)
+    low, high = np.percentile(counts @ values / len(values), [2.5, 97.5])
+    return Interval(float(np.mean(values)), float(low), float(high))
+
+
+def wilson_interval(successes: np.ndarray) -> Interval:
+    """The proportion of ones among zeros and ones, with Wilson's score interval (1927), right near 0 and 1 too."""
+    n, p = len(successes), float(np.mean(successes))
+    centre, spread = p + Z**2 / (2 * n), Z * np.sqrt(p * (1 - p) / n + Z**2 / (4 * n**2))
+    scale = 1 + Z**2 / n
+    return Interval(p, max(0.0, float((centre - spread) / scale)), min(1.0, float((centre + spread) / scale)))
+
+
+def student_interval(values: np.ndarray) -> Interval:
+    """The mean over seeds with Student's interval, mean ± t·s/√n; one value has an interval of no width."""
+    n, mean = len(values), float(np.mean(values))
+    if n == 1:
+        return Interval(mean, mean, mean)
+    quantile = T[n - 2] if n - 2 < len(T) else Z
+    spread = float(quantile * np.std(values, ddof=1) / np.sqrt(n))
+    return Interval(mean, mean - spread, mean + spread)
+
+
+def scores(episodes: Episodes) -> dict[str, Interval | None]:
+    """Return, success (None where the environment defines none) and length of a rollout."""
+    return {
+        "return": bootstrap_interval(episodes.returns),
+        "success": None if episodes.successes is None else wilson_interval(episodes.successes),
+        "length": bootstrap_interval(episodes.lengths),
+    }

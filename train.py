@@ -1,0 +1,247 @@
+"""Train one agent: configuration -> run folder.
+
+    python train.py env=CartPole encoder=homomorphic
+    python train.py -m env=DoorKey-5x5 encoder=mlp,cnn,gnn seed=0,1,2
+
+From Python: `train({"env": "CartPole", "encoder": "homomorphic", "seed": 1})`. Torch and Stable-Baselines3 are imported once the
+configuration is known to be good.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import shlex
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from configs.compose import UsageError, command_line, compose, overrides_of
+
+EVALUATION_SEED = 1_000_000  # evaluations begin this far from the training seeds
+FINAL_SEED = 2_000_000
+EVALUATION_ENVS = 20
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run came to.
+
+    Attributes:
+        folder: the run folder.
+        scores: the content of `result.json`; None if the run was interrupted.
+        config: the configuration with every `auto` decided.
+    """
+
+    folder: Path
+    scores: dict[str, Any] | None
+    config: dict[str, Any]
+
+
+def train(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> Result:
+    """Train one agent and write its run folder; a finished run with the same configuration is only read.
+
+    Args:
+        config: a partial mapping ({"env": "DoorKey-5x5", "agent": {"name": "ppo", "gamma": 0.9}}) or a list of overrides
+            as on the command line (["env=DoorKey-5x5", "agent.gamma=0.9"]); the rest is composed from `configs/`.
+        options: more entries of the mapping.
+
+    Raises:
+        ValueError: a choice, option or combination that cannot be; nothing has been written.
+        OSError: the run folder cannot be written.
+        FloatingPointError: learning diverged.
+    """
+    overrides = (
+        overrides_of({**config, **options}) if isinstance(config, Mapping) else [*config, *overrides_of(options)]
+    )
+    composed, defaults = compose("train", overrides)
+    check(composed)
+    composed["command"] = overrides
+    return _train(composed, defaults)
+
+
+def check(config: Mapping[str, Any]) -> None:
+    """Raise UsageError for values that no run can have."""
+    evaluation = config["evaluation"]
+    for key, value, least in (
+        ("total_timesteps", config["total_timesteps"], 1),
+        ("n_envs", config["n_envs"], 1),
+        ("seed", config["seed"], 0),
+        ("threads", config["threads"], 1),
+        ("evaluation.every", evaluation["every"], 1),
+        ("evaluation.episodes", evaluation["episodes"], 1),
+        ("evaluation.final_episodes", evaluation["final_episodes"], 1),
+        ("env.history", config["env"]["history"], 0),
+    ):
+        if value == "auto" and key in ("threads", "evaluation.every"):
+            continue
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise UsageError(f"{key} is a whole number, at least {least}; got {value!r}")
+    if config["device"] not in ("auto", "cpu", "cuda"):
+        raise UsageError(f"device is auto, cpu or cuda; got {config['device']!r}")
+    scale = config["env"]["reward_scale"]
+    if not isinstance(scale, (int, float)) or scale <= 0:
+        raise UsageError(f"env.reward_scale is a positive number; got {scale!r}")
+    for key in ("overwrite", "progress"):
+        if not isinstance(config[key], bool):
+            raise UsageError(f"{key} is true or false; got {config[key]!r}")
+    if not isinstance(config["trust"], list):
+        raise UsageError(f"trust is a list of modules, like trust=[my_pkg]; got {config['trust']!r}")
+
+
+def decide(config: dict[str, Any], promises: bool) -> dict[str, Any]:
+    """The configuration with every `auto` decided, by rules on configuration and hardware alone.
+
+    `promises`: whether the encoder states how its features transform under the group.
+    """
+    import torch
+
+    available = torch.cuda.is_available()
+    if config["device"] == "cuda" and not available:
+        raise UsageError("device=cuda, but PyTorch sees no CUDA device here; use device=cpu or device=auto")
+    method = config["symmetry"]["method"]
+    if promises and method == "none":
+        raise UsageError("encoder=homomorphic obeys the symmetry by construction; use symmetry=auto, or encoder=mlp")
+    evaluation = config["evaluation"]
+    every = max(config["total_timesteps"] // 20, 1) if evaluation["every"] == "auto" else evaluation["every"]
+    return {
+        **config,
+        "device": ("cuda" if available else "cpu") if config["device"] == "auto" else config["device"],
+        "threads": 1 if config["threads"] == "auto" else config["threads"],
+        "evaluation": {**evaluation, "every": every},
+        "symmetry": {**config["symmetry"], "method": ("hard" if promises else "none") if method == "auto" else method},
+    }
+
+
+def _train(config: dict[str, Any], defaults: dict[str, Any]) -> Result:
+    import torch
+    from stable_baselines3.common.vec_env import VecNormalize
+
+    from agents import Policy, make_agent, save_policy
+    from agents.agent import encoder_named
+    from encoders.base import kind_of
+    from encoders.homomorphic import Homomorphic
+    from envs import make_vec_env, symmetric_ids
+    from evaluation.callbacks import Evaluate, GradientNorm, ShowProgress, StopOnSignal, check_finite, open_logs
+    from evaluation.report import draw_run, parameter_counts, result_table
+    from evaluation.rollout import rollout
+    from evaluation.runs import prepare, read_run, run_folder
+    from evaluation.scores import scores
+
+    begin = time.perf_counter()
+    folder = Path(config["run_dir"]) if config["run_dir"] else run_folder(config, defaults)
+    encoder = encoder_named(config["encoder"]["class"], config["trust"])
+    promises = issubclass(encoder, Homomorphic)
+    config = decide(config, promises)
+    if not prepare(folder, config, config["overwrite"]):
+        run = read_run(folder)
+        print(f"{folder} is finished: nothing to train (overwrite=true trains anew)\n{result_table(run)}")
+        return Result(folder, run.result, config)
+    torch.set_num_threads(config["threads"])
+
+    options = {key: value for key, value in config["env"].items() if key not in ("name", "normalize")}
+    env = make_vec_env(**options, n_envs=config["n_envs"], seed=config["seed"])
+    measured_env = {**options, "reward_scale": 1.0}  # scores are in the environment's own rewards
+    episodes = config["evaluation"]["episodes"]
+    evaluation_env = make_vec_env(**measured_env, n_envs=min(episodes, EVALUATION_ENVS), seed=EVALUATION_SEED)
+    symmetry = env.symmetry if config["symmetry"]["method"] == "hard" else None  # type: ignore[attr-defined]
+    if config["symmetry"]["method"] == "hard" and symmetry is None:
+        raise UsageError(
+            f"{config['env']['name']} declares no symmetry, which encoder=homomorphic and symmetry=hard need; "
+            f"one is declared in: {', '.join(symmetric_ids())}"
+        )
+    if config["env"]["normalize"]:
+        if kind_of(env.observation_space) != "vector" or not env.observation_space.shape:
+            raise UsageError(f"env.normalize standardises vector observations; {config['env']['name']} has others")
+        if symmetry is not None:
+            raise UsageError(
+                "env.normalize would break the symmetry: its running statistics are not averaged over the group; "
+                "use env.normalize=false, or encoder=mlp"
+            )
+        env = VecNormalize(env, norm_reward=False)
+    model = make_agent(
+        env,
+        encoder,
+        config["agent"]["name"],
+        symmetry,
+        encoder_options={key: value for key, value in config["encoder"].items() if key not in ("name", "class")},
+        seed=config["seed"],
+        device=config["device"],
+        **{key: value for key, value in config["agent"].items() if key != "name"},
+    )
+
+    prepare(folder, config, config["overwrite"], write=True)
+    command = shlex.join(["python", "train.py", *config["command"]])
+    about: dict[str, Any] = {"environment": {**options, "reward_scale": 1.0}, "command": command}
+    where = torch.cuda.get_device_name() if config["device"] == "cuda" else "the CPU"
+    print(f"{folder}: {config['total_timesteps']:,} steps on {where}, PyTorch with {config['threads']} CPU thread(s)")
+    open_logs(model, folder, config)
+    evaluate = Evaluate(
+        evaluation_env,
+        lambda: Policy.of(model),
+        every=config["evaluation"]["every"],
+        episodes=episodes,
+        seed=EVALUATION_SEED,
+        file=folder / "evaluations.csv",
+        save_best=lambda measured: save_policy(model, folder / "best", **about, score=as_score(measured, episodes)),
+    )
+    stop = StopOnSignal()
+    watching = [stop, evaluate, GradientNorm()] + (
+        [ShowProgress(config["total_timesteps"], evaluate)] * config["progress"]
+    )
+    with stop:
+        model.learn(config["total_timesteps"], callback=watching)  # type: ignore[arg-type]
+        learned = time.perf_counter()
+        check_finite(model.policy, model.num_timesteps)
+        if stop.requested:
+            save_policy(model, folder / "policy", **about)
+            print(f"interrupted after {model.num_timesteps:,} steps; what was learned is in {folder / 'policy'}")
+            return Result(folder, None, config)
+        final = config["evaluation"]["final_episodes"]
+        measured = scores(rollout(Policy.of(model), evaluation_env, final, seed=FINAL_SEED))
+    save_policy(model, folder / "policy", **about, score=as_score(measured, final))
+    result = {
+        **{key: config[key]["name"] for key in ("env", "agent", "encoder")},
+        "symmetry": config["symmetry"]["method"],
+        "seed": config["seed"],
+        "steps": model.num_timesteps,
+        **as_score(measured, final),
+        "parameters": parameter_counts(model.policy),
+    }
+    model.logger.record("final/return", result["return"]["mean"])
+    if result["success"] is not None:
+        model.logger.record("final/success", result["success"]["mean"])
+    model.logger.dump(model.num_timesteps)
+    model.logger.close()
+    learning = learned - begin - evaluate.seconds
+    timing = {
+        "wall_seconds": round(time.perf_counter() - begin, 2),
+        "learning_seconds": round(learning, 2),
+        "evaluation_seconds": round(evaluate.seconds, 2),
+        "steps_per_second": round(model.num_timesteps / learning),
+        "device": where,
+        "machine": platform.platform(),
+    }
+    (folder / "timing.json").write_text(json.dumps(timing, indent=2) + "\n")
+    (folder / "result.json").write_text(json.dumps(result, indent=2) + "\n")  # last: it says that the run is finished
+    run = read_run(folder)
+    draw_run(run, folder / "learning_curve.png")
+    print(result_table(run))
+    return Result(folder, result, config)
+
+
+def as_score(measured: Mapping[str, Any], episodes: int) -> dict[str, Any]:
+    """Intervals as data, with how they were measured."""
+    intervals = {key: interval and interval.to_data() for key, interval in measured.items()}
+    return {"actions": "sampled", "episodes": episodes, **intervals}
+
+
+def main(overrides: list[str]) -> int:
+    """One run from the command line; 130, as after any Ctrl-C, if it was interrupted."""
+    return 0 if train(overrides).scores is not None else 130
+
+
+if __name__ == "__main__":
+    command_line("train", main)
