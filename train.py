@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from configs.compose import UsageError, command_line, compose, overrides_of
+from configs.compose import UsageError, command_line, compose, compose_defaults, overrides_of
 
 EVALUATION_SEED = 1_000_000  # evaluations begin this far from the training seeds
 FINAL_SEED = 2_000_000
@@ -56,10 +56,10 @@ def train(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> Res
     overrides = (
         overrides_of({**config, **options}) if isinstance(config, Mapping) else [*config, *overrides_of(options)]
     )
-    composed, defaults = compose("train", overrides)
+    composed = compose("train", overrides)
     check(composed)
     composed["command"] = overrides
-    return _train(composed, defaults)
+    return _train(composed, compose_defaults(overrides))
 
 
 def check(config: Mapping[str, Any]) -> None:
@@ -192,6 +192,7 @@ def _train(config: dict[str, Any], defaults: dict[str, Any]) -> Result:
         [ShowProgress(config["total_timesteps"], evaluate)] * config["progress"]
     )
     with stop:
+        started = time.perf_counter()
         model.learn(config["total_timesteps"], callback=watching)  # type: ignore[arg-type]
         learned = time.perf_counter()
         check_finite(model.policy, model.num_timesteps)
@@ -215,7 +216,7 @@ def _train(config: dict[str, Any], defaults: dict[str, Any]) -> Result:
         model.logger.record("final/success", result["success"]["mean"])
     model.logger.dump(model.num_timesteps)
     model.logger.close()
-    learning = learned - begin - evaluate.seconds
+    learning = learned - started - evaluate.seconds
     timing = {
         "wall_seconds": round(time.perf_counter() - begin, 2),
         "learning_seconds": round(learning, 2),

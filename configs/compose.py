@@ -41,18 +41,18 @@ class UsageError(ValueError):
     """The user asked for something that cannot be; the message says what to type instead."""
 
 
-def compose(name: str, overrides: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The configuration `name` (train, evaluate or compare), and the defaults that its differences are counted from.
-
-    Those are what the same choice of environment, agent and encoder gives without any further override. Each group's
-    mapping carries the choice as its `name`.
+def compose(name: str, overrides: Sequence[str]) -> dict[str, Any]:
+    """The configuration `name` (train, evaluate or compare); each group's mapping carries the choice as its `name`.
 
     Raises:
         UsageError: an unknown choice or option, a missing one, or a value that cannot be parsed.
     """
-    overrides = settle(name, overrides)
-    config = _compose(name, overrides)
-    return config, _compose(name, [o for o in overrides if o.lstrip("+").split("=")[0] in IDENTITY])
+    return _compose(name, settle(name, overrides))
+
+
+def compose_defaults(overrides: Sequence[str]) -> dict[str, Any]:
+    """The training configuration that the same environment, agent and encoder give without any further override."""
+    return _compose("train", [o for o in settle("train", overrides) if o.lstrip("+").split("=")[0] in IDENTITY])
 
 
 def command_line(name: str, run: Callable[[list[str]], int]) -> None:

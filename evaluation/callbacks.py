@@ -35,7 +35,6 @@ def open_logs(model: BaseAlgorithm, folder: Path, config: Mapping[str, Any]) -> 
     logger.record("config", text, exclude=only_tensorboard)
     choices = {key: config[key]["name"] for key in ("env", "encoder", "agent")} | {"seed": config["seed"]}
     logger.record("hparams", HParam(choices, {"final/return": 0.0, "final/success": 0.0}), exclude=only_tensorboard)
-    logger.dump(0)
 
 
 class StopOnSignal(BaseCallback):

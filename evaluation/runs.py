@@ -56,11 +56,11 @@ def run_folder(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> Path:
 
 
 def differences(config: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    """How two configurations differ in what decides a run's numbers: lines "key: theirs -> mine"."""
+    """How two configurations differ in what decides a run's numbers: "key was x, now y", names of choices first."""
     mine, theirs = flatten(config), flatten(other)
     return [
-        f"{key}: {theirs.get(key)} -> {mine.get(key)}"
-        for key in sorted(mine.keys() | theirs.keys())
+        f"{key} was {theirs.get(key)}, now {mine.get(key)}"
+        for key in sorted(mine.keys() | theirs.keys(), key=lambda key: (not key.endswith(".name"), key))
         if key.split(".")[0] not in IRRELEVANT and mine.get(key) != theirs.get(key)
     ]
 
@@ -79,8 +79,9 @@ def prepare(folder: Path, config: Mapping[str, Any], overwrite: bool, write: boo
         run = read_run(folder)
         changed = differences(config, run.config)
         if changed and not overwrite:
+            shown = "; ".join(changed[:4]) + (f" and {len(changed) - 4} more" if len(changed) > 4 else "")
             raise ValueError(
-                f"{folder} holds a run with another configuration ({'; '.join(changed)}); overwrite=true trains anew and "
+                f"{folder} holds a run with another configuration ({shown}); overwrite=true trains anew and "
                 "keeps the old one aside, run_dir=<folder> puts this one elsewhere"
             )
         if run.result is not None and not overwrite:

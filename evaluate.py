@@ -1,0 +1,129 @@
+"""Measure one policy: return, success and length over fresh episodes, with sampled and with greedy actions.
+
+    python evaluate.py policy=pretrained/CartPole-homomorphic video=replay.gif
+    python evaluate.py policy=pretrained/DoorKey-6x6-gnn env=DoorKey-8x8 episodes=200
+
+`env=` replaces the environment's id only: the view, history and normalization the policy was trained with stay. From
+Python: `evaluate({"policy": "pretrained/CartPole-homomorphic", "episodes": 20})`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from configs.compose import UsageError, command_line, compose, overrides_of
+from envs.names import resolve_id, short_name_of
+
+if TYPE_CHECKING:
+    from agents import Policy
+
+ENVIRONMENTS = 20  # played side by side
+
+
+def evaluate(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> dict[str, Any]:
+    """Measure a policy and write the scores; returns what was written.
+
+    Args:
+        config: a partial mapping or a list of overrides of configs/evaluate.yaml.
+        options: more entries of the mapping.
+
+    Raises:
+        FileNotFoundError: there is no such policy.
+        ValueError: an option that cannot be, a damaged policy, or one that does not fit the environment.
+        OSError: the scores or the video cannot be written.
+    """
+    overrides = overrides_of({**config, **options}) if isinstance(config, Mapping) else [*config, *overrides_of(options)]
+    settings = compose("evaluate", overrides)
+    for key, least in (("episodes", 1), ("seed", 0), ("threads", 1)):
+        if not isinstance(settings[key], int) or settings[key] < least:
+            raise UsageError(f"{key} is a whole number, at least {least}; got {settings[key]!r}")
+    if settings["video"] is not None and Path(settings["video"]).suffix != ".gif":
+        raise UsageError(f"video is the name of a .gif file; got {settings['video']}")
+    return _evaluate(settings)
+
+
+def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
+    import torch
+
+    from agents import load_policy
+    from agents.policy import environment_id, find
+    from envs import make_vec_env
+    from evaluation.report import interval, table
+    from evaluation.rollout import rollout
+    from evaluation.scores import scores
+
+    if settings["device"] not in ("auto", "cpu", "cuda"):
+        raise UsageError(f"device is auto, cpu or cuda; got {settings['device']!r}")
+    if settings["device"] == "cuda" and not torch.cuda.is_available():
+        raise UsageError("device=cuda, but PyTorch sees no CUDA device here; use device=cpu or device=auto")
+    torch.set_num_threads(settings["threads"])
+    loading = {"device": settings["device"], "trust": settings["trust"]}
+    policy = load_policy(settings["policy"], **loading)
+    options = dict(policy.spec["environment"] or {})
+    options["id"] = resolve_id(str(settings["env"])) if settings["env"] else environment_id(policy, settings["trust"])
+    env = make_vec_env(**options, n_envs=min(settings["episodes"], ENVIRONMENTS))
+    if env.action_space != policy.action_space:
+        raise ValueError(f"the policy acts in {policy.action_space}, {options['id']} in {env.action_space}")
+    if settings["env"]:
+        # the network is rebuilt for the space at hand, so that a larger grid can be played where the encoder allows it
+        policy = load_policy(settings["policy"], **loading, observation_space=env.observation_space)
+
+    name = short_name_of(options["id"]) or options["id"]
+    result: dict[str, Any] = {"policy": str(settings["policy"]), "env": name}
+    result |= {"episodes": settings["episodes"], "seed": settings["seed"]}
+    for actions in ("sampled", "greedy"):
+        episodes = rollout(
+            policy, env, settings["episodes"], seed=settings["seed"], deterministic=actions == "greedy"
+        )
+        result[actions] = {key: value and value.to_data() for key, value in scores(episodes).items()}
+    measures = ["return", *(["success"] if result["sampled"]["success"] else []), "length"]
+    rows = [[actions, *(interval(result[actions][m]) for m in measures)] for actions in ("sampled", "greedy")]
+    print(f"{settings['policy']} in {name}: means and 95% intervals of {settings['episodes']} episodes")
+    print(table(["actions", *measures], rows))
+    folder = find(settings["policy"])
+    beside = folder.parent if folder.name == "policy" else folder  # a run's policy/, or a folder of its own
+    file = f"evaluation-{re.sub(r'[/:]', '_', name)}-{settings['seed']}.json"
+    output = Path(settings["output"]) if settings["output"] else beside / file
+    output.write_text(json.dumps(result, indent=2) + "\n")
+    print(f"scores: {output}")
+    if settings["video"]:
+        print(record(policy, options, settings["seed"], Path(settings["video"])))
+    return result
+
+
+def record(policy: Policy, options: dict[str, Any], seed: int, file: Path) -> str:
+    """Film one episode with sampled actions as a GIF; returns a line that says what it shows."""
+    import imageio
+    import numpy as np
+    import torch
+
+    from envs import make_env
+
+    env = make_env(**{**options, "render_mode": "rgb_array"})
+    state, start, frames, total, done = None, np.ones(1, bool), [], 0.0, False
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        observation, _ = env.reset(seed=seed)
+        frames.append(env.render())
+        while not done:
+            action, state = policy.predict(observation, state, start, deterministic=False)
+            observation, reward, terminated, truncated, _ = env.step(action)
+            total, done, start = total + float(reward), terminated or truncated, np.zeros(1, bool)
+            frames.append(env.render())
+    rate = env.metadata.get("render_fps", 10)
+    env.close()
+    imageio.mimsave(file, frames, duration=1000 / rate, loop=0)  # type: ignore[arg-type]
+    return f"video: {file}, one episode of {len(frames) - 1} steps, return {total:.2f}"
+
+
+def main(overrides: list[str]) -> int:
+    evaluate(overrides)
+    return 0
+
+
+if __name__ == "__main__":
+    command_line("evaluate", main)
