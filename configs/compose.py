@@ -16,7 +16,6 @@ from typing import Any
 
 import gymnasium
 import hydra
-import yaml
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.utils import get_args_parser
 from hydra.core.config_store import ConfigStore
@@ -141,13 +140,13 @@ def register(env: str) -> None:
     minigrid = is_minigrid(short_names().get(env, env))
     if env not in existing("env"):
         base = "minigrid" if minigrid else "gym"
-        options = yaml.safe_load((FOLDER / "env" / "base" / f"{base}.yaml").read_text())
-        store.store(group="env", name=env, node={**options, "id": env})
+        options = OmegaConf.load(FOLDER / "env" / "base" / f"{base}.yaml")
+        store.store(group="env", name=env, node=OmegaConf.merge(options, {"id": env}))
     for file in (FOLDER / "tuned").rglob("minigrid-*.yaml") if minigrid else ():
         name = file.stem.replace("minigrid", env, 1)
         if not (file.parent / f"{name}.yaml").exists():
             group = str(file.parent.relative_to(FOLDER))
-            store.store(group=group, name=name, node=yaml.safe_load(file.read_text()), package="_global_")
+            store.store(group=group, name=name, node=OmegaConf.load(file), package="_global_")
 
 
 def jobs(overrides: Sequence[str]) -> list[list[str]]:

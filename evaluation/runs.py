@@ -35,7 +35,7 @@ UNNAMED = (
     "overwrite",
     "trust",
     "seed",
-    "experiment",
+    "command",
 )
 # of the machine or of the moment: the same run whatever they say
 IRRELEVANT = ("device", "threads", "progress", "run_dir", "overwrite", "trust", "command")
