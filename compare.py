@@ -3,7 +3,8 @@
     python train.py -m env=DoorKey-5x5 encoder=mlp,cnn,gnn seed=0,1,2
     python compare.py runs=runs/DoorKey-5x5
 
-Scores are those of the last policy on fresh episodes, never of the best one. From Python: `compare_runs({"runs": "runs"})`.
+Scores are those of the last policy on fresh episodes, never of the best one.
+From Python: `compare_runs({"runs": "runs"})`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ def compare_runs(config: Mapping[str, Any] | Sequence[str] = (), **options: Any)
         ValueError: no finished run there, or a damaged one.
         OSError: the report cannot be written.
     """
-    overrides = overrides_of({**config, **options}) if isinstance(config, Mapping) else [*config, *overrides_of(options)]
+    given = overrides_of(config) if isinstance(config, Mapping) else list(config)
+    overrides = given + overrides_of(options)
     settings = compose("compare", overrides)
     if settings["threshold"] != "auto" and not isinstance(settings["threshold"], (int, float)):
         raise UsageError(f"threshold is auto or a number; got {settings['threshold']!r}")

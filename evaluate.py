@@ -36,7 +36,8 @@ def evaluate(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> 
         ValueError: an option that cannot be, a damaged policy, or one that does not fit the environment.
         OSError: the scores or the video cannot be written.
     """
-    overrides = overrides_of({**config, **options}) if isinstance(config, Mapping) else [*config, *overrides_of(options)]
+    given = overrides_of(config) if isinstance(config, Mapping) else list(config)
+    overrides = given + overrides_of(options)
     settings = compose("evaluate", overrides)
     for key, least in (("episodes", 1), ("seed", 0), ("threads", 1)):
         if not isinstance(settings[key], int) or settings[key] < least:
@@ -76,9 +77,7 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     result: dict[str, Any] = {"policy": str(settings["policy"]), "env": name}
     result |= {"episodes": settings["episodes"], "seed": settings["seed"]}
     for actions in ("sampled", "greedy"):
-        episodes = rollout(
-            policy, env, settings["episodes"], seed=settings["seed"], deterministic=actions == "greedy"
-        )
+        episodes = rollout(policy, env, settings["episodes"], seed=settings["seed"], deterministic=actions == "greedy")
         result[actions] = {key: value and value.to_data() for key, value in scores(episodes).items()}
     measures = ["return", *(["success"] if result["sampled"]["success"] else []), "length"]
     rows = [[actions, *(interval(result[actions][m]) for m in measures)] for actions in ("sampled", "greedy")]

@@ -3,8 +3,8 @@
     python train.py env=CartPole encoder=homomorphic
     python train.py -m env=DoorKey-5x5 encoder=mlp,cnn,gnn seed=0,1,2
 
-From Python: `train({"env": "CartPole", "encoder": "homomorphic", "seed": 1})`. Torch and Stable-Baselines3 are imported once the
-configuration is known to be good.
+From Python: `train({"env": "CartPole", "encoder": "homomorphic", "seed": 1})`. Torch and Stable-Baselines3 are imported
+once the configuration is known to be good.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def train(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> Res
     """Train one agent and write its run folder; a finished run with the same configuration is only read.
 
     Args:
-        config: a partial mapping ({"env": "DoorKey-5x5", "agent": {"name": "ppo", "gamma": 0.9}}) or a list of overrides
-            as on the command line (["env=DoorKey-5x5", "agent.gamma=0.9"]); the rest is composed from `configs/`.
+        config: a partial mapping ({"env": "DoorKey-5x5", "agent": {"name": "ppo", "gamma": 0.9}}) or a list of
+            overrides as on the command line (["env=DoorKey-5x5", "agent.gamma=0.9"]); the rest is composed from `configs/`.
         options: more entries of the mapping.
 
     Raises:

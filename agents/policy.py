@@ -1,4 +1,4 @@
-"""Policies as files: `policy.safetensors` (the parameters) and `policy.yaml` (everything needed to rebuild the network).
+"""Policies as files: `policy.safetensors` holds the parameters, `policy.yaml` all that rebuilds the network.
 
 Both are data. Loading rebuilds the network from the specification and fills it; nothing is unpickled, and no class is
 imported that is neither this project's nor in a module the caller trusts.
@@ -206,8 +206,8 @@ def find(source: str | Path) -> Path:
                 return folder
     shipped = sorted(str(path.parent.relative_to(PROJECT)) for path in PROJECT.glob("pretrained/*/policy.yaml"))
     raise FileNotFoundError(
-        f"there is no policy in {source}: give a run folder, a folder with policy.yaml and policy.safetensors, or one of "
-        f"{', '.join(shipped)}"
+        f"there is no policy in {source}: give a run folder, a folder with policy.yaml and policy.safetensors, or "
+        f"one of {', '.join(shipped)}"
     )
 
 
@@ -228,10 +228,10 @@ def read_specification(folder: Path) -> dict[str, Any]:
         "encoder",
         "head",
         "symmetry",
-        "observation_space",
-        "action_space",
         "normalization",
         "environment",
+        "observation_space",
+        "action_space",
     )
     missing = [key for key in needed if key not in spec]
     if missing:

@@ -31,7 +31,7 @@ from envs.names import is_minigrid, short_name_of, short_names, unknown
 
 FOLDER = Path(__file__).resolve().parent
 GROUPS = ("env", "agent", "encoder", "symmetry", "experiment")
-IDENTITY = ("env", "agent", "encoder", "env.id", "encoder.class")  # what a run's defaults are the defaults of
+IDENTITY = ("env", "agent", "encoder", "experiment", "env.id", "encoder.class")  # what a run's defaults belong to
 OPEN = ("env.kwargs", "agent.policy_kwargs")  # mappings that take any key
 NOT_YET = {"symmetry": ("average", "augment", "loss")}
 
@@ -50,8 +50,9 @@ def compose(name: str, overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def compose_defaults(overrides: Sequence[str]) -> dict[str, Any]:
-    """The training configuration that the same environment, agent and encoder give without any further override."""
-    return _compose("train", [o for o in settle("train", overrides) if o.lstrip("+").split("=")[0] in IDENTITY])
+    """The training configuration that the same choices give without any further override."""
+    chosen = [o for o in settle("train", overrides) if o.lstrip("+").split("=")[0] in IDENTITY]
+    return {**_compose("train", chosen), "experiment": None}  # so that a run's name tells its experiment
 
 
 def command_line(name: str, run: Callable[[list[str]], int]) -> None:
@@ -186,10 +187,13 @@ def _explain(error: Exception, name: str, overrides: Sequence[str]) -> str:
     text = str(error)
     if text.startswith("Could not override"):
         key = text.split("'")[1]
-        group = key.split(".")[0]
-        options = list(flatten(_compose(name, [o for o in overrides if o.split("=")[0] in GROUPS])))
-        nearby = [option for option in options if option.startswith(f"{group}.")] or options
-        return unknown("option", key, options, listed=[option for option in nearby if not option.endswith(".name")])
+        choices = [o for o in overrides if o.split("=")[0] in GROUPS]
+        options = [option for option in flatten(_compose(name, choices)) if not option.endswith(".name")]
+        group = key.split(".")[0] + "."
+        nearby = [o for o in options if o.startswith(group)] or [o.split(".")[0] for o in options]
+        return unknown("option", key, options, listed=sorted(set(nearby)))
+    if text.startswith("Ambiguous value"):
+        return f"{text.split(chr(39))[1]}: several values train several agents, which needs -m (train.py -m ...)"
     return " ".join(text.split("\n")[:2])
 
 

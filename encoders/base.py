@@ -87,9 +87,9 @@ def encoders_reading(kind: str) -> list[str]:
     names = []
     for module in pkgutil.iter_modules(encoders.__path__):
         for member in vars(importlib.import_module(f"encoders.{module.name}")).values():
-            if isinstance(member, type) and issubclass(member, Encoder) and kind in member.reads:
-                if member.__module__ == f"encoders.{module.name}":
-                    names.append(module.name)
+            own = isinstance(member, type) and member.__module__ == f"encoders.{module.name}"
+            if own and issubclass(member, Encoder) and kind in member.reads:
+                names.append(module.name)
     return names
 
 

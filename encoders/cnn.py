@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from gymnasium import spaces
 from jaxtyping import Float
@@ -25,7 +27,7 @@ class CNN(Encoder):
         channels: channels of each 3×3 convolution (grids only).
         layers: number of 3×3 convolutions (grids only).
         embedding: size of a cell's embedding (grids only).
-        pooling: "flatten" keeps where things are; "max" takes the maximum over cells, so any grid size fits (grids only).
+        pooling: "flatten" keeps where things are; "max", the maximum over cells, fits any grid size (grids only).
 
     Raises:
         ValueError: an unknown pooling, or an image too small for the filters.
@@ -59,7 +61,7 @@ class CNN(Encoder):
             )
             flat = sizes[-1] * (self.stem.grid[0] * self.stem.grid[1] if pooling == "flatten" else 1)
         else:
-            image = observation_space["image"] if isinstance(observation_space, spaces.Dict) else observation_space
+            image: Any = observation_space["image"] if isinstance(observation_space, spaces.Dict) else observation_space
             self.channels_first = is_image_space_channels_first(image)
             channels_in = image.shape[0] if self.channels_first else image.shape[2]
             self.trunk = nn.Sequential(

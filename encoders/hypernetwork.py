@@ -13,7 +13,7 @@ from encoders.layers.stem import Context, Observation, Stem
 
 
 class Hypernetwork(Encoder):
-    """Linear layers applied to x whose weights depend on a context x': multiplicative interaction (Jayakumar et al. 2020).
+    """Linear layers on x whose weights depend on a context x': multiplicative interaction (Jayakumar et al. 2020).
 
     Grids: x is the cells (the shared stem, flattened into one linear layer), x' direction, carried object and mission.
     Vectors and grids without any of those: x' is the observation itself.

@@ -46,6 +46,7 @@ class LSTM(Encoder):
             trunk = "cnn" if kind_of(frames) in ("grid", "image") else "mlp"
         if trunk not in TRUNKS:
             raise ValueError(f"encoder.trunk is auto, {', '.join(TRUNKS)}, got {trunk!r}")
+        assert isinstance(observation_space, spaces.Dict)
         self.scale = {key: pixel_scale(observation_space[key]) for key in frame_keys(observation_space)}
         self.trunk = resolve(TRUNKS[trunk])(frames)
         self.lstm = nn.LSTM(self.trunk.features_dim, width, batch_first=True)
@@ -74,7 +75,7 @@ def frame_keys(space: spaces.Space) -> list[str]:
 def frame_space(space: spaces.Space) -> spaces.Space:
     """The space of one observation of a window: the leading axis and the mask removed."""
     assert isinstance(space, spaces.Dict)
-    parts = {}
+    parts: dict[str, spaces.Space] = {}
     for key in frame_keys(space):
         box = space[key]
         assert isinstance(box, spaces.Box)

@@ -1,8 +1,8 @@
 """From a class name written in a file to the class, without trusting the file.
 
-YAML names an encoder as `class: encoders.gnn.GNN`. The name is accepted if it is one of this project's encoders or lies in
-a module that the *caller* lists in `trust`; nothing else is ever imported. Training, comparing and loading all
-come through here.
+YAML names an encoder as `class: encoders.gnn.GNN`. The name is accepted if it is one of this project's encoders or
+lies in a module that the *caller* lists in `trust`; nothing else is ever imported. Training and loading both come
+through here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Transformer: everything observed is a token, and attention learns which tokens matter to which (Vaswani et al. 2017)."""
+"""Transformer: everything observed is a token, and attention learns which matter to which (Vaswani et al. 2017)."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Environments as the agents see them: observations, vectorisation and the symmetries they declare.
 
-    make_env(id, **options) -> gymnasium.Env
-    make_vec_env(id, n_envs=8, seed=0, **options) -> VecEnv
-    symmetry_of(id) -> Symmetry | None
+make_env(id, **options) -> gymnasium.Env
+make_vec_env(id, n_envs=8, seed=0, **options) -> VecEnv
+symmetry_of(id) -> Symmetry | None
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["make_env", "make_vec_env", "symmetric_ids", "symmetry_of"]
 
-# Names are needed before anything that imports torch is (`python train.py --help` in a second), so those wait for their use.
+# `python train.py --help` needs names only; what imports torch waits until it is used.
 _PLACES = {
     "make_env": "envs.make",
     "make_vec_env": "envs.make",

@@ -11,7 +11,7 @@ from gymnasium import spaces
 
 
 class History(gymnasium.Wrapper):
-    """Every key gets a leading axis K, oldest first; `valid` (K,) is 1 where the episode had begun. Zeros fill the rest.
+    """Every key gets a leading axis K, oldest first; `valid` (K,) is 1 where the episode had begun, else 0 as the rest.
 
     A plain Box becomes the key "observation".
 

@@ -58,7 +58,7 @@ def make_env(
 
 
 def make_vec_env(id: str, *, n_envs: int = 8, seed: int | None = None, **options: Any) -> VecEnv:
-    """`n_envs` environments stepped in turn, the i-th seeded with seed + i; `.symmetry` is what the environment declares.
+    """`n_envs` environments stepped in turn, the i-th seeded with seed + i; `.symmetry` is what they declare.
 
     Args:
         id, options: as for `make_env`.

@@ -10,6 +10,8 @@ mission    Box(0, V-1, (72,), uint8), word ids followed by zeros; only where mis
 from __future__ import annotations
 
 import re
+from contextlib import redirect_stdout
+from io import StringIO
 from typing import Any
 
 import gymnasium
@@ -27,7 +29,11 @@ EMPTY_HAND = (1, 0)  # the code of an empty cell
 
 # Every word of every MiniGrid and BabyAI mission. 0 pads, 1 stands for a word not listed here. The order is part of
 # the policy format: new words go to the end.
-WORDS = ["<pad>", "<unknown>", ",", "a", "after", "and", "at", "avoid", "ball", "behind", "blue", "box", "door", "end", "fetch", "find", "from", "front", "get", "go", "goal", "green", "grey", "hallway", "in", "key", "lava", "left", "matching", "must", "near", "next", "object", "of", "on", "open", "opening", "pick", "purple", "put", "reach", "red", "right", "room", "rooms", "square", "the", "then", "to", "traverse", "unlock", "up", "use", "yellow", "you", "your"]
+WORDS = """
+<pad> <unknown> , a after and at avoid ball behind blue box door end fetch find from front get go goal green
+grey hallway in key lava left matching must near next object of on open opening pick purple put reach red
+right room rooms square the then to traverse unlock up use yellow you your
+""".split()
 WORD_IDS = {word: index for index, word in enumerate(WORDS)}
 UNKNOWN = 1
 
@@ -76,6 +82,10 @@ class MiniGridObservation(gymnasium.ObservationWrapper):
         if self.missions_vary:
             parts["mission"] = word_ids(observation["mission"])
         return parts
+
+    def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        with redirect_stdout(StringIO()):  # BabyAI prints each level it rejects
+            return super().reset(**kwargs)
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         observation, reward, terminated, truncated, info = super().step(action)

@@ -51,7 +51,7 @@ def unknown(what: str, name: str, existing: Iterable[str], listed: Iterable[str]
     hint = f"; did you mean {' or '.join(close)}?" if close else ";"
     shown = sorted(short_names()) if listed is None and what == "environment" else sorted(listed or existing)
     return f"no {what} is called {name!r}{hint} There is: {', '.join(shown)}" + (
-        ", and every registered Gymnasium id" if what == "environment" else ""
+        ", and every registered Gymnasium id (env=gym env.id=<id> for ids with / or :)" if what == "environment" else ""
     )
 
 

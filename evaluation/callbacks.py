@@ -27,7 +27,7 @@ COLUMNS = ("steps", "return", "return_low", "return_high", "success", "success_l
 
 
 def open_logs(model: BaseAlgorithm, folder: Path, config: Mapping[str, Any]) -> None:
-    """Log to `log.txt`, `progress.csv` and TensorBoard; the latter also gets the configuration and its HPARAMS entry."""
+    """Log to `log.txt`, `progress.csv` and TensorBoard, which also gets the configuration and an HPARAMS entry."""
     logger = configure(str(folder), ["log", "csv", "tensorboard"])
     model.set_logger(logger)
     only_tensorboard = ("stdout", "log", "csv", "json")
@@ -133,7 +133,7 @@ class Evaluate(BaseCallback):
 
 
 def check_finite(module: torch.nn.Module, steps: int) -> None:
-    """Raise FloatingPointError if learning has diverged: SB3's value-based agents train on with NaN weights silently."""
+    """Raise FloatingPointError if learning has diverged: SB3's DQN trains on with NaN weights silently."""
     for name, parameter in module.named_parameters():
         if not torch.isfinite(parameter).all():
             raise FloatingPointError(

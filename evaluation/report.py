@@ -70,7 +70,7 @@ def interval(data: dict[str, float]) -> str:
 
 
 def quoted(folder: Path) -> str:
-    """A path as an override's value on a shell's command line: run folders hold `=` and commas, which Hydra must not read."""
+    """A path as the value of an override in a shell: run folders hold `=` and commas, which Hydra must not read."""
     return f"\"'{folder}'\"" if set(str(folder)) & set("=,") else str(folder)
 
 
@@ -98,7 +98,11 @@ def draw_run(run: Run, file: Path) -> None:
 
 def label(run: Run) -> str:
     """What a run is called in a comparison: agent, encoder, symmetry and its differences from the defaults."""
+    config = run.config
     kind, name = run.folder.parent.parent.name, run.folder.parent.name
+    own = f"{config['agent']['name']}-{config['encoder']['name']}"
+    if not kind.startswith(own):  # a folder given as run_dir
+        return own
     return kind if name == "default" else f"{kind} {name}"
 
 
@@ -191,7 +195,7 @@ def draw_comparison(groups: dict[str, Sequence[Run]], file: Path) -> None:
         measure = measure_of(runs)
         for colour, name in enumerate(sorted({label(run) for run in runs})):
             group = [run for run in runs if label(run) == name and run.evaluations]
-            curves = {run.folder: {row["steps"]: row[measure] for row in run.evaluations} for run in group}
+            curves: Any = {run.folder: {row["steps"]: row[measure] for row in run.evaluations} for run in group}
             for curve in curves.values():
                 axis.plot(list(curve), list(curve.values()), color=f"C{colour}", alpha=0.25, linewidth=0.8)
             shared = sorted(set.intersection(*(set(curve) for curve in curves.values()))) if curves else []

@@ -43,7 +43,7 @@ def rollout(policy: Predicts, env: VecEnv, episodes: int, *, seed: int, determin
     share = np.array([(episodes + i) // env.num_envs for i in range(env.num_envs)])
     played = np.zeros(env.num_envs, int)
     returns, lengths = np.zeros(env.num_envs), np.zeros(env.num_envs, int)
-    finished: list[tuple[int, int, float, int, Any]] = []
+    finished: list[tuple[Any, ...]] = []
     state, start = None, np.ones(env.num_envs, bool)
     with torch.random.fork_rng():
         torch.manual_seed(seed)

@@ -42,7 +42,7 @@ IRRELEVANT = ("device", "threads", "progress", "run_dir", "overwrite", "trust", 
 
 
 def run_folder(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> Path:
-    """The folder of a configuration, named by its choices and its differences from `defaults` (see the module's text)."""
+    """The folder of a configuration, named by its choices and its differences from `defaults`."""
     symmetry = config["symmetry"]["name"]
     kind = f"{config['agent']['name']}-{config['encoder']['name']}" + (f"-{symmetry}" if symmetry != "auto" else "")
     mine, theirs = flatten(config), flatten(defaults)

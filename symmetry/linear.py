@@ -20,7 +20,7 @@ from symmetry.representation import Representation
 class EquivariantLinear(nn.Module):
     """y = Wx + b with W ρ_in(g) = ρ_out(g) W and ρ_out(g) b = b for every g of the group.
 
-    On CartPole's mirror (ρ_in = -1, ρ_out = the swap) the weight is W_h = ½W + ½P⁻¹WΦ: rows (w) and (-w), biases (b, b).
+    On CartPole's mirror (ρ_in = -1, ρ_out = the swap) it is W_h = ½W + ½P⁻¹WΦ: rows w and -w, biases b and b.
 
     Args:
         rep_in, rep_out: how input and output transform; sizes are their `size`.
@@ -95,7 +95,7 @@ def orbits(rep_in: Representation, rep_out: Representation) -> tuple[Tensor, Ten
 
 
 def symmetrize(weight: Float[Tensor, "out in"], rep_in: Representation, rep_out: Representation) -> Tensor:
-    """The projection onto equivariant matrices, W_h = 1/|G| Σ_g ρ_out(g)⁻¹ W ρ_in(g) (van der Pol et al. 2020, eq. 7)."""
+    """The projection onto equivariant matrices, W_h = 1/|G| Σ_g ρ_out(g)⁻¹ W ρ_in(g) (van der Pol et al. 2020)."""
     total = torch.zeros_like(weight)
     for g in range(rep_in.group.order):
         # signed permutations are orthogonal, so the inverse is the transpose

@@ -97,7 +97,7 @@ class GridRGCN(nn.Module):
         return F.conv2d(h.permute(0, 3, 1, 2), stacked, self.bias, padding=1).permute(0, 2, 3, 1)
 
     def _remote(self, h: Tensor, axis: int) -> Tensor:
-        """Means over all cells beyond each line, by prefix sums of line sums: one vector a line, shared by its cells."""
+        """Means over all cells beyond each line, by prefix sums: one vector a line, shared by its cells."""
         after, before = REMOTE[:2] if axis == 1 else REMOTE[2:]
         lines = h.mean(3 - axis)  # (batch, lines, inputs)
         size = lines.shape[1]

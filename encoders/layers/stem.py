@@ -1,11 +1,13 @@
-"""The stem that all grid encoders share: MiniGrid cell codes -> embeddings, so that only their trunks differ.
+"""The stem that all grid encoders share: MiniGrid cell codes -> embeddings. Only their trunks differ.
 
-A cell is three codes (object type, colour, state) and its embedding the sum of theirs. What else is observed (direction,
-carried object, mission) forms one *context* vector, which modulates every cell by FiLM (Perez et al. 2018):
+A cell is three codes (object type, colour, state) and its embedding the sum of theirs. What else is observed
+(direction, carried object, mission) forms one *context* vector, which modulates every cell by FiLM (Perez et al. 2018):
 cell ← cell ⊙ (1 + γ(context)) + β(context).
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from gymnasium import spaces
@@ -58,14 +60,14 @@ class Mission(nn.Module):
 
 
 class Context(nn.Module):
-    """What is observed besides the cells, as one vector: the sum of embeddings of direction, carried object and mission.
+    """What is observed besides the cells as one vector: the sum of embeddings of direction, carried object, mission.
 
     `keys` lists the parts present in the space; with none of them there is no context and `forward` must not be called.
     """
 
     def __init__(self, space: spaces.Space, width: int):
         super().__init__()
-        present = space.spaces if isinstance(space, spaces.Dict) else {}
+        present: Any = space.spaces if isinstance(space, spaces.Dict) else {}
         self.keys = [key for key in CONTEXT_KEYS if key in present]
         if "direction" in self.keys:
             self.direction = nn.Embedding(4, width)
@@ -98,7 +100,7 @@ class Stem(nn.Module):
 
     def __init__(self, space: spaces.Space, width: int, context: bool = True):
         super().__init__()
-        image = space["image"] if isinstance(space, spaces.Dict) else space
+        image: Any = space["image"] if isinstance(space, spaces.Dict) else space
         self.grid: tuple[int, int] = image.shape[:2]
         self.width = width
         self.cells = CellEmbedding(width)
