@@ -45,7 +45,7 @@ def train(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> Res
 
     Args:
         config: a partial mapping ({"env": "DoorKey-5x5", "agent": {"name": "ppo", "gamma": 0.9}}) or a list of
-            overrides as on the command line (["env=DoorKey-5x5", "agent.gamma=0.9"]); the rest is composed from `configs/`.
+            overrides as on the command line (["env=DoorKey-5x5", "agent.gamma=0.9"]); `configs/` holds the rest.
         options: more entries of the mapping.
 
     Raises:
