@@ -36,7 +36,7 @@ class HyperLinear(nn.Module):
         spread = 0.1 * bound / math.sqrt(context)
         self.generator = nn.Parameter(torch.empty(context, outputs, inputs + 1).uniform_(-spread, spread))
 
-    def generated(self, c: Float[Tensor, "contexts context"]) -> Float[Tensor, "contexts outputs inputs+1"]:
+    def generated(self, c: Float[Tensor, "contexts context"]) -> Float[Tensor, "contexts outputs columns"]:
         """The matrices [W(c), b(c)], one for each row of c."""
         return self.constant + (c @ self.generator.flatten(1)).reshape(len(c), *self.constant.shape)
 
