@@ -28,15 +28,18 @@ CRITIC_HIDDEN = (256, 256)
 
 
 def representations(
-    encoder: BaseFeaturesExtractor, symmetry: Symmetry | None
+    encoder: BaseFeaturesExtractor, symmetry: Symmetry | None, use_sde: bool = False
 ) -> tuple[Representation, Representation] | None:
     """(features, actions) representations if there is a symmetry to obey, else None.
 
     Raises:
-        ValueError: a symmetry is to be obeyed, but the encoder promises nothing about its features.
+        ValueError: a symmetry is to be obeyed, but the encoder promises nothing about its features, or exploration is
+            state-dependent (gSDE), whose noise is a plain linear map of the features.
     """
     if symmetry is None:
         return None
+    if use_sde:
+        raise ValueError("agent.use_sde=true explores with a map that breaks the symmetry; use agent.use_sde=false")
     out_rep = getattr(encoder, "out_rep", None)
     if out_rep is None:
         raise ValueError(
@@ -55,7 +58,7 @@ class HeadedActorCriticPolicy(ActorCriticPolicy):
 
     def _build(self, lr_schedule: Any) -> None:
         super()._build(lr_schedule)  # makes log_std, and the output layers replaced here
-        reps = representations(self.pi_features_extractor, self.symmetry)
+        reps = representations(self.pi_features_extractor, self.symmetry, self.use_sde)
         if reps is None:
             features = self.action_net.in_features
             self.action_net = head(features, self.action_net.out_features, gain=SMALL)
@@ -154,7 +157,9 @@ class HeadedSACPolicy(HeadedCritics, SACPolicy):
 
     def make_actor(self, features_extractor: BaseFeaturesExtractor | None = None) -> SACActor:
         actor = super().make_actor(features_extractor)
-        reps = representations(actor.features_extractor, self.symmetry)
+        reps = representations(actor.features_extractor, self.symmetry, actor.use_sde)
+        if actor.use_sde:
+            return actor  # gSDE's own layers: a mean, and a noise matrix in place of a log_std head
         if reps is None:
             actions = actor.action_space.shape[0]
             actor.mu, actor.log_std = head(actor.features_dim, actions), head(actor.features_dim, actions)

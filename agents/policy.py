@@ -158,7 +158,7 @@ def specification(
         "format": FORMAT,
         "agent": names[0],
         "encoder": {"class": name_of(arguments["features_extractor_class"]), "options": options},
-        "head": {k: v for k, v in arguments.items() if k not in FIXED_POLICY_KEYS and k != "use_sde" and is_data(v)},
+        "head": head_arguments(model),
         "symmetry": None if symmetry is None else symmetry.to_data(),
         "observation_space": space_to_data(model.observation_space),
         "action_space": space_to_data(model.action_space),
@@ -170,9 +170,12 @@ def specification(
     }
 
 
-def is_data(value: Any) -> bool:
-    """Whether a policy argument describes the network (numbers, strings, lists), rather than its optimizer's class."""
-    return not isinstance(value, type)
+def head_arguments(model: BaseAlgorithm) -> dict[str, Any]:
+    """What the policy was given besides encoder and symmetry, and that describes the network, not its optimizer."""
+    ignored = (*FIXED_POLICY_KEYS, "use_sde", "optimizer_class", "optimizer_kwargs")
+    arguments = {key: value for key, value in model.policy_kwargs.items() if key not in ignored}
+    # SB3 passes it to some policies as policy_kwargs and to others apart; without it, every policy's default is False
+    return {**arguments, **({"use_sde": True} if getattr(model, "use_sde", False) else {})}
 
 
 def normalization(model: BaseAlgorithm) -> dict[str, Any] | None:

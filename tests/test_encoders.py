@@ -185,7 +185,9 @@ def test_grouped_and_bilinear_forms_equal_one_matrix_for_each_sample():
     x = torch.randn(7, 5, dtype=torch.float64)
 
     def naive(x, c):
-        weights = torch.stack([layer.constant + sum(c_k * g for c_k, g in zip(row, layer.generator, strict=True)) for row in c])
+        weights = torch.stack(
+            [layer.constant + sum(c_k * g for c_k, g in zip(row, layer.generator, strict=True)) for row in c]
+        )
         return torch.einsum("boi,bi->bo", weights[..., :-1], x) + weights[..., -1]
 
     def with_gradients(form):
