@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.compose import UsageError, command_line, compose, overrides_of
-from envs.names import resolve_id, short_name_of
+from envs.names import short_name_of
 
 if TYPE_CHECKING:
     from agents import Policy
@@ -65,11 +65,12 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     loading = {"device": settings["device"], "trust": settings["trust"]}
     policy = load_policy(settings["policy"], **loading)
     options = dict(policy.spec["environment"] or {})
-    options["id"] = resolve_id(str(settings["env"])) if settings["env"] else environment_id(policy, settings["trust"])
+    another = settings.get("env")
+    options["id"] = another["id"] if another else environment_id(policy, settings["trust"])
     env = make_vec_env(**options, n_envs=min(settings["episodes"], ENVIRONMENTS))
     if env.action_space != policy.action_space:
         raise ValueError(f"the policy acts in {policy.action_space}, {options['id']} in {env.action_space}")
-    if settings["env"]:
+    if another:
         # the network is rebuilt for the space at hand, so that a larger grid can be played where the encoder allows it
         policy = load_policy(settings["policy"], **loading, observation_space=env.observation_space)
 

@@ -6,6 +6,7 @@ imported that is neither this project's nor in a module the caller trusts.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -100,7 +101,10 @@ def save_policy(
     folder = Path(folder)
     with replacing(folder) as new:
         tensors = {name: tensor.detach().contiguous().cpu() for name, tensor in parameters(model.policy).items()}
-        save_file(tensors, new / "policy.safetensors")
+        try:
+            save_file(tensors, new / "policy.safetensors")
+        except SafetensorError as error:  # it hides what went wrong with the file in its text
+            raise OSError(errno.EIO, f"cannot write: {error}", str(folder)) from error
         (new / "policy.yaml").write_text(text)
     return folder
 

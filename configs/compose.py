@@ -31,6 +31,7 @@ from envs.names import is_minigrid, short_name_of, short_names, unknown
 
 FOLDER = Path(__file__).resolve().parent
 GROUPS = ("env", "agent", "encoder", "symmetry", "experiment")
+GROUPS_OF = {"train": GROUPS, "evaluate": ("env",), "compare": ()}
 IDENTITY = ("env", "agent", "encoder", "experiment", "env.id", "encoder.class")  # what a run's defaults belong to
 OPEN = ("env.kwargs", "agent.policy_kwargs")  # mappings that take any key
 NOT_YET = {"symmetry": ("average", "augment", "loss")}
@@ -69,8 +70,9 @@ def command_line(name: str, run: Callable[[list[str]], int]) -> None:
         except (ValueError, OSError, FloatingPointError) as error:
             if os.environ.get("HYDRA_FULL_ERROR"):
                 raise
+            failed = isinstance(error, FloatingPointError) or (isinstance(error, OSError) and error.errno is not None)
             print(f"error: {error}", file=sys.stderr)
-            codes.append(2 if isinstance(error, (ValueError, FileNotFoundError)) else 1)
+            codes.append(1 if failed else 2)
 
     @hydra.main(config_path=str(FOLDER), config_name=name, version_base="1.3")
     def job(_: Any) -> None:
@@ -81,6 +83,8 @@ def command_line(name: str, run: Callable[[list[str]], int]) -> None:
     only_shown = arguments.help or arguments.hydra_help or arguments.cfg or arguments.info
     try:
         settled = settle(name, arguments.overrides)
+        if arguments.multirun and any(override.startswith("run_dir=") for override in settled):
+            raise UsageError("run_dir is the folder of one run; a sweep (-m) names its folders itself")
         for overrides in jobs(settled) if arguments.multirun else [settled] if not only_shown else []:
             _compose(name, overrides)
     except UsageError as error:
@@ -105,7 +109,7 @@ def settle(name: str, overrides: Sequence[str]) -> list[str]:
         key, equals, value = override.partition("=")
         if not equals and not key.startswith("~"):
             raise UsageError(f"{override!r} is not of the form option=value")
-        if key in GROUPS and name == "train":
+        if key in GROUPS_OF[name]:
             choices = [choice.strip().strip("'\"") for choice in value.split(",")]
             if key == "env":
                 choices = [short_name_of(choice) or choice for choice in choices]
@@ -173,8 +177,8 @@ def _compose(name: str, overrides: Sequence[str]) -> dict[str, Any]:
     for key, value in flatten(settings).items():
         if value == "???":
             raise UsageError(f"{key} is missing: give {key}=<value>")
-    for group in GROUPS[:4]:
-        if group in settings and group in choices:
+    for group in GROUPS_OF[name]:
+        if isinstance(settings.get(group), dict):
             label = settings["env"]["id"] if (group, choices[group]) == ("env", "gym") else choices[group]
             settings[group] = {"name": label, **settings[group]}
     if name == "train":
@@ -187,7 +191,7 @@ def _explain(error: Exception, name: str, overrides: Sequence[str]) -> str:
     text = str(error)
     if text.startswith("Could not override"):
         key = text.split("'")[1]
-        choices = [o for o in overrides if o.split("=")[0] in GROUPS]
+        choices = [o for o in overrides if o.split("=")[0] in GROUPS_OF[name]]
         options = [option for option in flatten(_compose(name, choices)) if not option.endswith(".name")]
         group = key.split(".")[0] + "."
         nearby = [o for o in options if o.startswith(group)] or [o.split(".")[0] for o in options]

@@ -45,8 +45,9 @@ def wilson_interval(successes: np.ndarray) -> Interval:
     """The proportion of ones among zeros and ones, with Wilson's score interval (1927), right near 0 and 1 too."""
     n, p = len(successes), float(np.mean(successes))
     centre, spread = p + Z**2 / (2 * n), Z * np.sqrt(p * (1 - p) / n + Z**2 / (4 * n**2))
-    scale = 1 + Z**2 / n
-    return Interval(p, max(0.0, float((centre - spread) / scale)), min(1.0, float((centre + spread) / scale)))
+    low, high = (centre - spread) / (1 + Z**2 / n), (centre + spread) / (1 + Z**2 / n)
+    # exactly 0 and 1 at the ends, where rounding leaves 1e-16
+    return Interval(p, 0.0 if p == 0 else float(low), 1.0 if p == 1 else float(high))
 
 
 def student_interval(values: np.ndarray) -> Interval:

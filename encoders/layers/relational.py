@@ -83,47 +83,37 @@ class GridRGCN(nn.Module):
         return self.weight[1 + self.relations.index(relation)]
 
     def forward(self, h: Float[Tensor, "batch x y inputs"]) -> Float[Tensor, "batch x y outputs"]:
-        out = self._local(h)
-        if self.relations == RELATION_SETS["b3"]:
-            out = out + self._remote(h, 1) + self._remote(h, 2) + self._aligned(h) + self._close(h)
-        return out
+        if self.relations == RELATION_SETS["local"]:
+            return self._local(h, self.weight[0])
+        # "aligned" sums a column and a row without the cell itself: what is subtracted joins W₀
+        number = max(h.shape[1] + h.shape[2] - 2, 1)
+        aligned = self._weight("aligned") / number
+        lines = self._lines(h, 1, aligned) + self._lines(h, 2, aligned)
+        return self._local(h, self.weight[0] - 2 * aligned) + lines + self._close(h)
 
-    def _local(self, h: Tensor) -> Tensor:
+    def _local(self, h: Tensor, centre: Tensor) -> Tensor:
         """W₀ and the 8 single-neighbour relations: one convolution whose kernel pixels are the relations."""
-        kernel = [[self.weight[0]] * 3 for _ in range(3)]
+        kernel = [[centre] * 3 for _ in range(3)]
         for relation, (dx, dy) in OFFSETS.items():
             kernel[1 + dx][1 + dy] = self._weight(relation)
         stacked = torch.stack([torch.stack(row, dim=-1) for row in kernel], dim=-2)
         return F.conv2d(h.permute(0, 3, 1, 2), stacked, self.bias, padding=1).permute(0, 2, 3, 1)
 
-    def _remote(self, h: Tensor, axis: int) -> Tensor:
-        """Means over all cells beyond each line, by prefix sums: one vector a line, shared by its cells."""
+    def _lines(self, h: Tensor, axis: int, aligned: Tensor) -> Tensor:
+        """Messages that all cells of a line share: from its own sum, and from the means over all lines beyond it."""
         after, before = REMOTE[:2] if axis == 1 else REMOTE[2:]
-        lines = h.mean(3 - axis)  # (batch, lines, inputs)
-        size = lines.shape[1]
+        sums = h.sum(3 - axis)  # (batch, lines, inputs)
+        size, length = sums.shape[1], h.shape[3 - axis]
         position = torch.arange(size, device=h.device, dtype=h.dtype)[:, None]
-        prefix = lines.cumsum(1)
-        mean_before = (prefix - lines) / position.clamp_min(1)
-        mean_after = (prefix[:, -1:] - prefix) / (size - 1 - position).clamp_min(1)
-        message = F.linear(mean_after, self._weight(after)) + F.linear(mean_before, self._weight(before))
-        return message.unsqueeze(3 - axis)
-
-    def _aligned(self, h: Tensor) -> Tensor:
-        weight = self._weight("aligned")
-        number = max(h.shape[1] + h.shape[2] - 2, 1)
-        column, row = F.linear(h.sum(2, keepdim=True), weight), F.linear(h.sum(1, keepdim=True), weight)
-        return (column + row - 2 * F.linear(h, weight)) / number
+        prefix = sums.cumsum(1)
+        mean_before = (prefix - sums) / (length * position.clamp_min(1))
+        mean_after = (prefix[:, -1:] - prefix) / (length * (size - 1 - position).clamp_min(1))
+        weight = torch.cat([self._weight(after), self._weight(before), aligned], dim=1)
+        return F.linear(torch.cat([mean_after, mean_before, sums], dim=2), weight).unsqueeze(3 - axis)
 
     def _close(self, h: Tensor) -> Tensor:
-        weight = self._weight("close")
-        total = torch.zeros_like(h)
-        number = h.new_zeros(1, *h.shape[1:3], 1)
-        for axis in (1, 2):
-            size = h.shape[axis]
-            for start in (0, 1):
-                here = [slice(None)] * 4
-                there = [slice(None)] * 4
-                here[axis], there[axis] = slice(start, size - 1 + start), slice(1 - start, size - start)
-                total[tuple(here)] = total[tuple(here)] + h[tuple(there)]
-                number[tuple(here)] += 1
-        return F.linear(total / number.clamp_min(1), weight)
+        """The mean over the 4 cells at distance 1, fewer at the border."""
+        ones = F.pad(torch.ones_like(h[:1, :, :, :1]), (0, 0, 1, 1, 1, 1))
+        padded = F.pad(h, (0, 0, 1, 1, 1, 1))
+        total, number = (p[:, 2:, 1:-1] + p[:, :-2, 1:-1] + p[:, 1:-1, 2:] + p[:, 1:-1, :-2] for p in (padded, ones))
+        return F.linear(total / number.clamp_min(1), self._weight("close"))

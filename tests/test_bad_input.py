@@ -1,0 +1,157 @@
+"""A mistake gets one clear message that says what to type next, exit code 2 or 1, no traceback, and loses nothing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import PROJECT, command
+
+from compare import compare_runs
+from evaluate import evaluate
+from evaluation.scores import student_interval, wilson_interval
+from train import train
+
+FAST = ["total_timesteps=256", "evaluation.every=128", "evaluation.episodes=2", "evaluation.final_episodes=4"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["env=DoorKey-5x6"], "no environment is called 'DoorKey-5x6'; did you mean DoorKey-6x6 or DoorKey-5x5"),
+        (["encoder=transformr"], "no encoder is called 'transformr'; did you mean transformer?"),
+        (["agent=poo"], "no agent is called 'poo'; did you mean ppo?"),
+        (["experiment=van-der-poll"], "did you mean van-der-pol-2020"),
+        (["symmetry=average"], "symmetry=average is not available yet; there is: auto, hard, none"),
+        (["agent.learningrate=1"], "no option is called 'agent.learningrate'; did you mean agent.learning_rate"),
+        (["total_timestep=1"], "did you mean total_timesteps"),
+        (["encoder=lstm", "encoder.bidirectional=true"], "no option is called 'encoder.bidirectional'"),
+        (["encoder=lstm", "encoder.cell=gru"], "encoder.cell=gru is not available, only lstm is"),
+        (["encoder=gnn", "env=DoorKey-5x5", "encoder.relations=all"], "encoder.relations is one of local, b3"),
+        (["total_timesteps=-5"], "total_timesteps is a whole number, at least 1; got -5"),
+        (["total_timesteps=0"], "at least 1; got 0"),
+        (["total_timesteps=many"], "got 'many'"),
+        (["total_timesteps=1e4"], "got 10000.0"),
+        (["n_envs=0"], "n_envs is a whole number"),
+        (["seed=-1"], "seed is a whole number, at least 0"),
+        (["evaluation.episodes=0"], "evaluation.episodes is a whole number"),
+        (["threads=none"], "threads is a whole number"),
+        (["device=tpu"], "device is auto, cpu or cuda"),
+        (
+            ["encoder=gnn"],
+            "encoder GNN reads grids .* Encoders that read it: homomorphic, hypernetwork, mlp, transformer",
+        ),
+        (["agent=sac"], "agent=sac cannot act in Discrete.*; these can: ppo, a2c, dqn, qrdqn"),
+        (["env=Pendulum", "agent=dqn"], "agent=dqn cannot act in Box"),
+        (["env=MountainCar", "encoder=homomorphic"], "MountainCar declares no symmetry.*: CartPole, Acrobot, Pendulum"),
+        (["encoder=homomorphic", "symmetry=none"], "use symmetry=auto, or encoder=mlp"),
+        (["encoder=mlp", "symmetry=hard"], "promises nothing; use encoder=homomorphic"),
+        (["encoder=homomorphic", "env.normalize=true"], "would break the symmetry"),
+        (["encoder=homomorphic", "agent=recurrent_ppo"], "LSTM behind the encoder"),
+        (["env=DoorKey-5x5", "env.normalize=true"], "standardises vector observations"),
+        (["encoder=lstm", "env.history=0"], "env.history=4"),
+        (["env=DoorKey-5x5", "env.view=top"], "env.view is one of partial, full, rgb"),
+        (["env=gym"], "env.id is missing: give env.id=<value>"),
+        (["env=gym", "env.id=Nowhere-v0"], "no environment is called 'Nowhere-v0'"),
+        (["encoder=custom"], "encoder.class is missing"),
+        (["encoder=custom", "encoder.class=os.system"], r"add trust=\[os\]"),
+        (["encoder=custom", "encoder.class=os.system", "trust=[os]"], "is not an encoder"),
+        (["encoder=cnn,gnn"], "needs -m"),
+        (["CartPole"], "not of the form option=value"),
+        (["agent.policy_kwargs.net_arch=[64]"], "decided by the encoder"),
+    ],
+)
+def test_a_mistake_is_named_before_anything_is_written(overrides, message):
+    with pytest.raises(ValueError, match=message):
+        train(overrides)
+    assert not Path("runs").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_cuda_without_a_device():
+    with pytest.raises(ValueError, match="device=cuda, but PyTorch sees no CUDA device here; use device=cpu"):
+        train(["device=cuda"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["train.py", "env=CartPol"], 2),
+        (["train.py", "encoder=gnn"], 2),
+        (["train.py", "-m", "encoder=mlp,cnnn"], 2),
+        (["evaluate.py", "policy=nowhere"], 2),
+        (["evaluate.py"], 2),
+        (["compare.py", "runs=nowhere"], 2),
+        (["train.py", *FAST, "run_dir=/proc/inductive"], 1),
+    ],
+)
+def test_from_the_shell_it_is_one_line_and_an_exit_code(arguments, code):
+    done = command(*arguments)
+    assert done.returncode == code, done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line]
+    assert line.startswith("error: ") and not Path("runs").exists()
+
+
+def test_a_run_dir_that_holds_something_else_is_left_alone(tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter1.tex").write_text("precious")
+    with pytest.raises(ValueError, match="exists and is no run folder; give another run_dir"):
+        train([*FAST, "run_dir=thesis"])
+    train([*FAST, "run_dir=mine"])
+    with pytest.raises(
+        ValueError, match=r"mine holds a run with another configuration \(encoder.name was mlp, now trans"
+    ):
+        train([*FAST, "run_dir=mine", "encoder=transformer"])
+    assert (tmp_path / "thesis" / "chapter1.tex").read_text() == "precious"
+    assert (tmp_path / "mine" / "result.json").exists()
+    done = command("train.py", "-m", "seed=0,1", "run_dir=elsewhere", *FAST)
+    assert done.returncode == 2 and "run_dir is the folder of one run" in done.stderr
+
+
+def test_a_full_disk_is_said():
+    """A limit on the size of files stands for the full disk: the same OSError from the same calls."""
+    program = f"""
+import resource, runpy, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+sys.argv = ['train.py', 'run_dir=full', *{FAST}]
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+runpy.run_path({str(PROJECT / "train.py")!r}, run_name='__main__')
+"""
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
+    lines = [line for line in done.stderr.splitlines() if line]
+    assert done.returncode == 1 and lines[-1].startswith("error: ") and "Traceback" not in done.stderr, done.stderr
+
+
+def test_evaluating_and_comparing_what_cannot_be():
+    train([*FAST, "run_dir=mine"])
+    for options, message in [
+        ({"policy": "mine", "episodes": 0}, "episodes is a whole number, at least 1"),
+        ({"policy": "mine", "video": "replay.mov"}, "a .gif file"),
+        ({"policy": "mine", "env": "Pendulum"}, "the policy acts in"),
+        ({"policy": "mine", "env": "CartPool"}, "did you mean CartPole"),
+        ({"policy": "mine", "device": "tpu"}, "device is auto"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            evaluate(options)
+    with pytest.raises(FileNotFoundError, match="there is no policy in nowhere"):
+        evaluate(policy="nowhere")
+    Path("mine/result.json").unlink()
+    with pytest.raises(ValueError, match="no finished run"):
+        compare_runs(runs="mine")
+    Path("mine/config.yaml").write_text("a: [")
+    with pytest.raises(ValueError, match="is not a run folder, or is damaged"):
+        compare_runs(runs="mine")
+
+
+def test_intervals_are_those_of_the_textbooks():
+    # Wilson (1927) for 8 of 10, and Student's for three seeds: mean ± 4.303 s/√3
+    proportion = wilson_interval(np.array([1] * 8 + [0] * 2))
+    assert proportion == pytest.approx((0.8, 0.4901625, 0.9433178), abs=1e-6)
+    assert student_interval(np.array([1.0, 2.0, 3.0])) == pytest.approx((2, 2 - 4.303 / 3**0.5, 2 + 4.303 / 3**0.5))
+    assert wilson_interval(np.ones(10)).high == 1 and student_interval(np.array([5.0])) == (5, 5, 5)
