@@ -16,9 +16,14 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from configs.compose import UsageError, command_line, compose, compose_defaults, overrides_of
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.base_class import BaseAlgorithm
+    from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+    from stable_baselines3.common.vec_env import VecEnv
 
 EVALUATION_SEED = 1_000_000  # evaluations begin this far from the training seeds
 FINAL_SEED = 2_000_000
@@ -116,45 +121,53 @@ def decide(config: dict[str, Any], promises: bool) -> dict[str, Any]:
 
 
 def _train(config: dict[str, Any], defaults: dict[str, Any]) -> Result:
+    """Decide, build, make the folder, learn: in this order, so that what cannot be built leaves nothing behind."""
     import torch
-    from stable_baselines3.common.vec_env import VecNormalize
 
-    from agents import Policy, make_agent, save_policy
     from agents.agent import encoder_named
-    from encoders.base import kind_of
     from encoders.homomorphic import Homomorphic
-    from envs import make_vec_env, symmetric_ids
-    from evaluation.callbacks import Evaluate, GradientNorm, ShowProgress, StopOnSignal, check_finite, open_logs
-    from evaluation.report import draw_run, parameter_counts, result_table
-    from evaluation.rollout import rollout
+    from evaluation.report import result_table
     from evaluation.runs import prepare, read_run, run_folder
-    from evaluation.scores import scores
 
-    begin = time.perf_counter()
     folder = Path(config["run_dir"]) if config["run_dir"] else run_folder(config, defaults)
     encoder = encoder_named(config["encoder"]["class"], config["trust"])
-    promises = issubclass(encoder, Homomorphic)
-    config = decide(config, promises)
+    config = decide(config, promises=issubclass(encoder, Homomorphic))
     if not prepare(folder, config, config["overwrite"]):
         run = read_run(folder)
         print(f"{folder} is finished: nothing to train (overwrite=true trains anew)\n{result_table(run)}")
         return Result(folder, run.result, config)
     torch.set_num_threads(config["threads"])
+    model, evaluation_env = build(config, encoder)
+    prepare(folder, config, config["overwrite"], write=True)
+    return Result(folder, learn(model, evaluation_env, config, folder), config)
 
-    options = {key: value for key, value in config["env"].items() if key not in ("name", "normalize")}
+
+def build(config: Mapping[str, Any], encoder: type[BaseFeaturesExtractor]) -> tuple[BaseAlgorithm, VecEnv]:
+    """The untrained model and the evaluation environments of a decided configuration.
+
+    Raises:
+        ValueError: the parts do not fit together.
+    """
+    from stable_baselines3.common.vec_env import VecNormalize
+
+    from agents import make_agent
+    from encoders.base import kind_of
+    from envs import make_vec_env, symmetric_ids
+
+    name, options = config["env"]["name"], env_options(config)
     env = make_vec_env(**options, n_envs=config["n_envs"], seed=config["seed"])
-    measured_env = {**options, "reward_scale": 1.0}  # scores are in the environment's own rewards
-    episodes = config["evaluation"]["episodes"]
-    evaluation_env = make_vec_env(**measured_env, n_envs=min(episodes, EVALUATION_ENVS), seed=EVALUATION_SEED)
+    n_envs = min(config["evaluation"]["episodes"], EVALUATION_ENVS)
+    # scores are in the environment's own rewards
+    evaluation_env = make_vec_env(**{**options, "reward_scale": 1.0}, n_envs=n_envs, seed=EVALUATION_SEED)
     symmetry = env.symmetry if config["symmetry"]["method"] == "hard" else None  # type: ignore[attr-defined]
     if config["symmetry"]["method"] == "hard" and symmetry is None:
         raise UsageError(
-            f"{config['env']['name']} declares no symmetry, which encoder=homomorphic and symmetry=hard need; "
-            f"one is declared in: {', '.join(symmetric_ids())}"
+            f"{name} declares no symmetry, which encoder=homomorphic and symmetry=hard need; one is declared in: "
+            f"{', '.join(symmetric_ids())}"
         )
     if config["env"]["normalize"]:
         if kind_of(env.observation_space) != "vector" or not env.observation_space.shape:
-            raise UsageError(f"env.normalize standardises vector observations; {config['env']['name']} has others")
+            raise UsageError(f"env.normalize standardises vector observations; {name} has others")
         if symmetry is not None:
             raise UsageError(
                 "env.normalize would break the symmetry: its running statistics are not averaged over the group; "
@@ -171,57 +184,73 @@ def _train(config: dict[str, Any], defaults: dict[str, Any]) -> Result:
         device=config["device"],
         **{key: value for key, value in config["agent"].items() if key != "name"},
     )
+    return model, evaluation_env
 
-    prepare(folder, config, config["overwrite"], write=True)
-    command = shlex.join(["python", "train.py", *config["command"]])
-    about: dict[str, Any] = {"environment": {**options, "reward_scale": 1.0}, "command": command}
+
+def learn(
+    model: BaseAlgorithm, evaluation_env: VecEnv, config: Mapping[str, Any], folder: Path
+) -> dict[str, Any] | None:
+    """Train, watch, measure and save into the run folder; returns `result.json`, or None after an interruption."""
+    import torch
+
+    from agents import Policy, save_policy
+    from evaluation.callbacks import Evaluate, GradientNorm, ShowProgress, StopOnSignal, check_finite, open_logs
+    from evaluation.report import draw_run, parameter_counts, result_table
+    from evaluation.rollout import rollout
+    from evaluation.runs import read_run
+    from evaluation.scores import scores
+
+    begin = time.perf_counter()
+    evaluation, steps = config["evaluation"], config["total_timesteps"]
     where = torch.cuda.get_device_name() if config["device"] == "cuda" else "the CPU"
-    print(f"{folder}: {config['total_timesteps']:,} steps on {where}, PyTorch with {config['threads']} CPU thread(s)")
+    print(f"{folder}: {steps:,} steps on {where}, PyTorch with {config['threads']} CPU thread(s)")
+    about: dict[str, Any] = {
+        "environment": {**env_options(config), "reward_scale": 1.0},
+        "command": shlex.join(["python", "train.py", *config["command"]]),
+    }
     open_logs(model, folder, config)
+    stop = StopOnSignal()
     evaluate = Evaluate(
         evaluation_env,
         lambda: Policy.of(model),
-        every=config["evaluation"]["every"],
-        episodes=episodes,
+        every=evaluation["every"],
+        episodes=evaluation["episodes"],
         seed=EVALUATION_SEED,
         file=folder / "evaluations.csv",
-        save_best=lambda measured: save_policy(model, folder / "best", **about, score=as_score(measured, episodes)),
+        save_best=lambda measured: save_policy(
+            model, folder / "best", **about, score=as_score(measured, evaluation["episodes"])
+        ),
     )
-    stop = StopOnSignal()
-    watching = [stop, evaluate, GradientNorm()] + (
-        [ShowProgress(config["total_timesteps"], evaluate)] * config["progress"]
-    )
+    watching = [stop, evaluate, GradientNorm(), *([ShowProgress(steps, evaluate)] if config["progress"] else [])]
     with stop:
-        started = time.perf_counter()
-        model.learn(config["total_timesteps"], callback=watching)  # type: ignore[arg-type]
-        learned = time.perf_counter()
+        model.learn(steps, callback=watching)
+        learning_seconds = time.perf_counter() - begin - evaluate.seconds
         check_finite(model.policy, model.num_timesteps)
         if stop.requested:
             save_policy(model, folder / "policy", **about)
             print(f"interrupted after {model.num_timesteps:,} steps; what was learned is in {folder / 'policy'}")
-            return Result(folder, None, config)
-        final = config["evaluation"]["final_episodes"]
-        measured = scores(rollout(Policy.of(model), evaluation_env, final, seed=FINAL_SEED))
-    save_policy(model, folder / "policy", **about, score=as_score(measured, final))
+            return None
+        measured = scores(rollout(Policy.of(model), evaluation_env, evaluation["final_episodes"], seed=FINAL_SEED))
+    score = as_score(measured, evaluation["final_episodes"])
+    save_policy(model, folder / "policy", **about, score=score)
+    for key in ("return", "success"):
+        if score[key] is not None:
+            model.logger.record(f"final/{key}", score[key]["mean"])
+    model.logger.dump(model.num_timesteps)
+    model.logger.close()
     result = {
         **{key: config[key]["name"] for key in ("env", "agent", "encoder")},
         "symmetry": config["symmetry"]["method"],
         "seed": config["seed"],
         "steps": model.num_timesteps,
-        **as_score(measured, final),
+        **score,
         "parameters": parameter_counts(model.policy),
     }
-    model.logger.record("final/return", result["return"]["mean"])
-    if result["success"] is not None:
-        model.logger.record("final/success", result["success"]["mean"])
-    model.logger.dump(model.num_timesteps)
-    model.logger.close()
-    learning = learned - started - evaluate.seconds
     timing = {
         "wall_seconds": round(time.perf_counter() - begin, 2),
-        "learning_seconds": round(learning, 2),
+        "learning_seconds": round(learning_seconds, 2),
         "evaluation_seconds": round(evaluate.seconds, 2),
-        "steps_per_second": round(model.num_timesteps / learning),
+        "steps_per_second": round(model.num_timesteps / learning_seconds),
         "device": where,
         "machine": platform.platform(),
     }
@@ -230,7 +259,12 @@ def _train(config: dict[str, Any], defaults: dict[str, Any]) -> Result:
     run = read_run(folder)
     draw_run(run, folder / "learning_curve.png")
     print(result_table(run))
-    return Result(folder, result, config)
+    return result
+
+
+def env_options(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What `envs.make_env` is given."""
+    return {key: value for key, value in config["env"].items() if key not in ("name", "normalize")}
 
 
 def as_score(measured: Mapping[str, Any], episodes: int) -> dict[str, Any]:

@@ -94,7 +94,11 @@ def command_line(name: str, run: Callable[[list[str]], int]) -> None:
         sys.exit(2)
     flags = [argument for argument in sys.argv[1:] if argument not in arguments.overrides]
     sys.argv[1:] = flags + settled
-    job()
+    try:
+        job()
+    except KeyboardInterrupt:  # before learning began, or a second time
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
     sys.exit(max(codes, default=0))
 
 

@@ -89,7 +89,7 @@ class Evaluate(BaseCallback):
         episodes: int,
         seed: int,
         file: Path,
-        save_best: Callable[[dict[str, Interval | None]], None],
+        save_best: Callable[[dict[str, Interval | None]], object],
     ):
         super().__init__()
         self.env, self.policy, self.every, self.episodes, self.seed = env, policy, every, episodes, seed
