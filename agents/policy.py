@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +21,14 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor, nn
 
-from agents.agent import AGENTS, FIXED_POLICY_KEYS
+from agents.agent import AGENTS
 from agents.files import existing, replacing
-from agents.spaces import space_from_data, space_to_data
+from agents.spaces import space_from_data
+from agents.specification import read_specification, specification
 from encoders.resolve import name_of, resolve
 from symmetry import Symmetry
 
-FORMAT = 1
 PROJECT = Path(__file__).resolve().parent.parent
-VERSIONED = ("torch", "stable-baselines3", "sb3-contrib", "gymnasium", "minigrid", "numpy")
 
 
 class Policy:
@@ -141,61 +139,6 @@ def load_policy(
     return Policy(spec, module)
 
 
-def specification(
-    model: BaseAlgorithm,
-    *,
-    environment: Mapping[str, Any] | None = None,
-    score: Mapping[str, Any] | None = None,
-    command: str | None = None,
-) -> dict[str, Any]:
-    """The content of `policy.yaml` for a model made by `make_agent`."""
-    # exactly these classes: a subclass may compute something else
-    names = [
-        name for name, agent in AGENTS.items() if type(model) is agent.algorithm and type(model.policy) is agent.policy
-    ]
-    if not names:
-        raise ValueError(f"only models made by agents.make_agent can be saved as policies, got {type(model).__name__}")
-    arguments = dict(model.policy_kwargs)
-    options = {k: v for k, v in arguments["features_extractor_kwargs"].items() if k != "symmetry"}
-    symmetry = arguments["symmetry"]
-    return {
-        "format": FORMAT,
-        "agent": names[0],
-        "encoder": {"class": name_of(arguments["features_extractor_class"]), "options": options},
-        "head": head_arguments(model),
-        "symmetry": None if symmetry is None else symmetry.to_data(),
-        "observation_space": space_to_data(model.observation_space),
-        "action_space": space_to_data(model.action_space),
-        "normalization": normalization(model),
-        "environment": dict(environment) if environment else None,
-        "score": dict(score) if score else None,
-        "command": command,
-        "versions": {name: version(name) for name in VERSIONED},
-    }
-
-
-def head_arguments(model: BaseAlgorithm) -> dict[str, Any]:
-    """What the policy was given besides encoder and symmetry, and that describes the network, not its optimizer."""
-    ignored = (*FIXED_POLICY_KEYS, "use_sde", "optimizer_class", "optimizer_kwargs")
-    arguments = {key: value for key, value in model.policy_kwargs.items() if key not in ignored}
-    # SB3 passes it to some policies as policy_kwargs and to others apart; without it, every policy's default is False
-    return {**arguments, **({"use_sde": True} if getattr(model, "use_sde", False) else {})}
-
-
-def normalization(model: BaseAlgorithm) -> dict[str, Any] | None:
-    """The running statistics with which a model's observations are normalized, as plain numbers."""
-    normalizer = model.get_vec_normalize_env()
-    if normalizer is None:
-        return None
-    statistics: Any = normalizer.obs_rms
-    return {
-        "mean": statistics.mean.tolist(),
-        "variance": statistics.var.tolist(),
-        "epsilon": normalizer.epsilon,
-        "clip": normalizer.clip_obs,
-    }
-
-
 def parameters(module: nn.Module) -> dict[str, Tensor]:
     """Name -> tensor of everything a module has learned; a tensor that several parts share appears once."""
     unique: dict[int, tuple[str, Tensor]] = {}
@@ -216,34 +159,6 @@ def find(source: str | Path) -> Path:
         f"there is no policy in {source}: give a run folder, a folder with policy.yaml and policy.safetensors, or "
         f"one of {', '.join(shipped)}"
     )
-
-
-def read_specification(folder: Path) -> dict[str, Any]:
-    """`policy.yaml`, checked to be complete and of a format this version reads."""
-    try:
-        spec = yaml.safe_load((folder / "policy.yaml").read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{folder / 'policy.yaml'} is damaged: {error}") from error
-    if not isinstance(spec, dict) or not isinstance(spec.get("format"), int):
-        raise ValueError(f"{folder / 'policy.yaml'} is damaged: it states no format")
-    if spec["format"] > FORMAT:
-        raise ValueError(
-            f"{folder} has policy format {spec['format']}, this version reads up to {FORMAT}; update inductive-rl"
-        )
-    needed = (
-        "agent",
-        "encoder",
-        "head",
-        "symmetry",
-        "normalization",
-        "environment",
-        "observation_space",
-        "action_space",
-    )
-    missing = [key for key in needed if key not in spec]
-    if missing:
-        raise ValueError(f"{folder / 'policy.yaml'} is damaged: it lacks {', '.join(missing)}")
-    return spec
 
 
 def build(spec: dict[str, Any], trust: Sequence[str], observation_space: spaces.Space | None) -> BasePolicy:

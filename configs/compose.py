@@ -33,6 +33,7 @@ FOLDER = Path(__file__).resolve().parent
 GROUPS = ("env", "agent", "encoder", "symmetry", "experiment")
 GROUPS_OF = {"train": GROUPS, "evaluate": ("env",), "compare": ()}
 IDENTITY = ("env", "agent", "encoder", "experiment", "env.id", "encoder.class")  # what a run's defaults belong to
+PATHS = ("policy", "runs", "run_dir", "video", "output")  # taken as they are: run folders hold `=` and commas
 OPEN = ("env.kwargs", "agent.policy_kwargs")  # mappings that take any key
 NOT_YET = {"symmetry": ("average", "augment", "loss")}
 
@@ -122,6 +123,8 @@ def settle(name: str, overrides: Sequence[str]) -> list[str]:
                 if key == "env":
                     register(choice)
             settled[position] = f"{key}={','.join(choices)}"
+        elif key in PATHS and value[:1] not in ("'", '"') and value not in ("", "null", "???"):
+            settled[position] = f"{key}={_quote(value)}"
         elif any(key.startswith(f"{mapping}.") for mapping in OPEN) or (custom and key.startswith("encoder.")):
             settled[position] = f"++{override}"
     return settled

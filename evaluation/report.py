@@ -59,7 +59,7 @@ def result_table(run: Run) -> str:
         ("policy", str(run.folder / "policy")),
         ("learning curve", str(run.folder / "learning_curve.png")),
         ("TensorBoard", f"tensorboard --logdir {run.folder}"),
-        ("replay", f"python evaluate.py policy={quoted(run.folder)} video=replay.gif"),
+        ("replay", f"python evaluate.py policy={run.folder} video=replay.gif"),
     ]
     return "\n".join(f"  {label:<18} {value}".rstrip() for label, value in rows)
 
@@ -67,11 +67,6 @@ def result_table(run: Run) -> str:
 def interval(data: dict[str, float]) -> str:
     """An interval read back from JSON, as text."""
     return str(Interval(data["mean"], data["low"], data["high"]))
-
-
-def quoted(folder: Path) -> str:
-    """A path as the value of an override in a shell: run folders hold `=` and commas, which Hydra must not read."""
-    return f"\"'{folder}'\"" if set(str(folder)) & set("=,") else str(folder)
 
 
 def draw_run(run: Run, file: Path) -> None:

@@ -237,10 +237,10 @@ def test_an_environment_and_an_encoder_of_one_s_own_train_and_play(tmp_path):
     assert done.returncode == 0, done.stderr
     (folder,) = (path.parent for path in Path("runs").rglob("result.json"))
     assert json.loads((folder / "result.json").read_text())["return"]["mean"] == 1  # learned
-    quoted = f"policy='{folder}'"
-    refused = command("evaluate.py", quoted, "episodes=2", PYTHONPATH=str(tmp_path))
+    policy = f"policy={folder}"
+    refused = command("evaluate.py", policy, "episodes=2", PYTHONPATH=str(tmp_path))
     assert refused.returncode == 2 and "trust=[my_pkg]" in refused.stderr
-    assert command("evaluate.py", quoted, "episodes=2", "trust=[my_pkg]", PYTHONPATH=str(tmp_path)).returncode == 0
+    assert command("evaluate.py", policy, "episodes=2", "trust=[my_pkg]", PYTHONPATH=str(tmp_path)).returncode == 0
 
 
 def test_help_needs_neither_torch_nor_sb3():
