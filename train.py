@@ -223,7 +223,15 @@ def learn(
     )
     watching = [stop, evaluate, GradientNorm(), *([ShowProgress(steps, evaluate)] if config["progress"] else [])]
     with stop:
-        model.learn(steps, callback=watching)
+        try:
+            model.learn(steps, callback=watching)
+        except ValueError as error:
+            if "found invalid values" in str(error):  # torch's word for a distribution of NaNs
+                raise FloatingPointError(
+                    f"learning diverged: the policy is not finite after {model.num_timesteps:,} steps; "
+                    "try a lower learning rate"
+                ) from error
+            raise
         learning_seconds = time.perf_counter() - begin - evaluate.seconds
         check_finite(model.policy, model.num_timesteps)
         if stop.requested:

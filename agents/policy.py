@@ -6,7 +6,6 @@ imported that is neither this project's nor in a module the caller trusts.
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import torch
 import yaml
 from gymnasium import spaces
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialize
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor, nn
@@ -99,10 +98,7 @@ def save_policy(
     folder = Path(folder)
     with replacing(folder) as new:
         tensors = {name: tensor.detach().contiguous().cpu() for name, tensor in parameters(model.policy).items()}
-        try:
-            save_file(tensors, new / "policy.safetensors")
-        except SafetensorError as error:  # it hides what went wrong with the file in its text
-            raise OSError(errno.EIO, f"cannot write: {error}", str(folder)) from error
+        (new / "policy.safetensors").write_bytes(serialize(tensors))
         (new / "policy.yaml").write_text(text)
     return folder
 

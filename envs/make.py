@@ -41,7 +41,9 @@ def make_env(
     """
     env_id = resolve_id(id)
     try:
-        env = gymnasium.make(env_id, render_mode=render_mode, **(kwargs or {}))
+        # an environment of one's own need not take a render mode
+        given = dict(kwargs or {}) if render_mode is None else {"render_mode": render_mode, **(kwargs or {})}
+        env = gymnasium.make(env_id, **given)
     except (gymnasium.error.Error, ImportError, TypeError, AttributeError) as error:
         raise ValueError(f"environment {env_id} cannot be made: {error}") from error
     if isinstance(env.unwrapped, MiniGridEnv):

@@ -119,7 +119,7 @@ def test_a_failed_save_keeps_the_previous_policy(tmp_path, monkeypatch):
     def disk_full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("agents.policy.save_file", disk_full)
+    monkeypatch.setattr("agents.policy.serialize", disk_full)
     model.learn(40)
     with pytest.raises(OSError, match="No space"):
         save_policy(model, folder)

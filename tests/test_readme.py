@@ -26,8 +26,7 @@ def test_the_readme_puts_an_encoder_into_a_plain_sb3_script():
 
 @pytest.mark.parametrize(("entry", "arguments"), COMMANDS)
 def test_commands_compose(entry, arguments):
-    words = [word for word in arguments.split() if "=" in word and not word.startswith("--")]
-    words = [word.replace("<run folder>", "run") for word in words if "<" not in word or ">" in word]
+    words = [word for word in arguments.replace("<run folder>", "run").split() if "=" in word and "<" not in word]
     for job in jobs(settle(entry, words)) if words else []:
         assert compose(entry, job)
 

@@ -35,13 +35,18 @@ def test_a_run_leaves_everything_it_promises():
     names = {path.name for path in result.folder.iterdir()}
     assert names > {"config.yaml", "log.txt", "progress.csv", "evaluations.csv", "result.json", "timing.json"}
     assert names > {"learning_curve.png", "policy", "best"}
-    assert Image.open(result.folder / "learning_curve.png").size[0] > 500
+    assert size_of(result.folder / "learning_curve.png")[0] > 500
     config = yaml.safe_load((result.folder / "config.yaml").read_text())
     assert (config["threads"], config["symmetry"]["method"], config["evaluation"]["every"]) == (1, "none", 128)
     assert "auto" not in (config["device"], config["threads"], config["symmetry"]["method"])
     written = json.loads((result.folder / "result.json").read_text())
     assert written == result.scores and written["episodes"] == 4 and 0 <= written["success"]["mean"] <= 1
     assert "second" not in (result.folder / "result.json").read_text()  # no clocks: the same run gives the same file
+
+
+def size_of(picture):
+    with Image.open(picture) as image:
+        return image.size
 
 
 def test_tensorboard_holds_curves_configuration_and_hparams():
@@ -135,7 +140,7 @@ def test_a_sweep_trains_the_grid_and_compare_reports_it():
     assert rows[1]["return"].mean == pytest.approx(np.mean(finals))
     report = Path("runs/DoorKey-5x5/report")
     assert len((report / "results.csv").read_text().splitlines()) == 3
-    assert Image.open(report / "learning_curves.png").size[0] > 500
+    assert size_of(report / "learning_curves.png")[0] > 500
 
 
 def test_a_failing_run_does_not_stop_the_sweep():
@@ -146,15 +151,16 @@ def test_a_failing_run_does_not_stop_the_sweep():
 
 def test_evaluating_writes_scores_and_a_replay(capsys):
     folder = train(TINY, env="DoorKey-5x5", encoder="gnn", **{"env.view": "full"}).folder
-    scores = evaluate(policy=str(folder), episodes=6, seed=5, video="replay.gif")
+    scores = evaluate(policy=str(folder), episodes=2, seed=5, video="replay.gif")
     assert json.loads((folder / "evaluation-DoorKey-5x5-5.json").read_text()) == scores
     assert {"return", "success", "length"} == set(scores["sampled"]) == set(scores["greedy"])
-    assert Image.open("replay.gif").n_frames > 1
-    assert scores == evaluate(policy=str(folder / "policy"), episodes=6, seed=5) | {"policy": str(folder)}
+    with Image.open("replay.gif") as replay:
+        assert replay.n_frames > 1
+    assert scores == evaluate(policy=str(folder / "policy"), episodes=2, seed=5) | {"policy": str(folder)}
 
     larger = evaluate(policy=str(folder), env="DoorKey-8x8", episodes=2, output="there.json")
     assert larger["env"] == "DoorKey-8x8" and json.loads(Path("there.json").read_text()) == larger
-    with pytest.raises(ValueError, match="the policy acts in"):
+    with pytest.raises(ValueError, match="option of MiniGrid"):
         evaluate(policy=str(folder), env="CartPole")
 
 
