@@ -161,7 +161,9 @@ def comparison_table(rows: Sequence[dict[str, Any]], threshold: float | None) ->
         steps = f"{row['steps_to']:,.0f}" if np.isfinite(row["steps_to"]) else "not reached"
         if 0 < row["reached"] < row["seeds"]:
             steps += f" ({row['reached']} of {row['seeds']})"
-        measures = [str(row["return"]), *([str(row["success"])] if with_success else [])]
+        values = [row["return"], *([row["success"]] if with_success else [])]
+        # one seed says nothing about others, so it gets no interval
+        measures = [str(value) if row["seeds"] > 1 else str(value).split(" ")[0] for value in values]
         numbers = [steps, f"{row['steps_per_second']:,.0f}", f"{row['parameters']:,}"]
         lines.append([row["run"], str(row["seeds"]), *measures, *numbers])
     return table(header, lines)
@@ -195,7 +197,13 @@ def draw_comparison(groups: dict[str, Sequence[Run]], file: Path) -> None:
                 axis.plot(list(curve), list(curve.values()), color=f"C{colour}", alpha=0.25, linewidth=0.8)
             shared = sorted(set.intersection(*(set(curve) for curve in curves.values()))) if curves else []
             mean = [np.mean([curve[steps] for curve in curves.values()]) for steps in shared]
-            axis.plot(shared, mean, color=f"C{colour}", linewidth=2, label=f"{name} ({len(group)} seeds)")
+            axis.plot(
+                shared,
+                mean,
+                color=f"C{colour}",
+                linewidth=2,
+                label=f"{name} ({len(group)} seed{'s' * (len(group) > 1)})",
+            )
         axis.set(title=env, xlabel="environment steps", ylabel=f"{measure} (sampled actions)")
         axis.grid(alpha=0.3)
         axis.legend(fontsize=8)
