@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
 from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.wrappers import TransformReward
 from minigrid.minigrid_env import MiniGridEnv
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from envs.history import History
+from envs.levels import BankLevels
 from envs.minigrid import MiniGridObservation
-from envs.names import resolve_id
+from envs.names import is_minigrid, resolve_id
 from envs.symmetries import symmetry_of
+
+log = logging.getLogger(__name__)
+
+ENGINES = ("gymnasium", "batched", "auto")
+BANK = 10_000  # levels
 
 
 def make_env(
@@ -40,10 +48,7 @@ def make_env(
         ValueError: no such environment, one that cannot be made (the message says why), or an option it does not have.
     """
     env_id = resolve_id(id)
-    try:
-        env = gymnasium.make(env_id, render_mode=render_mode, **(kwargs or {}))
-    except (gymnasium.error.Error, ImportError, TypeError, AttributeError) as error:
-        raise ValueError(f"environment {env_id} cannot be made: {error}") from error
+    env = _made(env_id, render_mode, kwargs)
     if isinstance(env.unwrapped, MiniGridEnv):
         env = MiniGridObservation(env, view)
     elif view != "partial":
@@ -57,22 +62,129 @@ def make_env(
     return env
 
 
-def make_vec_env(id: str, *, n_envs: int = 8, seed: int | None = None, **options: Any) -> VecEnv:
-    """`n_envs` environments stepped in turn, the i-th seeded with seed + i; `.symmetry` is what the environment declares.
+def make_vec_env(
+    id: str,
+    *,
+    n_envs: int = 8,
+    seed: int | None = None,
+    engine: str = "gymnasium",
+    bank: int | None = None,
+    first_level: int = 0,
+    engine_threads: int = 1,
+    **options: Any,
+) -> VecEnv:
+    """`n_envs` environments, the i-th seeded with seed + i; `.symmetry` is what the environment declares.
 
     Args:
         id, options: as for `make_env`.
         n_envs: how many.
         seed: seeds the next reset; None leaves it to chance.
+        engine: "gymnasium" steps the real environments in turn; "batched" steps MiniGrid ones in one compiled loop, with the
+            same results; "auto" is "batched" where that can be done, else "gymnasium".
+        bank: number of levels to draw from, the same for both engines: seeds first_level ... first_level + bank - 1; 0 makes
+            a new level for every episode. None: 10,000 for MiniGrid with "batched" or "auto", else 0.
+        first_level: the seed of the bank's first level.
+        engine_threads: for "batched".
 
     Raises:
-        ValueError: as for `make_env`, or n_envs < 1.
+        ValueError: as for `make_env`; n_envs < 1; no such engine; "batched" for an environment it cannot step.
     """
+    _check(n_envs, engine, bank, first_level)
+    if engine != "gymnasium":
+        env = _batched("BatchedVecEnv", id, n_envs, engine, bank, first_level, engine_threads, options)
+        if env is not None:
+            env.symmetry = None
+            return _seeded(env, seed)
+    levels = _levels(id, engine, bank)
+    env = DummyVecEnv([lambda i=i: _numbered(make_env(id, **options), i, levels, first_level) for i in range(n_envs)])
+    env.symmetry = None if isinstance(env.observation_space, spaces.Dict) else symmetry_of(id)  # type: ignore[attr-defined]
+    return _seeded(env, seed)
+
+
+def make_vector_env(
+    id: str,
+    *,
+    n_envs: int = 8,
+    engine: str = "auto",
+    bank: int | None = None,
+    first_level: int = 0,
+    engine_threads: int = 1,
+    **options: Any,
+) -> VectorEnv:
+    """The environments of `make_vec_env` as a Gymnasium vector environment that begins the next episode in the same step.
+
+    Raises:
+        ValueError: as for `make_vec_env`.
+    """
+    _check(n_envs, engine, bank, first_level)
+    if engine != "gymnasium":
+        env = _batched("BatchedVectorEnv", id, n_envs, engine, bank, first_level, engine_threads, options)
+        if env is not None:
+            return env
+    levels = _levels(id, engine, bank)
+    return SyncVectorEnv(
+        [lambda i=i: _numbered(make_env(id, **options), i, levels, first_level) for i in range(n_envs)],  # type: ignore[misc]
+        autoreset_mode=AutoresetMode.SAME_STEP,
+    )
+
+
+def _made(env_id: str, render_mode: str | None, kwargs: Mapping[str, Any] | None) -> gymnasium.Env:
+    try:
+        return gymnasium.make(env_id, render_mode=render_mode, **(kwargs or {}))
+    except (gymnasium.error.Error, ImportError, TypeError, AttributeError) as error:
+        raise ValueError(f"environment {env_id} cannot be made: {error}") from error
+
+
+def _check(n_envs: int, engine: str, bank: int | None, first_level: int) -> None:
     if n_envs < 1:
         raise ValueError(f"n_envs is at least 1, got {n_envs}")
-    env = DummyVecEnv([lambda: make_env(id, **options)] * n_envs)
+    if engine not in ENGINES:
+        raise ValueError(f"env.engine is one of {', '.join(ENGINES)}, got {engine!r}")
+    if (bank or 0) < 0 or first_level < 0:
+        raise ValueError(f"env.bank and env.first_level are at least 0, got {bank} and {first_level}")
+
+
+def _levels(id: str, engine: str, bank: int | None) -> int:
+    """The size of the bank, decided."""
+    if bank is not None:
+        return bank
+    return BANK if engine != "gymnasium" and is_minigrid(resolve_id(id)) else 0
+
+
+def _numbered(env: gymnasium.Env, index: int, bank: int, first_level: int) -> gymnasium.Env:
+    return BankLevels(env, index, bank, first_level) if bank else env
+
+
+def _seeded(env: VecEnv, seed: int | None) -> VecEnv:
     if seed is not None:
         env.seed(seed)
         env.action_space.seed(seed)
-    env.symmetry = None if isinstance(env.observation_space, spaces.Dict) else symmetry_of(id)  # type: ignore[attr-defined]
     return env
+
+
+def _batched(
+    adapter: str, id: str, n_envs: int, engine: str, bank: int | None, first_level: int, threads: int, options: dict[str, Any]
+) -> Any:
+    """The engine behind an adapter, or None where "auto" must do without."""
+    from envs import engine as batched
+
+    shown = make_env(id, **options)
+    try:
+        if options.get("render_mode") is not None:
+            raise batched.Unsupported("it draws no pictures (render_mode)")
+        levels = BANK if bank is None else bank
+        env = _made(resolve_id(id), None, options.get("kwargs"))
+        batch = batched.Batch(env, n_envs, options.get("view", "partial"), levels, first_level, threads)
+    except batched.Unsupported as reason:
+        if engine == "batched":
+            known = ", ".join(sorted(owner.__name__ for owner in batched.RULES))
+            raise ValueError(
+                f"the batched engine cannot step {id}: {reason}. It steps MiniGrid and BabyAI environments whose `step` is that of "
+                f"{known}; use engine=auto or engine=gymnasium"
+            ) from reason
+        log.warning("engine=auto: %s runs in Gymnasium: %s", id, reason)
+        return None
+    log.info("engine=auto: %s runs in the batched engine, on %s levels", id, levels or "ever new")
+    make = getattr(batched, adapter)
+    space, actions = shown.observation_space, shown.action_space
+    return make(batch, space, actions, options.get("history", 0), options.get("reward_scale", 1.0))

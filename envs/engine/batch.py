@@ -1,0 +1,174 @@
+"""Many MiniGrid environments in one compiled loop: the levels they play, their state, their observations."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numba
+import numpy as np
+
+from envs.engine import kernel
+from envs.engine.bank import bank as bank_of
+from envs.engine.kernel import ATOMS, EMPTY, TILE, VIEW, Levels, Output, State
+from envs.engine.levels import Unsupported, generate
+from envs.engine.rules import RULES, step_owner, unsupported
+from envs.engine.tables import geometry
+from envs.levels import draw, level_seeds, mix
+
+log = logging.getLogger(__name__)
+
+VIEWS = {"partial": kernel.PARTIAL, "full": kernel.FULL, "rgb": kernel.RGB}
+ACTIONS = 7
+
+
+class Batch:
+    """`n` environments; `reset` and `step` write into the arrays of `out`, which the next call overwrites.
+
+    Episodes follow one another: one that ends leaves its last observation in `out.final_*` and its statistics in
+    `out.episode_*`, and the next begins in the same step. Levels follow the law of envs/levels.py.
+
+    Args:
+        env: a MiniGrid environment as `gymnasium.make` gives it, which makes the levels.
+        n: how many environments.
+        view: "partial", "full" or "rgb".
+        bank: number of levels; 0 makes a new one for every episode.
+        first_level: the seed of the bank's first level.
+        threads: above 1, the loop runs on that many.
+
+    Raises:
+        Unsupported: the engine cannot step it exactly; the message says why.
+    """
+
+    def __init__(
+        self, env: gymnasium.Env, n: int, view: str = "partial", bank: int = 10_000, first_level: int = 0, threads: int = 1
+    ):
+        reason = unsupported(env)
+        if reason:
+            raise Unsupported(reason)
+        self.env, self.n, self.view, self.bank, self.first_level = env.unwrapped, n, view, bank, first_level
+        self.everyone = np.arange(n)
+        # without a bank: two rows for every environment, the level it plays and the one it plays next
+        self.made = bank_of(env, first_level, bank) if bank else generate(env, [first_level])
+        levels = self.made.levels
+        self.levels = levels if bank else Levels(*(np.repeat(array, 2 * n, axis=0) for array in levels))
+        rule = RULES[step_owner(env)]
+        width, height = self.made.width, self.made.height
+        see = VIEWS[view]
+        self.geometry = geometry(width, height, self.made.sees_through, rule.code, see)
+        self.state = _state(self.levels, n)
+        shape = {"partial": (VIEW, VIEW), "full": (width, height), "rgb": (VIEW * TILE, VIEW * TILE)}[view]
+        self.out = _output(n, shape, levels.mission.shape[1])
+        self.episode = np.zeros(n, np.int64)
+        self.level_seed = np.zeros(n, np.int64)
+        self.next_seed = np.zeros(n, np.int64)
+        self.seed: int | None = None
+        announce()
+        self.step_all = kernel.step_all
+        if rule.step is not None:
+            self.step_all = kernel.step_all_with(rule.step)
+        elif threads > 1:
+            numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+            self.step_all = kernel.step_all_parallel
+
+    def observation(self, copy: bool = True) -> dict[str, np.ndarray]:
+        """What the environments see now."""
+        return self._named("", slice(None), copy)
+
+    def final_observation(self, which: np.ndarray) -> dict[str, np.ndarray]:
+        """What these saw last in the episodes that ended in this step."""
+        return self._named("final_", which, False)
+
+    def reset(self, seed: int | None = None) -> None:
+        """Every environment begins its next episode; a seed begins with episode 0, and so does the first reset."""
+        if seed is not None or self.seed is None:
+            self.seed = int(np.random.randint(2**31)) if seed is None else seed
+            self.episode[:] = -1
+            self.state.chance[:] = mix(draw(self.seed, self.everyone, self.episode))
+            self._choose(self.everyone)
+        kernel.reset_all(self.state, self.levels, self.geometry, self.out)
+        self._advance(self.everyone)
+
+    def step(self, actions: np.ndarray) -> np.ndarray:
+        """-> the environments (indices) whose episode ended, and whose next one began.
+
+        Raises:
+            ValueError: an action that is none.
+        """
+        actions = np.ascontiguousarray(actions, np.int64)
+        bad = kernel.first_bad_action(actions, ACTIONS)
+        if bad >= 0 or len(actions) != self.n:
+            raise ValueError(f"actions are {self.n} integers from 0 to {ACTIONS - 1}, got {actions[bad:][:1]} in {len(actions)}")
+        if not self.step_all(actions, self.state, self.levels, self.geometry, self.out):
+            return NOBODY
+        ended = np.flatnonzero(self.out.terminated | self.out.truncated)
+        self._advance(ended)
+        return ended
+
+    def _advance(self, which: np.ndarray) -> None:
+        self.level_seed[which] = self.next_seed[which]
+        self.episode[which] += 1
+        self._choose(which)
+
+    def _choose(self, which: np.ndarray) -> None:
+        """The levels these play in their next episode."""
+        assert self.seed is not None
+        episode = self.episode[which] + 1
+        seeds = self.next_seed[which] = level_seeds(self.seed, which, episode, self.bank, self.first_level)
+        if self.bank:
+            self.state.next_level[which] = seeds - self.first_level
+            return
+        rows = which + self.n * (episode % 2)
+        self.state.next_level[which] = rows
+        for array, fresh in zip(self.levels, generate(self.env, seeds).levels, strict=True):
+            array[rows] = fresh
+
+    def _named(self, prefix: str, which: Any, copy: bool) -> dict[str, np.ndarray]:
+        names = ["image", "direction"]
+        names += ["carrying"] if self.view == "full" else []
+        names += ["mission"] if self.out.mission.shape[1] else []
+        arrays = {name: getattr(self.out, prefix + name)[which] for name in names}
+        return {name: array.copy() for name, array in arrays.items()} if copy else arrays
+
+
+NOBODY = np.zeros(0, np.int64)
+
+
+def _state(levels: Levels, n: int) -> State:
+    cells, obstacles = levels.cells.shape[1], levels.obstacles.shape[1]
+    whole = {name: np.zeros(n, np.int32) for name in ("position", "direction", "steps", "level", "next_level")}
+    return State(
+        grid=np.zeros((n, cells), np.int16),
+        carrying=np.full(n, EMPTY, np.int16),
+        returns=np.zeros(n),
+        obstacles=np.zeros((n, obstacles), np.int32),
+        obstacle_moves=np.full((n, obstacles), -1, np.int32),
+        chance=np.zeros(n, np.uint64),
+        marks=np.zeros((n, levels.marks.shape[1]), np.uint8),
+        satisfied=np.zeros((n, ATOMS + 1), bool),
+        carried_before=np.full((n, ATOMS), EMPTY, np.int16),
+        **whole,
+    )
+
+
+def _output(n: int, shape: tuple[int, ...], words: int) -> Output:
+    seen = {"image": (*shape, 3), "direction": (1,), "carrying": (2,), "mission": (words,)}
+    arrays = {
+        prefix + name: np.zeros((n, *size), np.uint8) for prefix in ("", "final_") for name, size in seen.items()
+    }
+    return Output(
+        reward=np.zeros(n),
+        terminated=np.zeros(n, bool),
+        truncated=np.zeros(n, bool),
+        episode_return=np.zeros(n),
+        episode_length=np.zeros(n, np.int32),
+        **arrays,
+    )
+
+
+def announce() -> None:
+    """Says that the engine is about to be compiled, where numba has not kept it from an earlier time."""
+    if not kernel.step_all.signatures and not any(Path(kernel.step_all.stats.cache_path).glob("kernel.step_all-*.nbi")):
+        log.warning("compiling the batched engine, once (about 15 s; `python -m envs.engine` does it ahead)")
