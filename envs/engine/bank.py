@@ -14,7 +14,7 @@ import gymnasium
 import minigrid
 import numpy as np
 
-from envs.engine.kernel import ATOMS, MARGIN, VIEW, WALL, Levels
+from envs.engine.kernel import AGENT, EMPTY, MARGIN, VIEW, WALL, Levels
 from envs.engine.levels import NUMBERS, Bank, generate
 
 log = logging.getLogger(__name__)
@@ -98,25 +98,36 @@ def check(found: Bank) -> None:
     """
     levels, count = found.levels, len(found.seeds)
     size = MARGIN + (found.height + 2 * MARGIN) * (found.width + MARGIN)
-    shapes = {"cells": size, "image": (VIEW, VIEW, 3), "contents": NUMBERS, "masks": NUMBERS, "program": 2 + 2 * ATOMS}
-    dtypes = dict.fromkeys(Levels._fields, np.int32) | dict.fromkeys(("cells", "carrying", "contents"), np.int16)
-    dtypes |= dict.fromkeys(("image", "mission", "masks", "marks"), np.uint8) | {"program": np.int8}
+    expected = {
+        "agent": ((), AGENT),
+        "grid": ((size,), np.int16),
+        "marks": (levels.marks.shape[1:], np.uint8),
+        "obstacles": (levels.obstacles.shape[1:], np.int32),
+        "masks": ((NUMBERS,), np.uint8),
+        "contents": ((NUMBERS,), np.int16),
+        "image": ((VIEW, VIEW, 3), np.uint8),
+        "mission": (levels.mission.shape[1:], np.uint8),
+    }
     for name, array in levels._asdict().items():
-        shape = (count, *np.atleast_1d(shapes[name])) if name in shapes else (count, *array.shape[1:])
-        if array.dtype != dtypes[name] or array.shape != shape:
-            raise ValueError(f"its {name} are {array.dtype}{array.shape}, not {np.dtype(dtypes[name])}{shape}")
+        shape, dtype = expected[name]
+        if array.shape != (count, *shape) or array.dtype != dtype:
+            raise ValueError(f"its {name} is {array.dtype}{array.shape}, not {np.dtype(dtype)}{(count, *shape)}")
+    agent = levels.agent
     inside = np.zeros(size, bool)
-    rows = inside[MARGIN:].reshape(-1, found.width + MARGIN)
-    rows[MARGIN:-MARGIN, : found.width] = True
+    inside[MARGIN:].reshape(-1, found.width + MARGIN)[MARGIN:-MARGIN, : found.width] = True
+    places = [agent["position"], levels.obstacles]
+    cells = [levels.grid, levels.contents, agent["carrying"]]
     fine = (
-        (levels.cells[:, ~inside] & 15 == WALL).all()
-        and all((array >= 0).all() for array in (levels.cells, levels.contents, levels.carrying, levels.parameters))
-        and (levels.parameters < size).all()
-        and all(inside[np.clip(array, 0, size - 1)].all() for array in (levels.position, levels.obstacles))
-        and all(((array >= 0) & (array < size)).all() for array in (levels.position, levels.obstacles))
-        and ((levels.direction >= 0) & (levels.direction < 4)).all()
-        and (levels.max_steps > 0).all()
+        levels.marks.ndim == levels.obstacles.ndim == levels.mission.ndim == 2
         and levels.marks.shape[1] in (0, size)
+        and (levels.grid[:, ~inside] & 15 == WALL).all()
+        and all(((place >= 0) & (place < size)).all() and inside[place].all() for place in places)
+        and all(((cell >= 0) & (cell < 2**15)).all() for cell in cells)
+        and ((agent["parameters"] >= 0) & (agent["parameters"] < size)).all()
+        and ((agent["direction"] >= 0) & (agent["direction"] < 4)).all()
+        and (agent["stride"] == found.width + MARGIN).all()
+        and (agent["carried_before"] == EMPTY).all()
+        and (agent["max_steps"] > 0).all()
     )
     if not fine:
         raise ValueError("its arrays point outside the grid")

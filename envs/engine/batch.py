@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import numpy as np
 
 from envs.engine import kernel
 from envs.engine.bank import bank as bank_of
-from envs.engine.kernel import ATOMS, EMPTY, TILE, VIEW, Levels, Output, State
+from envs.engine.kernel import RESULT, TILE, VIEW, Levels, Output, State
 from envs.engine.levels import Unsupported, generate
 from envs.engine.rules import RULES, step_owner, unsupported
 from envs.engine.tables import geometry
@@ -21,7 +23,6 @@ from envs.levels import draw, level_seeds, mix
 log = logging.getLogger(__name__)
 
 VIEWS = {"partial": kernel.PARTIAL, "full": kernel.FULL, "rgb": kernel.RGB}
-ACTIONS = 7
 
 
 class Batch:
@@ -66,12 +67,11 @@ class Batch:
         self.next_seed = np.zeros(n, np.int64)
         self.seed: int | None = None
         announce()
-        self.step_all = kernel.step_all
+        self.step_all: Callable[..., int] = kernel.step_all
         if rule.step is not None:
             self.step_all = kernel.step_all_with(rule.step)
         elif threads > 1:
-            numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
-            self.step_all = kernel.step_all_parallel
+            self.step_all = partial(kernel.step_all_parallel, min(threads, numba.config.NUMBA_NUM_THREADS))
 
     def observation(self, copy: bool = True) -> dict[str, np.ndarray]:
         """What the environments see now."""
@@ -86,7 +86,7 @@ class Batch:
         if seed is not None or self.seed is None:
             self.seed = int(np.random.randint(2**31)) if seed is None else seed
             self.episode[:] = -1
-            self.state.chance[:] = mix(draw(self.seed, self.everyone, self.episode))
+            self.state.agent["chance"] = mix(draw(self.seed, self.everyone, self.episode))
             self._choose(self.everyone)
         kernel.reset_all(self.state, self.levels, self.geometry, self.out)
         self._advance(self.everyone)
@@ -98,14 +98,16 @@ class Batch:
             ValueError: an action that is none.
         """
         actions = np.ascontiguousarray(actions, np.int64)
-        bad = kernel.first_bad_action(actions, ACTIONS)
-        if bad >= 0 or len(actions) != self.n:
-            raise ValueError(f"actions are {self.n} integers from 0 to {ACTIONS - 1}, got {actions[bad:][:1]} in {len(actions)}")
-        if not self.step_all(actions, self.state, self.levels, self.geometry, self.out):
+        ended = -1
+        if actions.shape == (self.n,):
+            ended = self.step_all(actions, self.state, self.levels, self.geometry, self.out)
+        if ended < 0:
+            raise ValueError(f"actions are {self.n} integers from 0 to {kernel.DONE}, got {actions}")
+        if not ended:
             return NOBODY
-        ended = np.flatnonzero(self.out.terminated | self.out.truncated)
-        self._advance(ended)
-        return ended
+        which = np.flatnonzero(self.out.result["terminated"] | self.out.result["truncated"])
+        self._advance(which)
+        return which
 
     def _advance(self, which: np.ndarray) -> None:
         self.level_seed[which] = self.next_seed[which]
@@ -118,12 +120,12 @@ class Batch:
         episode = self.episode[which] + 1
         seeds = self.next_seed[which] = level_seeds(self.seed, which, episode, self.bank, self.first_level)
         if self.bank:
-            self.state.next_level[which] = seeds - self.first_level
+            self.state.agent["next_level"][which] = seeds - self.first_level
             return
         rows = which + self.n * (episode % 2)
-        self.state.next_level[which] = rows
-        for array, fresh in zip(self.levels, generate(self.env, seeds).levels, strict=True):
-            array[rows] = fresh
+        self.state.agent["next_level"][which] = rows
+        for array, made in zip(self.levels, generate(self.env, seeds).levels, strict=True):
+            array[rows] = made
 
     def _named(self, prefix: str, which: Any, copy: bool) -> dict[str, np.ndarray]:
         names = ["image", "direction"]
@@ -137,35 +139,14 @@ NOBODY = np.zeros(0, np.int64)
 
 
 def _state(levels: Levels, n: int) -> State:
-    cells, obstacles = levels.cells.shape[1], levels.obstacles.shape[1]
-    whole = {name: np.zeros(n, np.int32) for name in ("position", "direction", "steps", "level", "next_level")}
-    return State(
-        grid=np.zeros((n, cells), np.int16),
-        carrying=np.full(n, EMPTY, np.int16),
-        returns=np.zeros(n),
-        obstacles=np.zeros((n, obstacles), np.int32),
-        obstacle_moves=np.full((n, obstacles), -1, np.int32),
-        chance=np.zeros(n, np.uint64),
-        marks=np.zeros((n, levels.marks.shape[1]), np.uint8),
-        satisfied=np.zeros((n, ATOMS + 1), bool),
-        carried_before=np.full((n, ATOMS), EMPTY, np.int16),
-        **whole,
-    )
+    rows = [np.zeros((n, *array.shape[1:]), array.dtype) for array in levels[:4]]
+    return State(*rows, moves=np.full((n, levels.obstacles.shape[1]), -1, np.int32))
 
 
 def _output(n: int, shape: tuple[int, ...], words: int) -> Output:
-    seen = {"image": (*shape, 3), "direction": (1,), "carrying": (2,), "mission": (words,)}
-    arrays = {
-        prefix + name: np.zeros((n, *size), np.uint8) for prefix in ("", "final_") for name, size in seen.items()
-    }
-    return Output(
-        reward=np.zeros(n),
-        terminated=np.zeros(n, bool),
-        truncated=np.zeros(n, bool),
-        episode_return=np.zeros(n),
-        episode_length=np.zeros(n, np.int32),
-        **arrays,
-    )
+    seen = [(*shape, 3), (1,), (2,), (words,)]
+    arrays = [np.zeros((n, *size), np.uint8) for size in seen + seen]
+    return Output(np.zeros(n, RESULT), *arrays)
 
 
 def announce() -> None:

@@ -10,6 +10,9 @@ rows above and below, and 6 columns on one side only, since the next row's serve
 index, and neighbours and views are fixed offsets from it:
 
     stride = W + 6,   index(x, y) = 6 + (y + 6) stride + x
+
+Functions take an agent's record and rows of arrays, and only the loops at the end take the tuples that hold all arrays:
+numba counts the references of every array in a tuple whenever it is handed on, which cost more than the step itself.
 """
 
 from __future__ import annotations
@@ -18,14 +21,17 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any, NamedTuple
 
+import numba
 import numpy as np
-from numba import njit, prange
+from numba import prange
+
+njit = numba.njit(cache=True, error_model="numpy")  # which divides by zero without asking
 
 VIEW = 7  # cells along each side of the partial view
 MARGIN = VIEW - 1
 
 LEFT, RIGHT, FORWARD, PICKUP, DROP, TOGGLE, DONE = range(7)
-UNSEEN, EMPTY, WALL, FLOOR, DOOR, KEY, BALL, BOX, GOAL, LAVA, AGENT = range(11)
+UNSEEN, EMPTY, WALL, FLOOR, DOOR, KEY, BALL, BOX, GOAL, LAVA, AGENT_TYPE = range(11)
 OPEN, CLOSED, LOCKED = range(3)
 
 # Whose `step` it is (see envs/engine/rules.py).
@@ -43,41 +49,59 @@ TILE = 8  # pixels of a cell in the rgb view
 DARK, LIT, WITH_AGENT = range(3)  # kinds of tile
 
 
+# One environment's agent and episode; the bank holds them as they are at the start of a level.
+AGENT = np.dtype(
+    [
+        ("position", np.int32),
+        ("direction", np.int32),
+        ("carrying", np.int32),  # the carried cell, EMPTY for none
+        ("steps", np.int32),
+        ("max_steps", np.int32),
+        ("stride", np.int32),
+        ("level", np.int32),  # row of the bank
+        ("next_level", np.int32),  # row of the bank for the episode after this one
+        ("parameters", np.int32, (4,)),  # of the rule, for this level
+        ("program", np.int32, (2 + 2 * ATOMS,)),  # BabyAI's instruction
+        ("satisfied", np.int32),  # bits: the atoms, and (bit ATOMS) the half that must come first
+        ("carried_before", np.int32, (ATOMS,)),  # BabyAI's `preCarrying`
+        ("episode_return", np.float64),
+        ("chance", np.uint64),  # state of the random numbers
+    ],
+    align=True,
+)
+RESULT = np.dtype(
+    [
+        ("reward", np.float64),
+        ("terminated", np.bool_),
+        ("truncated", np.bool_),
+        ("episode_return", np.float64),  # of the episode, where it ended
+        ("episode_length", np.int32),
+    ],
+    align=True,
+)
+
+
 class State(NamedTuple):
     """Where every environment is: leading axis the environment."""
 
+    agent: np.ndarray  # AGENT (n,)
     grid: np.ndarray  # int16 (n, cells)
-    position: np.ndarray  # int32 (n,)
-    direction: np.ndarray  # int32 (n,)
-    carrying: np.ndarray  # int16 (n,): the carried cell, EMPTY for none
-    steps: np.ndarray  # int32 (n,)
-    returns: np.ndarray  # float64 (n,): of the episode so far
-    level: np.ndarray  # int32 (n,): row of the bank
-    next_level: np.ndarray  # int32 (n,): row of the bank for the episode after this one
-    obstacles: np.ndarray  # int32 (n, k): positions, in Farama's order
-    obstacle_moves: np.ndarray  # int32 (n, k): where the obstacles go next; -1 leaves it to chance
-    chance: np.ndarray  # uint64 (n,): state of the random numbers
     marks: np.ndarray  # uint8 (n, cells): bit d: description d holds for the object here (BabyAI's `obj_poss`)
-    satisfied: np.ndarray  # bool (n, ATOMS + 1): the atoms, and the half that must come first
-    carried_before: np.ndarray  # int16 (n, ATOMS): BabyAI's `preCarrying`
+    obstacles: np.ndarray  # int32 (n, k): positions, in Farama's order
+    moves: np.ndarray  # int32 (n, k): where the obstacles go next; -1 leaves it to chance
 
 
 class Levels(NamedTuple):
     """The bank: leading axis the level."""
 
-    cells: np.ndarray  # int16 (levels, cells)
-    position: np.ndarray  # int32
-    direction: np.ndarray  # int32
-    carrying: np.ndarray  # int16
-    max_steps: np.ndarray  # int32
+    agent: np.ndarray  # AGENT
+    grid: np.ndarray  # int16 (levels, cells)
+    marks: np.ndarray  # uint8 (levels, cells)
+    obstacles: np.ndarray  # int32 (levels, k)
+    masks: np.ndarray  # uint8 (levels, 64): bit d: description d holds for the object with this number
+    contents: np.ndarray  # int16 (levels, 64): what is in the box with this number
     image: np.ndarray  # uint8 (levels, 7, 7, 3): the first partial view, verbatim
     mission: np.ndarray  # uint8 (levels, words)
-    contents: np.ndarray  # int16 (levels, 64): what is in the box with this number
-    parameters: np.ndarray  # int32 (levels, p): of the rule
-    obstacles: np.ndarray  # int32 (levels, k)
-    program: np.ndarray  # int8 (levels, 2 + 2 ATOMS)
-    masks: np.ndarray  # uint8 (levels, 64): bit d: description d holds for the object with this number
-    marks: np.ndarray  # uint8 (levels, cells)
 
 
 class Geometry(NamedTuple):
@@ -88,8 +112,6 @@ class Geometry(NamedTuple):
     sees_through: bool
     rule: int
     shows: int  # PARTIAL | FULL | RGB
-    ahead: np.ndarray  # int32 (4,): offset of the cell in front, by direction
-    offsets: np.ndarray  # int32 (4, 49): offsets of the view's cells, by direction
     sight: np.ndarray  # int32 (2^14,): what a row of the view lets through (see envs.engine.tables)
     tiles: np.ndarray  # uint8 (3, 512, 8, 8, 3): pictures of the cells; rgb view only
 
@@ -97,6 +119,7 @@ class Geometry(NamedTuple):
 class Output(NamedTuple):
     """What the caller gets; `final_*` holds the last observation of the episodes that ended in this step."""
 
+    result: np.ndarray  # RESULT (n,)
     image: np.ndarray
     direction: np.ndarray
     carrying: np.ndarray
@@ -105,381 +128,354 @@ class Output(NamedTuple):
     final_direction: np.ndarray
     final_carrying: np.ndarray
     final_mission: np.ndarray
-    reward: np.ndarray  # float64 (n,)
-    terminated: np.ndarray  # bool (n,)
-    truncated: np.ndarray  # bool (n,)
-    episode_return: np.ndarray  # float64 (n,): of the episodes that ended
-    episode_length: np.ndarray  # int32 (n,)
 
 
 # --- the observation ---------------------------------------------------------------------------------------------------
 
 
-@njit(cache=True)
+@njit
 def is_opaque(cell):
     kind = cell & 15
     return kind == WALL or (kind == DOOR and (cell >> 7) & 3 != OPEN)
 
 
-@njit(cache=True)
-def write_cell(pixel, cell):
-    pixel[0] = cell & 15
-    pixel[1] = (cell >> 4) & 7
-    pixel[2] = (cell >> 7) & 3
+@njit
+def ahead_of(direction, stride):
+    """Offset of the cell in front: Farama's directions are right, down, left, up."""
+    along = stride if direction & 1 else 1
+    return along if direction < 2 else -along
 
 
-@njit(cache=True)
-def observe_partial(e, state, geometry, image):
-    """`gen_obs`: the 7x7 cells ahead; light spreads from the agent's row away, each row from what the one before let through."""
-    grid = state.grid[e]
-    position = state.position[e]
-    offsets = geometry.offsets[state.direction[e]]
+@njit
+def observe_partial(agent, grid, sees_through, sight, image):
+    """`gen_obs`: the 7x7 cells ahead. Light goes row by row away from the agent, each row lit by what the one before let through."""
+    forward = ahead_of(agent.direction, agent.stride)
+    right = ahead_of((agent.direction + 1) & 3, agent.stride)
     reached = 1 << (VIEW // 2)
     for row in range(VIEW - 1, -1, -1):
+        start = agent.position + forward * (VIEW - 1 - row) - right * (VIEW // 2)
         visible = (1 << VIEW) - 1
-        if not geometry.sees_through:
+        if not sees_through:
             opaque = 0
             for column in range(VIEW):
-                if is_opaque(grid[position + offsets[column * VIEW + row]]):
-                    opaque |= 1 << column
-            seen = geometry.sight[opaque << VIEW | reached]
+                opaque |= np.int64(is_opaque(grid[start + right * column])) << column
+            seen = sight[opaque << VIEW | reached]
             visible, reached = seen & 127, seen >> VIEW
         for column in range(VIEW):
-            if (visible >> column) & 1:
-                write_cell(image[column, row], grid[position + offsets[column * VIEW + row]])
-            else:
-                write_cell(image[column, row], 0)
-    write_cell(image[VIEW // 2, VIEW - 1], state.carrying[e])
+            cell = grid[start + right * column] * ((visible >> column) & 1)
+            image[column, row, 0] = cell & 15
+            image[column, row, 1] = (cell >> 4) & 7
+            image[column, row, 2] = (cell >> 7) & 3
+    image[VIEW // 2, VIEW - 1, 0] = agent.carrying & 15
+    image[VIEW // 2, VIEW - 1, 1] = (agent.carrying >> 4) & 7
+    image[VIEW // 2, VIEW - 1, 2] = (agent.carrying >> 7) & 3
 
 
-@njit(cache=True)
-def observe_full(e, state, geometry, image):
+@njit
+def observe_full(agent, grid, width, height, image):
     """`FullyObsWrapper`: every cell, and the agent over its own."""
-    grid = state.grid[e]
-    stride = geometry.width + MARGIN
-    for x in range(geometry.width):
-        for y in range(geometry.height):
-            write_cell(image[x, y], grid[MARGIN + (y + MARGIN) * stride + x])
-    place = state.position[e] - MARGIN
-    agent = image[place % stride, place // stride - MARGIN]
-    agent[0], agent[1], agent[2] = AGENT, 0, state.direction[e]
+    for x in range(width):
+        for y in range(height):
+            cell = grid[MARGIN + (y + MARGIN) * agent.stride + x]
+            image[x, y, 0] = cell & 15
+            image[x, y, 1] = (cell >> 4) & 7
+            image[x, y, 2] = (cell >> 7) & 3
+    x, y = (agent.position - MARGIN) % agent.stride, (agent.position - MARGIN) // agent.stride - MARGIN
+    image[x, y, 0] = AGENT_TYPE
+    image[x, y, 1] = 0
+    image[x, y, 2] = agent.direction
 
 
-@njit(cache=True)
-def observe_rgb(e, state, geometry, image):
+@njit
+def observe_rgb(agent, grid, sees_through, sight, tiles, image):
     """`RGBImgPartialObsWrapper`: the partial view as pictures of its cells, axes (y, x)."""
     codes = np.empty((VIEW, VIEW, 3), np.int16)  # signed: numba makes floats of mixed signs
-    observe_partial(e, state, geometry, codes)
+    observe_partial(agent, grid, sees_through, sight, codes)
     for row in range(VIEW):
         for column in range(VIEW):
             code = codes[column, row]
-            cell = code[0] | code[1] << 4 | code[2] << 7
-            light = LIT
+            cell, light = code[0] | code[1] << 4 | code[2] << 7, LIT
             if code[0] == UNSEEN:
                 cell, light = EMPTY, DARK
             if row == VIEW - 1 and column == VIEW // 2:
                 light = WITH_AGENT
-            tile = geometry.tiles[light, cell]
             for i in range(TILE):
                 for j in range(TILE):
                     for channel in range(3):
-                        image[row * TILE + i, column * TILE + j, channel] = tile[i, j, channel]
+                        image[row * TILE + i, column * TILE + j, channel] = tiles[light, cell, i, j, channel]
 
 
-@njit(cache=True)
-def observe(e, state, geometry, image, direction, carrying):
-    if geometry.shows == PARTIAL:
-        observe_partial(e, state, geometry, image[e])
-    elif geometry.shows == FULL:
-        observe_full(e, state, geometry, image[e])
-        carrying[e, 0] = state.carrying[e] & 15
-        carrying[e, 1] = (state.carrying[e] >> 4) & 7
-    else:
-        observe_rgb(e, state, geometry, image[e])
-    direction[e, 0] = state.direction[e]
+# --- MiniGridEnv.step ----------------------------------------------------------------------------------------------------
 
 
-# --- reset -------------------------------------------------------------------------------------------------------------
+@njit
+def front(agent):
+    return agent.position + ahead_of(agent.direction, agent.stride)
 
 
-@njit(cache=True)
-def begin(e, state, levels, geometry, out):
-    """The next episode: the level's arrays become the environment's, and its first observation is written."""
-    level = state.next_level[e]
-    state.level[e] = level
-    state.grid[e] = levels.cells[level]
-    state.position[e] = levels.position[level]
-    state.direction[e] = levels.direction[level]
-    state.carrying[e] = levels.carrying[level]
-    state.steps[e] = 0
-    state.returns[e] = 0.0
-    state.obstacles[e] = levels.obstacles[level]
-    if geometry.rule == BABYAI:
-        state.marks[e] = levels.marks[level]
-        state.satisfied[e] = False
-        state.carried_before[e] = EMPTY
-    observe(e, state, geometry, out.image, out.direction, out.carrying)
-    if geometry.shows == PARTIAL:
-        # BabyAI's PutNext moves an object into the agent's hands after the observation was made
-        out.image[e] = levels.image[level]
-    out.mission[e] = levels.mission[level]
+@njit
+def success_reward(agent):
+    return 1 - 0.9 * (agent.steps / agent.max_steps)
 
 
-# --- step: MiniGridEnv ---------------------------------------------------------------------------------------------------
+@njit
+def toggle(agent, grid, contents):
+    """A locked door opens with its key, other doors open and close, a box is replaced by its contents."""
+    ahead = front(agent)
+    cell = grid[ahead]
+    kind, state = cell & 15, (cell >> 7) & 3
+    if kind == BOX:
+        grid[ahead] = contents[cell >> 9]
+    elif kind == DOOR:
+        has_key = agent.carrying & 127 == (KEY | cell & (7 << 4))
+        if state == OPEN:
+            grid[ahead] = cell | CLOSED << 7
+        elif state == CLOSED or has_key:
+            grid[ahead] = cell & ~(3 << 7) | OPEN << 7
 
 
-@njit(cache=True)
-def front(e, state, geometry):
-    return state.position[e] + geometry.ahead[state.direction[e]]
-
-
-@njit(cache=True)
-def success_reward(e, state, levels):
-    return 1 - 0.9 * (state.steps[e] / levels.max_steps[state.level[e]])
-
-
-@njit(cache=True)
-def toggle(e, ahead, state, levels):
-    """A locked door opens with its key, others open and close, a box is replaced by its contents."""
-    cell = state.grid[e, ahead]
-    kind = cell & 15
-    if kind == DOOR:
-        is_state = (cell >> 7) & 3
-        if is_state == LOCKED:
-            held = state.carrying[e]
-            if held & 15 == KEY and (held >> 4) & 7 == (cell >> 4) & 7:
-                state.grid[e, ahead] = cell & ~(3 << 7) | OPEN << 7
-        elif is_state == OPEN:
-            state.grid[e, ahead] = cell | CLOSED << 7
-        else:
-            state.grid[e, ahead] = cell & ~(3 << 7) | OPEN << 7
-    elif kind == BOX:
-        state.grid[e, ahead] = levels.contents[state.level[e], cell >> 9]
-
-
-@njit(cache=True)
-def step_base(e, action, state, levels, geometry):
-    """`MiniGridEnv.step` -> (reward, terminated, truncated)."""
-    state.steps[e] += 1
+@njit
+def step_base(agent, grid, contents, action):
+    """-> (reward, terminated, truncated)."""
+    agent.steps += 1
     reward = 0.0
     terminated = False
-    ahead = front(e, state, geometry)
-    cell = state.grid[e, ahead]
+    ahead = front(agent)
+    cell = grid[ahead]
     kind = cell & 15
 
     if action == LEFT:
-        state.direction[e] = (state.direction[e] + 3) & 3
+        agent.direction = (agent.direction + 3) & 3
     elif action == RIGHT:
-        state.direction[e] = (state.direction[e] + 1) & 3
+        agent.direction = (agent.direction + 1) & 3
     elif action == FORWARD:
         is_open = kind == DOOR and (cell >> 7) & 3 == OPEN
         if kind == EMPTY or kind == FLOOR or kind == GOAL or kind == LAVA or is_open:
-            state.position[e] = ahead
+            agent.position = ahead
         if kind == GOAL:
-            terminated = True
-            reward = success_reward(e, state, levels)
+            reward, terminated = success_reward(agent), True
         if kind == LAVA:
             terminated = True
     elif action == PICKUP:
-        if (kind == KEY or kind == BALL or kind == BOX) and state.carrying[e] == EMPTY:
-            state.carrying[e] = cell
-            state.grid[e, ahead] = EMPTY
+        if (kind == KEY or kind == BALL or kind == BOX) and agent.carrying == EMPTY:
+            agent.carrying = cell
+            grid[ahead] = EMPTY
     elif action == DROP:
-        if kind == EMPTY and state.carrying[e] != EMPTY:
-            state.grid[e, ahead] = state.carrying[e]
-            state.carrying[e] = EMPTY
+        if kind == EMPTY and agent.carrying != EMPTY:
+            grid[ahead] = agent.carrying
+            agent.carrying = EMPTY
     elif action == TOGGLE:
-        toggle(e, ahead, state, levels)
+        toggle(agent, grid, contents)
 
-    truncated = state.steps[e] >= levels.max_steps[state.level[e]]
-    return reward, terminated, truncated
-
-
-# --- step: the environments that have their own --------------------------------------------------------------------------
+    return reward, terminated, agent.steps >= agent.max_steps
 
 
-@njit(cache=True)
-def step_pick_target(e, action, state, levels, geometry):
+# --- the environments with a step of their own ---------------------------------------------------------------------------
+
+
+@njit
+def step_pick_target(agent, grid, contents, action):
     """Picking up this very object: KeyCorridor, ObstructedMaze, UnlockPickup, BlockedUnlockPickup."""
-    reward, terminated, truncated = step_base(e, action, state, levels, geometry)
-    target = levels.parameters[state.level[e], 0]
-    if action == PICKUP and target != 0 and state.carrying[e] >> 9 == target:
-        reward, terminated = success_reward(e, state, levels), True
+    reward, terminated, truncated = step_base(agent, grid, contents, action)
+    target = agent.parameters[0]
+    if action == PICKUP and target != 0 and agent.carrying >> 9 == target:
+        reward, terminated = success_reward(agent), True
     return reward, terminated, truncated
 
 
-@njit(cache=True)
-def step_fetch(e, action, state, levels, geometry):
-    """Fetch: carrying anything ends it, the right kind and colour rewards it."""
-    reward, terminated, truncated = step_base(e, action, state, levels, geometry)
-    held = state.carrying[e]
-    if held != EMPTY:
+@njit
+def step_fetch(agent, grid, contents, action):
+    """Fetch: carrying anything ends it, the right type and colour rewards it."""
+    reward, terminated, truncated = step_base(agent, grid, contents, action)
+    if agent.carrying != EMPTY:
         terminated = True
-        reward = 0.0
-        if held & 127 == levels.parameters[state.level[e], 0]:
-            reward = success_reward(e, state, levels)
+        reward = success_reward(agent) if agent.carrying & 127 == agent.parameters[0] else 0.0
     return reward, terminated, truncated
 
 
-@njit(cache=True)
-def step_go_to(e, action, state, levels, geometry):
+@njit
+def step_go_to(agent, grid, contents, action):
     """GoToDoor, GoToObject: saying `done` beside where the target was at first."""
-    reward, terminated, truncated = step_base(e, action, state, levels, geometry)
+    reward, terminated, truncated = step_base(agent, grid, contents, action)
     if action == TOGGLE:
         terminated = True
     if action == DONE:
         terminated = True
-        distance = abs(state.position[e] - levels.parameters[state.level[e], 0])
-        if distance == 1 or distance == geometry.width + MARGIN:
-            reward = success_reward(e, state, levels)
+        distance = abs(agent.position - agent.parameters[0])
+        if distance == 1 or distance == agent.stride:
+            reward = success_reward(agent)
     return reward, terminated, truncated
 
 
-@njit(cache=True)
-def step_memory(e, action, state, levels, geometry):
+@njit
+def step_memory(agent, grid, contents, action):
     """Memory: `pickup` toggles; one end of the corridor is right, the other wrong."""
-    reward, terminated, truncated = step_base(e, TOGGLE if action == PICKUP else action, state, levels, geometry)
-    if state.position[e] == levels.parameters[state.level[e], 0]:
-        reward, terminated = success_reward(e, state, levels), True
-    if state.position[e] == levels.parameters[state.level[e], 1]:
+    reward, terminated, truncated = step_base(agent, grid, contents, TOGGLE if action == PICKUP else action)
+    if agent.position == agent.parameters[0]:
+        reward, terminated = success_reward(agent), True
+    if agent.position == agent.parameters[1]:
         reward, terminated = 0.0, True
     return reward, terminated, truncated
 
 
-@njit(cache=True)
-def step_put_near(e, action, state, levels, geometry):
-    """PutNear: the right object dropped on one of the 8 cells around where the target was; any attempt to drop ends it."""
-    held = state.carrying[e]
-    reward, terminated, truncated = step_base(e, action, state, levels, geometry)
-    kind_and_colour, target = levels.parameters[state.level[e], 0], levels.parameters[state.level[e], 1]
-    if action == PICKUP and state.carrying[e] != EMPTY and state.carrying[e] & 127 != kind_and_colour:
+@njit
+def step_put_near(agent, grid, contents, action):
+    """PutNear: the right object dropped on one of the 9 cells where the target was and around; any attempt to drop ends it."""
+    held = agent.carrying
+    reward, terminated, truncated = step_base(agent, grid, contents, action)
+    if action == PICKUP and agent.carrying != EMPTY and agent.carrying & 127 != agent.parameters[0]:
         terminated = True
     if action == DROP and held != EMPTY:
         terminated = True
-        if state.carrying[e] == EMPTY:
-            stride = geometry.width + MARGIN
-            here, there = front(e, state, geometry) - MARGIN, target - MARGIN
-            if abs(here % stride - there % stride) <= 1 and abs(here // stride - there // stride) <= 1:
-                reward = success_reward(e, state, levels)
+        if agent.carrying == EMPTY:
+            here, there = front(agent) - MARGIN, agent.parameters[1] - MARGIN
+            columns, rows = here % agent.stride - there % agent.stride, here // agent.stride - there // agent.stride
+            if abs(columns) <= 1 and abs(rows) <= 1:
+                reward = success_reward(agent)
     return reward, terminated, truncated
 
 
-@njit(cache=True)
-def door_is_open(e, position, state):
-    return (state.grid[e, position] >> 7) & 3 == OPEN
+@njit
+def door_is_open(grid, position):
+    return (grid[position] >> 7) & 3 == OPEN
 
 
-@njit(cache=True)
-def step_red_blue(e, action, state, levels, geometry):
+@njit
+def step_red_blue(agent, grid, contents, action):
     """RedBlueDoors: opening the blue door ends it, rewarded if the red one was open before this step."""
-    red, blue = levels.parameters[state.level[e], 0], levels.parameters[state.level[e], 1]
-    red_before, blue_before = door_is_open(e, red, state), door_is_open(e, blue, state)
-    reward, terminated, truncated = step_base(e, action, state, levels, geometry)
-    if door_is_open(e, blue, state):
+    red, blue = agent.parameters[0], agent.parameters[1]
+    red_before, blue_before = door_is_open(grid, red), door_is_open(grid, blue)
+    reward, terminated, truncated = step_base(agent, grid, contents, action)
+    if door_is_open(grid, blue):
         terminated = True
-        reward = success_reward(e, state, levels) if red_before else 0.0
-    elif door_is_open(e, red, state) and blue_before:
+        reward = success_reward(agent) if red_before else 0.0
+    elif door_is_open(grid, red) and blue_before:
         reward, terminated = 0.0, True
     return reward, terminated, truncated
 
 
-@njit(cache=True)
-def step_unlock(e, action, state, levels, geometry):
+@njit
+def step_unlock(agent, grid, contents, action):
     """Unlock: the door is open after a `toggle`."""
-    reward, terminated, truncated = step_base(e, action, state, levels, geometry)
-    if action == TOGGLE and door_is_open(e, levels.parameters[state.level[e], 0], state):
-        reward, terminated = success_reward(e, state, levels), True
+    reward, terminated, truncated = step_base(agent, grid, contents, action)
+    if action == TOGGLE and door_is_open(grid, agent.parameters[0]):
+        reward, terminated = success_reward(agent), True
     return reward, terminated, truncated
 
 
-# --- step: Dynamic-Obstacles ---------------------------------------------------------------------------------------------
+@njit
+def step_custom(agent, grid, contents, action):
+    """Replaced by the user's own (see `step_all_with`)."""
+    return step_base(agent, grid, contents, action)
 
 
-@njit(cache=True)
-def random_word(e, state):
+@njit
+def step_simple(rule, agent, grid, contents, action):
+    """The rules that need to know nothing but the agent, the grid and what is in the boxes."""
+    if rule == BASE:
+        return step_base(agent, grid, contents, action)
+    if rule == PICK_TARGET:
+        return step_pick_target(agent, grid, contents, action)
+    if rule == FETCH:
+        return step_fetch(agent, grid, contents, action)
+    if rule == GO_TO:
+        return step_go_to(agent, grid, contents, action)
+    if rule == MEMORY:
+        return step_memory(agent, grid, contents, action)
+    if rule == PUT_NEAR:
+        return step_put_near(agent, grid, contents, action)
+    if rule == RED_BLUE:
+        return step_red_blue(agent, grid, contents, action)
+    return step_unlock(agent, grid, contents, action)
+
+
+# --- Dynamic-Obstacles ---------------------------------------------------------------------------------------------------
+
+
+@njit
+def random_word(agent):
     """splitmix64 (Steele, Lea & Flood 2014)."""
-    state.chance[e] += np.uint64(0x9E3779B97F4A7C15)
-    z = state.chance[e]
+    agent.chance += np.uint64(0x9E3779B97F4A7C15)
+    z = agent.chance
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))
 
 
-@njit(cache=True)
-def draw_move(e, start, state, geometry):
-    """Where an obstacle goes: Farama tries 101 times one of the 9 cells around it, and leaves it where it was if none was free.
+@njit
+def neighbour(agent, grid, start, chosen):
+    """(the chosen-th free cell of the 9 around `start`, how many are free)."""
+    free = 0
+    found = start
+    for dy in range(-1, 2):
+        for dx in range(-1, 2):
+            cell = start + dy * agent.stride + dx
+            if grid[cell] == EMPTY and cell != agent.position:
+                if free == chosen:
+                    found = cell
+                free += 1
+    return found, free
+
+
+@njit
+def draw_move(agent, grid, start):
+    """Where an obstacle goes: Farama tries 101 times one of the 9 cells around it, and leaves it if none of them was free.
 
     So it stays with probability (1 - free/9)^101, and otherwise goes to one of the free cells, each as likely.
     """
-    stride = geometry.width + MARGIN
-    free = 0
-    for dy in range(-1, 2):
-        for dx in range(-1, 2):
-            cell = start + dy * stride + dx
-            free += state.grid[e, cell] == EMPTY and cell != state.position[e]
-    uniform = np.float64(random_word(e, state) >> np.uint64(11)) * 2.0**-53
+    _, free = neighbour(agent, grid, start, -1)
+    uniform = np.float64(random_word(agent) >> np.uint64(11)) * 2.0**-53
     if uniform < (1 - free / 9) ** 101:
         return start
-    pick = np.int64(random_word(e, state) >> np.uint64(11)) % free
-    for dy in range(-1, 2):
-        for dx in range(-1, 2):
-            cell = start + dy * stride + dx
-            if state.grid[e, cell] == EMPTY and cell != state.position[e]:
-                if pick == 0:
-                    return cell
-                pick -= 1
-    return start
+    return neighbour(agent, grid, start, np.int64(random_word(agent) >> np.uint64(11)) % free)[0]
 
 
-@njit(cache=True)
-def step_obstacles(e, action, state, levels, geometry):
+@njit
+def step_obstacles(agent, grid, contents, obstacles, moves, action):
     """Dynamic-Obstacles: the obstacles move one after another, then the agent; walking into what was in front costs 1."""
-    if action >= levels.parameters[state.level[e], 0]:
+    if action >= agent.parameters[0]:
         action = LEFT
-    kind = state.grid[e, front(e, state, geometry)] & 15
-    for k in range(state.obstacles.shape[1]):
-        start = state.obstacles[e, k]
-        end = state.obstacle_moves[e, k]
-        if end < 0:
-            end = draw_move(e, start, state, geometry)
+    kind = grid[front(agent)] & 15
+    for k in range(obstacles.shape[0]):
+        start = obstacles[k]
+        end = moves[k] if moves[k] >= 0 else draw_move(agent, grid, start)
         if end != start:
-            state.grid[e, end] = state.grid[e, start]
-            state.grid[e, start] = EMPTY
-            state.obstacles[e, k] = end
-    reward, terminated, truncated = step_base(e, action, state, levels, geometry)
+            grid[end] = grid[start]
+            grid[start] = EMPTY
+            obstacles[k] = end
+    reward, terminated, truncated = step_base(agent, grid, contents, action)
     if action == FORWARD and kind != EMPTY and kind != GOAL:
         reward, terminated = -1.0, True
     return reward, terminated, truncated
 
 
-# --- step: BabyAI --------------------------------------------------------------------------------------------------------
+# --- BabyAI --------------------------------------------------------------------------------------------------------------
 
 
-@njit(cache=True)
-def verify_atom(e, atom, action, state, levels, geometry):
-    """`verify_action` of OpenInstr, GoToInstr, PickupInstr and PutNextInstr; description bits 2 atom and 2 atom + 1."""
-    level = state.level[e]
-    kind, strict = levels.program[level, 2 + 2 * atom], levels.program[level, 3 + 2 * atom]
-    ahead = front(e, state, geometry)
+@njit
+def verify_atom(agent, grid, marks, masks, atom, action):
+    """`verify_action` of OpenInstr, GoToInstr, PickupInstr and PutNextInstr; their descriptions are bits 2 atom and 2 atom + 1."""
+    kind, strict = agent.program[2 + 2 * atom], agent.program[3 + 2 * atom]
+    ahead = front(agent)
     first = 1 << (2 * atom)
 
     if kind == REACH:
-        return SUCCESS if state.marks[e, ahead] & first else CONTINUE
+        return SUCCESS if marks[ahead] & first else CONTINUE
 
     if kind == OPEN_DOOR:
-        cell = state.grid[e, ahead]
+        cell = grid[ahead]
         if action == TOGGLE and cell & 15 == DOOR:
-            if levels.masks[level, cell >> 9] & first and (cell >> 7) & 3 == OPEN:
+            if masks[cell >> 9] & first and (cell >> 7) & 3 == OPEN:
                 return SUCCESS
             if strict:
                 return FAILURE
         return CONTINUE
 
-    before, held = state.carried_before[e, atom], state.carrying[e]
-    state.carried_before[e, atom] = held
+    before, held = agent.carried_before[atom], agent.carrying
+    agent.carried_before[atom] = held
     if kind == PICK_UP:
         if action == PICKUP and held != EMPTY:
-            if before == EMPTY and levels.masks[level, held >> 9] & first:
+            if before == EMPTY and masks[held >> 9] & first:
                 return SUCCESS
             if strict:
                 return FAILURE
@@ -488,55 +484,54 @@ def verify_atom(e, atom, action, state, levels, geometry):
     # PUT_NEXT
     if strict and action == PICKUP and held != EMPTY:
         return FAILURE
-    if action == DROP and before != EMPTY and held == EMPTY and levels.masks[level, before >> 9] & first:
+    if action == DROP and before != EMPTY and held == EMPTY and masks[before >> 9] & first:
         for direction in range(4):
-            if state.marks[e, ahead + geometry.ahead[direction]] & (first << 1):
+            if marks[ahead + ahead_of(direction, agent.stride)] & (first << 1):
                 return SUCCESS
     return CONTINUE
 
 
-@njit(cache=True)
-def verify_half(e, half, action, state, levels, geometry):
+@njit
+def verify_half(agent, grid, marks, masks, half, action):
     """One instruction, or AndInstr: both in any order, where a failure (of a strict one) counts for nothing."""
-    a, b = 2 * half, 2 * half + 1
-    if levels.program[state.level[e], 2 + 2 * b] == ABSENT:
-        return verify_atom(e, a, action, state, levels, geometry)
-    for atom in (a, b):
-        if not state.satisfied[e, atom]:
-            state.satisfied[e, atom] = verify_atom(e, atom, action, state, levels, geometry) == SUCCESS
-    return SUCCESS if state.satisfied[e, a] and state.satisfied[e, b] else CONTINUE
+    if agent.program[4 + 4 * half] == ABSENT:
+        return verify_atom(agent, grid, marks, masks, 2 * half, action)
+    both = 3 << (2 * half)
+    for atom in range(2 * half, 2 * half + 2):
+        if not (agent.satisfied >> atom) & 1 and verify_atom(agent, grid, marks, masks, atom, action) == SUCCESS:
+            agent.satisfied |= 1 << atom
+    return SUCCESS if agent.satisfied & both == both else CONTINUE
 
 
-@njit(cache=True)
-def verify(e, action, state, levels, geometry):
+@njit
+def verify(agent, grid, marks, masks, action):
     """`instrs.verify`: one half, or BeforeInstr (a then b), or AfterInstr (b then a)."""
-    order, strict = levels.program[state.level[e], 0], levels.program[state.level[e], 1]
+    order, strict = agent.program[0], agent.program[1]
     if order == SINGLE:
-        return verify_half(e, 0, action, state, levels, geometry)
+        return verify_half(agent, grid, marks, masks, 0, action)
     first, then = (0, 1) if order == BEFORE else (1, 0)
-    if not state.satisfied[e, ATOMS]:
-        status = verify_half(e, first, action, state, levels, geometry)
+    if not (agent.satisfied >> ATOMS) & 1:
+        status = verify_half(agent, grid, marks, masks, first, action)
         if status == FAILURE:
             return FAILURE
         if status == CONTINUE:
-            if strict and verify_half(e, then, action, state, levels, geometry) == SUCCESS:
+            if strict and verify_half(agent, grid, marks, masks, then, action) == SUCCESS:
                 return FAILURE
             return CONTINUE
-        state.satisfied[e, ATOMS] = True
-    return verify_half(e, then, action, state, levels, geometry)
+        agent.satisfied |= 1 << ATOMS
+    return verify_half(agent, grid, marks, masks, then, action)
 
 
-@njit(cache=True)
-def step_babyai(e, action, state, levels, geometry):
+@njit
+def step_babyai(agent, grid, contents, marks, masks, action):
     """`RoomGridLevel.step`: objects are looked up anew after every `drop`, even one that failed."""
-    reward, terminated, truncated = step_base(e, action, state, levels, geometry)
+    reward, terminated, truncated = step_base(agent, grid, contents, action)
     if action == DROP:
-        level = state.level[e]
-        for cell in range(state.grid.shape[1]):
-            state.marks[e, cell] = levels.masks[level, state.grid[e, cell] >> 9]
-    status = verify(e, action, state, levels, geometry)
+        for cell in range(grid.shape[0]):
+            marks[cell] = masks[grid[cell] >> 9]
+    status = verify(agent, grid, marks, masks, action)
     if status == SUCCESS:
-        reward, terminated = success_reward(e, state, levels), True
+        reward, terminated = success_reward(agent), True
     elif status == FAILURE:
         reward, terminated = 0.0, True
     return reward, terminated, truncated
@@ -545,86 +540,114 @@ def step_babyai(e, action, state, levels, geometry):
 # --- all environments ----------------------------------------------------------------------------------------------------
 
 
-@njit(cache=True)
-def step_rule(e, action, state, levels, geometry):
-    rule = geometry.rule
-    if rule == BASE:
-        return step_base(e, action, state, levels, geometry)
-    if rule == PICK_TARGET:
-        return step_pick_target(e, action, state, levels, geometry)
-    if rule == FETCH:
-        return step_fetch(e, action, state, levels, geometry)
-    if rule == GO_TO:
-        return step_go_to(e, action, state, levels, geometry)
-    if rule == MEMORY:
-        return step_memory(e, action, state, levels, geometry)
-    if rule == PUT_NEAR:
-        return step_put_near(e, action, state, levels, geometry)
-    if rule == RED_BLUE:
-        return step_red_blue(e, action, state, levels, geometry)
-    if rule == UNLOCK:
-        return step_unlock(e, action, state, levels, geometry)
-    if rule == OBSTACLES:
-        return step_obstacles(e, action, state, levels, geometry)
-    return step_babyai(e, action, state, levels, geometry)
+@njit
+def observe(e, state, geometry, image, direction, carrying):
+    agent, grid = state.agent[e], state.grid[e]
+    if geometry.shows == PARTIAL:
+        observe_partial(agent, grid, geometry.sees_through, geometry.sight, image[e])
+    elif geometry.shows == FULL:
+        observe_full(agent, grid, geometry.width, geometry.height, image[e])
+        carrying[e, 0] = agent.carrying & 15
+        carrying[e, 1] = (agent.carrying >> 4) & 7
+    else:
+        observe_rgb(agent, grid, geometry.sees_through, geometry.sight, geometry.tiles, image[e])
+    direction[e, 0] = agent.direction
 
 
-@njit(cache=True)
-def step_environment(e, action, state, levels, geometry, out):
-    """One step and, where the episode ended, its last observation and the next level."""
-    reward, terminated, truncated = step_rule(e, action, state, levels, geometry)
-    out.reward[e], out.terminated[e], out.truncated[e] = reward, terminated, truncated
-    state.returns[e] += reward
-    if terminated or truncated:
-        out.episode_return[e], out.episode_length[e] = state.returns[e], state.steps[e]
-        observe(e, state, geometry, out.final_image, out.final_direction, out.final_carrying)
-        out.final_mission[e] = out.mission[e]
-        begin(e, state, levels, geometry, out)
-        return 1
+@njit
+def begin(e, state, levels, geometry, out):
+    """The next episode: the level's arrays become the environment's, and its first observation is written."""
+    level, chance = state.agent[e].next_level, state.agent[e].chance
+    state.agent[e] = levels.agent[level]
+    state.agent[e].level, state.agent[e].chance = level, chance
+    state.grid[e] = levels.grid[level]
+    state.marks[e] = levels.marks[level]
+    state.obstacles[e] = levels.obstacles[level]
     observe(e, state, geometry, out.image, out.direction, out.carrying)
-    return 0
+    if geometry.shows == PARTIAL:
+        # BabyAI's PutNext moves an object into the agent's hands after the observation was made
+        out.image[e] = levels.image[level]
+    out.mission[e] = levels.mission[level]
 
 
-@njit(cache=True)
-def first_bad_action(actions, count):
-    for e in range(actions.shape[0]):
-        if actions[e] < 0 or actions[e] >= count:
-            return e
-    return -1
+@njit
+def end(e, state, geometry, out):
+    """The last observation of an episode, and its statistics."""
+    out.result[e].episode_return = state.agent[e].episode_return
+    out.result[e].episode_length = state.agent[e].steps
+    observe(e, state, geometry, out.final_image, out.final_direction, out.final_carrying)
+    out.final_mission[e] = out.mission[e]
 
 
-@njit(cache=True)
+@njit
 def reset_all(state, levels, geometry, out):
-    for e in range(state.position.shape[0]):
+    for e in range(state.agent.shape[0]):
         begin(e, state, levels, geometry, out)
 
 
-@njit(cache=True)
-def step_all(actions, state, levels, geometry, out):
-    """-> how many episodes ended."""
+@njit
+def step_some(start, stop, actions, state, levels, geometry, out):
+    """Steps the environments start ... stop - 1; those whose episode ends begin the next -> how many."""
+    agents, grids, marks, contents, masks = state.agent, state.grid, state.marks, levels.contents, levels.masks
+    obstacles, moves, results = state.obstacles, state.moves, out.result
+    rule, shows, sees_through, sight = geometry.rule, geometry.shows, geometry.sees_through, geometry.sight
+    images, directions = out.image, out.direction
     ended = 0
-    for e in range(actions.shape[0]):
-        ended += step_environment(e, actions[e], state, levels, geometry, out)
+    for e in range(start, stop):
+        agent, grid, result = agents[e], grids[e], results[e]
+        inside = contents[agent.level]
+        if rule == BABYAI:
+            reward, terminated, truncated = step_babyai(agent, grid, inside, marks[e], masks[agent.level], actions[e])
+        elif rule == OBSTACLES:
+            reward, terminated, truncated = step_obstacles(agent, grid, inside, obstacles[e], moves[e], actions[e])
+        elif rule == CUSTOM:
+            reward, terminated, truncated = step_custom(agent, grid, inside, actions[e])
+        else:
+            reward, terminated, truncated = step_simple(rule, agent, grid, inside, actions[e])
+        result.reward, result.terminated, result.truncated = reward, terminated, truncated
+        agent.episode_return += reward
+        if terminated or truncated:
+            end(e, state, geometry, out)
+            begin(e, state, levels, geometry, out)
+            ended += 1
+        elif shows == PARTIAL:
+            observe_partial(agent, grid, sees_through, sight, images[e])
+            directions[e, 0] = agent.direction
+        else:
+            observe(e, state, geometry, images, directions, out.carrying)
     return ended
 
 
-@njit(cache=True, parallel=True)
-def step_all_parallel(actions, state, levels, geometry, out):
-    """`step_all` over the threads numba has; environments share nothing, so the result is the same."""
+@njit
+def step_all(actions, state, levels, geometry, out):
+    """-> how many episodes ended; -1, and nothing was done, for an action that is none."""
+    for e in range(actions.shape[0]):
+        if actions[e] < LEFT or actions[e] > DONE:
+            return -1
+    return step_some(0, actions.shape[0], actions, state, levels, geometry, out)
+
+
+@numba.njit(cache=True, error_model="numpy", parallel=True)
+def step_all_parallel(threads, actions, state, levels, geometry, out):
+    """`step_all` over several threads; environments share nothing, so the result is the same."""
+    for e in range(actions.shape[0]):
+        if actions[e] < LEFT or actions[e] > DONE:
+            return -1
     ended = 0
-    for e in prange(actions.shape[0]):
-        ended += step_environment(e, actions[e], state, levels, geometry, out)
+    n = actions.shape[0]
+    for part in prange(threads):
+        ended += step_some(n * part // threads, n * (part + 1) // threads, actions, state, levels, geometry, out)
     return ended
 
 
 def step_all_with(rule: Callable[..., Any]) -> Callable[..., int]:
-    """`step_all` for a compiled rule of the user's own, with the signature of `step_base`.
+    """`step_all` for a compiled step of the user's own, with the signature of `step_base`.
 
     The loop is compiled anew around it: numba cannot keep on disk what calls a function it was handed.
     """
 
     def around(function: Any, **names: Any) -> Any:
         source = function.py_func
-        return njit(FunctionType(source.__code__, {**source.__globals__, **names}, source.__name__))
+        return numba.njit(FunctionType(source.__code__, {**source.__globals__, **names}, source.__name__))
 
-    return around(step_all, step_environment=around(step_environment, step_rule=rule))
+    return around(step_all, step_some=around(step_some, step_custom=rule))

@@ -18,7 +18,7 @@ from minigrid.envs.babyai.core import verifier
 from minigrid.minigrid_env import MiniGridEnv
 
 from envs.engine import kernel
-from envs.engine.kernel import ATOMS, EMPTY, MARGIN, VIEW, WALL, Levels
+from envs.engine.kernel import AGENT, ATOMS, EMPTY, MARGIN, WALL, Levels
 from envs.engine.rules import RULES, step_owner
 from envs.minigrid import missions_vary, word_ids
 
@@ -57,22 +57,30 @@ class Level:
             y, x = divmod(place, self.width)
             cells[self.index((x, y))] = self.cell(thing)
         rule = RULES[step_owner(env)]
-        obstacles = [self.index(ball.cur_pos) for ball in env.obstacles] if rule.code == kernel.OBSTACLES else []
-        self.arrays: dict[str, Any] = {
-            "cells": cells,
-            "position": np.int32(self.index(env.agent_pos)),
-            "direction": np.int32(env.agent_dir),
-            "carrying": np.int16(self.cell(env.carrying)),
-            "max_steps": np.int32(env.max_steps),
-            "image": np.asarray(observation["image"], np.uint8),
-            "mission": word_ids(observation["mission"]) if missions_vary(env) else np.zeros(0, np.uint8),
-            "contents": self.contents,
-            "parameters": np.array(rule.parameters(env, self), np.int32),
-            "obstacles": np.array(obstacles, np.int32),
+        agent = np.zeros((), AGENT)
+        for name, value in {
+            "position": self.index(env.agent_pos),
+            "direction": env.agent_dir,
+            "carrying": self.cell(env.carrying),
+            "max_steps": env.max_steps,
+            "stride": self.stride,
             "program": program,
-            "masks": self.masks,
-            "marks": marks,
-        }
+            "carried_before": EMPTY,
+        }.items():
+            agent[name] = value
+        parameters = rule.parameters(env, self)
+        agent["parameters"][: len(parameters)] = parameters
+        obstacles = [self.index(ball.cur_pos) for ball in env.obstacles] if rule.code == kernel.OBSTACLES else []
+        self.arrays = Levels(
+            agent=agent,
+            grid=cells,
+            marks=marks,
+            obstacles=np.array(obstacles, np.int32),
+            masks=self.masks,
+            contents=self.contents,
+            image=np.asarray(observation["image"], np.uint8),
+            mission=word_ids(observation["mission"]) if missions_vary(env) else np.zeros(0, np.uint8),
+        )
 
     def index(self, position: Sequence[int]) -> int:
         """A position (x, y) as the engine counts it."""
@@ -114,7 +122,7 @@ class Level:
 
     def _instructions(self) -> tuple[np.ndarray, np.ndarray]:
         """BabyAI's instruction as a program, and `marks`; description d is bit d of the masks and marks."""
-        program = np.zeros(2 + 2 * ATOMS, np.int8)
+        program = np.zeros(2 + 2 * ATOMS, np.int32)
         instructions = getattr(self.env, "instrs", None)
         if RULES[step_owner(self.env)].code != kernel.BABYAI or instructions is None:
             return program, np.zeros(0, np.uint8)
@@ -167,13 +175,13 @@ def generate(env: gymnasium.Env, seeds: Sequence[int]) -> Bank:
     """
     inner = env.unwrapped
     assert isinstance(inner, MiniGridEnv)
-    rows: list[dict[str, Any]] = []
+    rows: list[Levels] = []
     # BabyAI prints about every level it rejects
     with contextlib.redirect_stdout(io.StringIO()):
         for seed in seeds:
             observation, _ = inner.reset(seed=int(seed))
             rows.append(Level(inner, observation).arrays)
-    if len({row["cells"].size for row in rows}) > 1:
+    if len({row.grid.size for row in rows}) > 1:
         raise Unsupported("its grids differ in size")
-    levels = Levels(**{name: np.stack([row[name] for row in rows]) for name in Levels._fields})
+    levels = Levels(*(np.stack(arrays) for arrays in zip(*rows, strict=True)))
     return Bank(np.array(seeds, np.int64), inner.width, inner.height, bool(inner.see_through_walls), levels)

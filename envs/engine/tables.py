@@ -1,4 +1,4 @@
-"""The constants the compiled code looks things up in: neighbours, the cells of a view, occlusion, pictures of cells."""
+"""The constants the compiled code looks things up in: occlusion and pictures of cells."""
 
 from __future__ import annotations
 
@@ -9,24 +9,15 @@ from minigrid.core.constants import IDX_TO_COLOR
 from minigrid.core.grid import Grid
 from minigrid.core.world_object import Ball, Box, Door, Floor, Goal, Key, Lava, Wall, WorldObj
 
-from envs.engine.kernel import CLOSED, DARK, EMPTY, LIT, LOCKED, MARGIN, OPEN, RGB, TILE, VIEW, WITH_AGENT, Geometry
+from envs.engine.kernel import CLOSED, DARK, EMPTY, LIT, LOCKED, OPEN, RGB, TILE, VIEW, WITH_AGENT, Geometry
 
 KINDS = {2: Wall, 3: Floor, 5: Key, 6: Ball, 7: Box, 8: Goal}
 
 
 def geometry(width: int, height: int, sees_through: bool, rule: int, view: int) -> Geometry:
     """The tables for grids of one size; only the rgb view has pictures of the cells."""
-    stride = width + MARGIN
-    # Farama's directions: right, down, left, up
-    ahead = np.array([1, stride, -1, -stride], np.int32)
-    offsets = np.zeros((4, VIEW * VIEW), np.int32)
-    for direction in range(4):
-        forward, right = ahead[direction], ahead[(direction + 1) % 4]
-        for column in range(VIEW):
-            for row in range(VIEW):
-                offsets[direction, column * VIEW + row] = forward * (VIEW - 1 - row) + right * (column - VIEW // 2)
     tiles = draw_tiles() if view == RGB else np.zeros((1, 1, 1, 1, 1), np.uint8)
-    return Geometry(width, height, sees_through, rule, view, ahead, offsets, sight(), tiles)
+    return Geometry(width, height, sees_through, rule, view, sight(), tiles)
 
 
 @cache

@@ -75,11 +75,15 @@ class _Episodes:
 
     def of_episode(self, i: int) -> dict[str, Any]:
         """What `MiniGridObservation` and `Monitor` say at the end of an episode of environment i."""
-        out = self.batch.out
+        result = self.batch.out.result[i]
         elapsed = round(time.time() - self.begun, 6)
         return {
-            "is_success": bool(out.terminated[i] and out.reward[i] > 0),
-            "episode": {"r": round(float(out.episode_return[i]), 6), "l": int(out.episode_length[i]), "t": elapsed},
+            "is_success": bool(result["terminated"] and result["reward"] > 0),
+            "episode": {
+                "r": round(float(result["episode_return"]), 6),
+                "l": int(result["episode_length"]),
+                "t": elapsed,
+            },
         }
 
 
@@ -111,18 +115,19 @@ class BatchedVecEnv(VecEnv):
 
     def step_wait(self) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray, list[dict[str, Any]]]:  # type: ignore[override]
         observation, ended, final = self.episodes.step(self.actions)
-        out = self.batch.out
+        result = self.batch.out.result
         infos: list[dict[str, Any]] = [{"TimeLimit.truncated": False} for _ in range(self.num_envs)]
         for row, i in enumerate(ended.tolist()):
             level = int(self.batch.level_seed[i])
             infos[i] = {
                 **self.episodes.of_episode(i),
-                "TimeLimit.truncated": bool(out.truncated[i] and not out.terminated[i]),
+                "TimeLimit.truncated": bool(result["truncated"][i] and not result["terminated"][i]),
                 "terminal_observation": {key: array[row] for key, array in final.items()},
                 "level_seed": level,
             }
             self.reset_infos[i] = {"level_seed": level}
-        return observation, (out.reward * self.reward_scale).astype(np.float32), out.terminated | out.truncated, infos
+        reward = (result["reward"] * self.reward_scale).astype(np.float32)
+        return observation, reward, result["terminated"] | result["truncated"], infos
 
     def seed(self, seed: int | None = None) -> Sequence[int | None]:
         """Seeds the next reset; the levels are those of `envs.make_vec_env(..., engine="gymnasium", bank=...)`."""
@@ -166,12 +171,13 @@ class BatchedVectorEnv(VectorEnv):
 
     def step(self, actions: np.ndarray) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         observation, ended, final = self.episodes.step(np.asarray(actions))
-        out = self.batch.out
+        result = self.batch.out.result
         infos = self._levels(ended) if len(ended) else {}
         for row, i in enumerate(ended.tolist()):
             last = {key: array[row] for key, array in final.items()}
             infos = self._add_info(infos, {"final_obs": last, "final_info": self.episodes.of_episode(i)}, i)
-        return observation, out.reward * self.reward_scale, out.terminated.copy(), out.truncated.copy(), infos
+        reward = result["reward"] * self.reward_scale
+        return observation, reward, result["terminated"].copy(), result["truncated"].copy(), infos
 
     def _levels(self, which: np.ndarray) -> dict[str, Any]:
         """The levels of the episodes that begin."""
