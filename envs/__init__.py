@@ -1,9 +1,9 @@
 """Environments as the agents see them: observations, vectorisation and the symmetries they declare.
 
-    make_env(id, **options) -> gymnasium.Env
-    make_vec_env(id, n_envs=8, seed=0, **options) -> VecEnv
-    make_vector_env(id, n_envs=8, **options) -> gymnasium.vector.VectorEnv
-    symmetry_of(id) -> Symmetry | None
+make_env(id, **options) -> gymnasium.Env
+make_vec_env(id, n_envs=8, seed=0, **options) -> VecEnv
+make_vector_env(id, n_envs=8, **options) -> gymnasium.vector.VectorEnv
+symmetry_of(id) -> Symmetry | None
 """
 
 from __future__ import annotations

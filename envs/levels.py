@@ -25,9 +25,7 @@ def draw(seed: int, environment: np.ndarray, episode: np.ndarray) -> np.ndarray:
     return mix(mix(start + environment.astype(np.uint64)) + episode.astype(np.uint64))
 
 
-def level_seeds(
-    seed: int, environment: np.ndarray, episode: np.ndarray, bank: int, first: int = 0
-) -> np.ndarray:
+def level_seeds(seed: int, environment: np.ndarray, episode: np.ndarray, bank: int, first: int = 0) -> np.ndarray:
     """The levels (int64) that environments play in these episodes; bank = 0: any of 2^31, so a new one every time."""
     words = draw(seed, environment, episode)
     return first + (words % np.uint64(bank)).astype(np.int64) if bank else (words >> np.uint64(33)).astype(np.int64)

@@ -163,7 +163,14 @@ def _seeded(env: VecEnv, seed: int | None) -> VecEnv:
 
 
 def _batched(
-    adapter: str, id: str, n_envs: int, engine: str, bank: int | None, first_level: int, threads: int, options: dict[str, Any]
+    adapter: str,
+    id: str,
+    n_envs: int,
+    engine: str,
+    bank: int | None,
+    first_level: int,
+    threads: int,
+    options: dict[str, Any],
 ) -> Any:
     """The engine behind an adapter, or None where "auto" must do without."""
     from envs import engine as batched

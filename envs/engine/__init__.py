@@ -7,7 +7,8 @@
     batch.py    the engine: levels, state and observations of n environments
     vec.py      the engine as an SB3 VecEnv and a gymnasium.vector.VectorEnv
 
-`envs.make_vec_env(id, engine="batched")` and `envs.make_vector_env(id)` make one; `python -m envs.engine` compiles it ahead.
+`envs.make_vec_env(id, engine="batched")` and `envs.make_vector_env(id)` make one.
+`python -m envs.engine` compiles it ahead.
 """
 
 from __future__ import annotations

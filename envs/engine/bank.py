@@ -1,4 +1,4 @@
-"""Level banks in files: read as data only, written whole or not at all, made again when damaged or of another version."""
+"""Level banks in files: read as data only, written whole or not at all, made again when damaged or outdated."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def read(file: Path, key: str) -> Bank:
     Raises:
         ValueError, OSError, KeyError, BadZipFile: it is damaged, or holds something else.
     """
-    with np.load(file, allow_pickle=False) as data:
+    with open(file, "rb") as stream, np.load(stream, allow_pickle=False) as data:
         if str(data["key"]) != key:
             raise ValueError("it holds other levels, or those of another version")
         width, height, sees_through = (int(value) for value in data["size"])

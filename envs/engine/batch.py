@@ -44,7 +44,13 @@ class Batch:
     """
 
     def __init__(
-        self, env: gymnasium.Env, n: int, view: str = "partial", bank: int = 10_000, first_level: int = 0, threads: int = 1
+        self,
+        env: gymnasium.Env,
+        n: int,
+        view: str = "partial",
+        bank: int = 10_000,
+        first_level: int = 0,
+        threads: int = 1,
     ):
         reason = unsupported(env)
         if reason:

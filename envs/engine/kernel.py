@@ -130,7 +130,7 @@ class Output(NamedTuple):
     final_mission: np.ndarray
 
 
-# --- the observation ---------------------------------------------------------------------------------------------------
+# --- the observation --------------------------------------------------------------------------------------------------
 
 
 @njit
@@ -148,7 +148,7 @@ def ahead_of(direction, stride):
 
 @njit
 def observe_partial(agent, grid, sees_through, sight, image):
-    """`gen_obs`: the 7x7 cells ahead. Light goes row by row away from the agent, each row lit by what the one before let through."""
+    """`gen_obs`: the 7x7 cells ahead. Light goes away from the agent, each row lit by what the one before let through."""
     forward = ahead_of(agent.direction, agent.stride)
     right = ahead_of((agent.direction + 1) & 3, agent.stride)
     reached = 1 << (VIEW // 2)
@@ -205,7 +205,7 @@ def observe_rgb(agent, grid, sees_through, sight, tiles, image):
                         image[row * TILE + i, column * TILE + j, channel] = tiles[light, cell, i, j, channel]
 
 
-# --- MiniGridEnv.step ----------------------------------------------------------------------------------------------------
+# --- MiniGridEnv.step -------------------------------------------------------------------------------------------------
 
 
 @njit
@@ -250,14 +250,14 @@ def step_base(agent, grid, contents, action):
         agent.direction = (agent.direction + 1) & 3
     elif action == FORWARD:
         is_open = kind == DOOR and (cell >> 7) & 3 == OPEN
-        if kind == EMPTY or kind == FLOOR or kind == GOAL or kind == LAVA or is_open:
+        if is_open or kind in (EMPTY, FLOOR, GOAL, LAVA):
             agent.position = ahead
         if kind == GOAL:
             reward, terminated = success_reward(agent), True
         if kind == LAVA:
             terminated = True
     elif action == PICKUP:
-        if (kind == KEY or kind == BALL or kind == BOX) and agent.carrying == EMPTY:
+        if kind in (KEY, BALL, BOX) and agent.carrying == EMPTY:
             agent.carrying = cell
             grid[ahead] = EMPTY
     elif action == DROP:
@@ -270,7 +270,7 @@ def step_base(agent, grid, contents, action):
     return reward, terminated, agent.steps >= agent.max_steps
 
 
-# --- the environments with a step of their own ---------------------------------------------------------------------------
+# --- the environments with a step of their own ------------------------------------------------------------------------
 
 
 @njit
@@ -320,7 +320,7 @@ def step_memory(agent, grid, contents, action):
 
 @njit
 def step_put_near(agent, grid, contents, action):
-    """PutNear: the right object dropped on one of the 9 cells where the target was and around; any attempt to drop ends it."""
+    """PutNear: dropping the right object where the target was at first, or around; any attempt to drop ends it."""
     held = agent.carrying
     reward, terminated, truncated = step_base(agent, grid, contents, action)
     if action == PICKUP and agent.carrying != EMPTY and agent.carrying & 127 != agent.parameters[0]:
@@ -389,7 +389,7 @@ def step_simple(rule, agent, grid, contents, action):
     return step_unlock(agent, grid, contents, action)
 
 
-# --- Dynamic-Obstacles ---------------------------------------------------------------------------------------------------
+# --- Dynamic-Obstacles ------------------------------------------------------------------------------------------------
 
 
 @njit
@@ -419,7 +419,7 @@ def neighbour(agent, grid, start, chosen):
 
 @njit
 def draw_move(agent, grid, start):
-    """Where an obstacle goes: Farama tries 101 times one of the 9 cells around it, and leaves it if none of them was free.
+    """Where an obstacle goes: Farama tries one of the 9 cells around it 101 times, and leaves it if none was free.
 
     So it stays with probability (1 - free/9)^101, and otherwise goes to one of the free cells, each as likely.
     """
@@ -449,12 +449,12 @@ def step_obstacles(agent, grid, contents, obstacles, moves, action):
     return reward, terminated, truncated
 
 
-# --- BabyAI --------------------------------------------------------------------------------------------------------------
+# --- BabyAI -----------------------------------------------------------------------------------------------------------
 
 
 @njit
 def verify_atom(agent, grid, marks, masks, atom, action):
-    """`verify_action` of OpenInstr, GoToInstr, PickupInstr and PutNextInstr; their descriptions are bits 2 atom and 2 atom + 1."""
+    """`verify_action` of OpenInstr, GoToInstr, PickupInstr, PutNextInstr; descriptions are bits 2 atom and 2 atom + 1."""
     kind, strict = agent.program[2 + 2 * atom], agent.program[3 + 2 * atom]
     ahead = front(agent)
     first = 1 << (2 * atom)
@@ -537,7 +537,7 @@ def step_babyai(agent, grid, contents, marks, masks, action):
     return reward, terminated, truncated
 
 
-# --- all environments ----------------------------------------------------------------------------------------------------
+# --- all environments -------------------------------------------------------------------------------------------------
 
 
 @njit

@@ -134,7 +134,9 @@ class Level:
         marks = np.zeros(MARGIN + (self.height + 2 * MARGIN) * self.stride, np.uint8)
         for half, instruction in enumerate(halves):
             both = type(instruction) is verifier.AndInstr
-            for atom, part in enumerate([instruction.instr_a, instruction.instr_b] if both else [instruction], 2 * half):
+            for atom, part in enumerate(
+                [instruction.instr_a, instruction.instr_b] if both else [instruction], 2 * half
+            ):
                 if type(part) not in ATOM_KINDS:
                     raise Unsupported(f"it gives a {type(part).__name__} at that place, which is not one of BabyAI's")
                 program[2 + 2 * atom] = ATOM_KINDS[type(part)]

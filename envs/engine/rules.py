@@ -95,24 +95,24 @@ def unsupported(env: gymnasium.Env) -> str | None:
 
     Levels may hold more reasons (see `envs.engine.levels.Level`).
     """
-    outer = env
-    while isinstance(outer, gymnasium.Wrapper):
-        if not isinstance(outer, _HARMLESS_WRAPPERS):
-            return f"it is wrapped in {type(outer).__name__}"
-        outer = outer.env
-    if not isinstance(outer, MiniGridEnv):
-        return f"{type(outer).__name__} is no MiniGrid environment"
-    owner = step_owner(outer)
+    inner = env.unwrapped
+    if not isinstance(inner, MiniGridEnv):
+        return f"{type(inner).__name__} is no MiniGrid environment"
+    while isinstance(env, gymnasium.Wrapper):
+        if not isinstance(env, _HARMLESS_WRAPPERS):
+            return f"it is wrapped in {type(env).__name__}"
+        env = env.env
+    owner = step_owner(inner)
     if owner not in RULES:
         return f"{owner.__name__} has a `step` of its own (register its rule in envs.engine.rules.RULES)"
     for name in _AS_IN_FARAMA:
-        changed = next((base for base in type(outer).__mro__ if name in vars(base)), MiniGridEnv)
+        changed = next((base for base in type(inner).__mro__ if name in vars(base)), MiniGridEnv)
         if changed is not MiniGridEnv:
             return f"{changed.__name__} has its own `{name}`"
-    if type(outer.grid) is not Grid:
-        return f"its grid is a {type(outer.grid).__name__}"
-    if outer.agent_view_size != kernel.VIEW:
-        return f"it sees {outer.agent_view_size}x{outer.agent_view_size} cells, not {kernel.VIEW}x{kernel.VIEW}"
+    if type(inner.grid) is not Grid:
+        return f"its grid is a {type(inner.grid).__name__}"
+    if inner.agent_view_size != kernel.VIEW:
+        return f"it sees {inner.agent_view_size}x{inner.agent_view_size} cells, not {kernel.VIEW}x{kernel.VIEW}"
     if owner is RoomGridLevel and verifier.use_done_actions:
         return "BABYAI_DONE_ACTIONS is set"
     return None
