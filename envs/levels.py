@@ -12,7 +12,7 @@ import numpy as np
 
 
 def mix(words: np.ndarray) -> np.ndarray:
-    """The finalizer of splitmix64 (Steele, Lea & Flood 2014): every bit of the result depends on every bit of the word."""
+    """splitmix64 (Steele, Lea & Flood 2014): every bit of the result depends on every bit of the word."""
     words = words + np.uint64(0x9E3779B97F4A7C15)
     words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -79,26 +80,23 @@ def make_vec_env(
         id, options: as for `make_env`.
         n_envs: how many.
         seed: seeds the next reset; None leaves it to chance.
-        engine: "gymnasium" steps the real environments in turn; "batched" steps MiniGrid ones in one compiled loop, with the
-            same results; "auto" is "batched" where that can be done, else "gymnasium".
-        bank: number of levels to draw from, the same for both engines: seeds first_level ... first_level + bank - 1; 0 makes
-            a new level for every episode. None: 10,000 for MiniGrid with "batched" or "auto", else 0.
+        engine: "gymnasium" steps the real environments in turn; "batched" steps MiniGrid ones in one compiled loop,
+            with the same results; "auto" is "batched" where that can be done, else "gymnasium".
+        bank: how many levels there are to draw from, for either engine: seeds first_level ... first_level + bank - 1;
+            0: every episode is a new level. None: 10,000 for MiniGrid with "batched" and "auto", else 0.
         first_level: the seed of the bank's first level.
         engine_threads: for "batched".
 
     Raises:
         ValueError: as for `make_env`; n_envs < 1; no such engine; "batched" for an environment it cannot step.
     """
-    _check(n_envs, engine, bank, first_level)
-    if engine != "gymnasium":
-        env = _batched("BatchedVecEnv", id, n_envs, engine, bank, first_level, engine_threads, options)
-        if env is not None:
-            env.symmetry = None
-            return _seeded(env, seed)
-    levels = _levels(id, engine, bank)
-    env = DummyVecEnv([lambda i=i: _numbered(make_env(id, **options), i, levels, first_level) for i in range(n_envs)])
-    env.symmetry = None if isinstance(env.observation_space, spaces.Dict) else symmetry_of(id)  # type: ignore[attr-defined]
-    return _seeded(env, seed)
+    chosen = (id, n_envs, engine, bank, first_level, options)
+    env: Any = _batched("BatchedVecEnv", engine_threads, *chosen) or DummyVecEnv(_real(*chosen))
+    env.symmetry = None if isinstance(env.observation_space, spaces.Dict) else symmetry_of(id)
+    if seed is not None:
+        env.seed(seed)
+        env.action_space.seed(seed)
+    return env
 
 
 def make_vector_env(
@@ -111,21 +109,14 @@ def make_vector_env(
     engine_threads: int = 1,
     **options: Any,
 ) -> VectorEnv:
-    """The environments of `make_vec_env` as a Gymnasium vector environment that begins the next episode in the same step.
+    """The environments of `make_vec_env` as Gymnasium's vector environment; the next episode begins in the same step.
 
     Raises:
         ValueError: as for `make_vec_env`.
     """
-    _check(n_envs, engine, bank, first_level)
-    if engine != "gymnasium":
-        env = _batched("BatchedVectorEnv", id, n_envs, engine, bank, first_level, engine_threads, options)
-        if env is not None:
-            return env
-    levels = _levels(id, engine, bank)
-    return SyncVectorEnv(
-        [lambda i=i: _numbered(make_env(id, **options), i, levels, first_level) for i in range(n_envs)],  # type: ignore[misc]
-        autoreset_mode=AutoresetMode.SAME_STEP,
-    )
+    chosen = (id, n_envs, engine, bank, first_level, options)
+    env = _batched("BatchedVectorEnv", engine_threads, *chosen)
+    return env or SyncVectorEnv(_real(*chosen), autoreset_mode=AutoresetMode.SAME_STEP)
 
 
 def _made(env_id: str, render_mode: str | None, kwargs: Mapping[str, Any] | None) -> gymnasium.Env:
@@ -135,63 +126,63 @@ def _made(env_id: str, render_mode: str | None, kwargs: Mapping[str, Any] | None
         raise ValueError(f"environment {env_id} cannot be made: {error}") from error
 
 
-def _check(n_envs: int, engine: str, bank: int | None, first_level: int) -> None:
+def _real(
+    id: str, n_envs: int, engine: str, bank: int | None, first_level: int, options: dict[str, Any]
+) -> list[Callable[[], gymnasium.Env]]:
+    """How to make each of the real environments, on the levels of the bank if there is one."""
+    if bank is None:
+        bank = BANK if engine == "auto" and is_minigrid(resolve_id(id)) else 0
+
+    def nth(index: int) -> gymnasium.Env:
+        env = make_env(id, **options)
+        return BankLevels(env, index, bank, first_level) if bank else env
+
+    return [partial(nth, index) for index in range(n_envs)]
+
+
+def _batched(
+    adapter: str,
+    threads: int,
+    id: str,
+    n_envs: int,
+    engine: str,
+    bank: int | None,
+    first_level: int,
+    options: dict[str, Any],
+) -> Any:
+    """The engine behind an adapter; None where the real environments are asked for, or "auto" must take them.
+
+    Raises:
+        ValueError: as for `make_vec_env`.
+    """
     if n_envs < 1:
         raise ValueError(f"n_envs is at least 1, got {n_envs}")
     if engine not in ENGINES:
         raise ValueError(f"env.engine is one of {', '.join(ENGINES)}, got {engine!r}")
     if (bank or 0) < 0 or first_level < 0:
         raise ValueError(f"env.bank and env.first_level are at least 0, got {bank} and {first_level}")
+    if engine == "gymnasium":
+        return None
 
-
-def _levels(id: str, engine: str, bank: int | None) -> int:
-    """The size of the bank, decided."""
-    if bank is not None:
-        return bank
-    return BANK if engine != "gymnasium" and is_minigrid(resolve_id(id)) else 0
-
-
-def _numbered(env: gymnasium.Env, index: int, bank: int, first_level: int) -> gymnasium.Env:
-    return BankLevels(env, index, bank, first_level) if bank else env
-
-
-def _seeded(env: VecEnv, seed: int | None) -> VecEnv:
-    if seed is not None:
-        env.seed(seed)
-        env.action_space.seed(seed)
-    return env
-
-
-def _batched(
-    adapter: str,
-    id: str,
-    n_envs: int,
-    engine: str,
-    bank: int | None,
-    first_level: int,
-    threads: int,
-    options: dict[str, Any],
-) -> Any:
-    """The engine behind an adapter, or None where "auto" must do without."""
-    from envs import engine as batched
+    from envs import engine as batched  # numba takes a while to import
 
     shown = make_env(id, **options)
+    levels = BANK if bank is None else bank
     try:
         if options.get("render_mode") is not None:
             raise batched.Unsupported("it draws no pictures (render_mode)")
-        levels = BANK if bank is None else bank
         env = _made(resolve_id(id), None, options.get("kwargs"))
         batch = batched.Batch(env, n_envs, options.get("view", "partial"), levels, first_level, threads)
     except batched.Unsupported as reason:
         if engine == "batched":
             known = ", ".join(sorted(owner.__name__ for owner in batched.RULES))
             raise ValueError(
-                f"the batched engine cannot step {id}: {reason}. It steps MiniGrid and BabyAI environments whose `step` is that of "
-                f"{known}; use engine=auto or engine=gymnasium"
+                f"the batched engine cannot step {id}: {reason}. It steps MiniGrid and BabyAI environments whose `step` "
+                f"is that of {known}; use engine=auto or engine=gymnasium"
             ) from reason
         log.warning("engine=auto: %s runs in Gymnasium: %s", id, reason)
         return None
-    log.info("engine=auto: %s runs in the batched engine, on %s levels", id, levels or "ever new")
+    log.info("engine=%s: %s runs in the batched engine, on %s levels", engine, id, levels or "ever new")
     make = getattr(batched, adapter)
     space, actions = shown.observation_space, shown.action_space
     return make(batch, space, actions, options.get("history", 0), options.get("reward_scale", 1.0))

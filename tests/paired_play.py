@@ -11,6 +11,7 @@ from minigrid.core.constants import COLOR_TO_IDX, DIR_TO_VEC, OBJECT_TO_IDX
 from minigrid.wrappers import FullyObsWrapper
 
 from envs.engine import Batch
+from envs.engine.kernel import LAST, NOW
 from envs.minigrid import missions_vary, word_ids
 
 LEFT, RIGHT, FORWARD, PICKUP, DROP, TOGGLE, DONE = range(7)
@@ -102,21 +103,21 @@ def play(
     def same(what: str, mine: object, theirs: object) -> None:
         assert np.array_equal(mine, theirs), f"{env_id}: {what} is {mine}, Farama's {theirs}"  # type: ignore[arg-type]
 
-    def observed(prefix: str, i: int, observation: dict) -> None:
+    def observed(when: int, i: int, observation: dict) -> None:
         env = reals[i].unwrapped
         whole = FullyObsWrapper(reals[i]).observation(observation)["image"]
         held = env.carrying
         code = (OBJECT_TO_IDX[held.type], COLOR_TO_IDX[held.color]) if held else (1, 0)
-        same(f"the {prefix}image", getattr(partial.out, prefix + "image")[i], observation["image"])
-        same(f"the {prefix}full image", getattr(batches["full"].out, prefix + "image")[i], whole)
-        same(f"{prefix}carrying", getattr(batches["full"].out, prefix + "carrying")[i], code)
-        same(f"the {prefix}direction", getattr(partial.out, prefix + "direction")[i, 0], observation["direction"])
+        same("the image", partial.out.image[when, i], observation["image"])
+        same("the full image", batches["full"].out.image[when, i], whole)
+        same("carrying", batches["full"].out.carrying[when, i], code)
+        same("the direction", partial.out.direction[when, i, 0], observation["direction"])
         words = word_ids(observation["mission"]) if missions_vary(env) else np.zeros(0)
-        same(f"the {prefix}mission", getattr(partial.out, prefix + "mission")[i], words)
+        same("the mission", partial.out.mission[when, i], words)
 
     def start(i: int) -> None:
         players[i].plan = []
-        observed("", i, reals[i].unwrapped.reset(seed=int(partial.level_seed[i]))[0])
+        observed(NOW, i, reals[i].unwrapped.reset(seed=int(partial.level_seed[i]))[0])
 
     for i in range(n):
         start(i)
@@ -139,13 +140,13 @@ def play(
             same("truncated", result["truncated"], truncated)
             returns[i] += float(reward)
             if terminated or truncated:
-                observed("final_", i, observation)
+                observed(LAST, i, observation)
                 same("the return", result["episode_return"], returns[i])
                 same("the length", result["episode_length"], reals[i].unwrapped.step_count)
                 seen["success" if terminated and reward > 0 else "failure" if terminated else "timeout"] += 1
                 returns[i] = 0.0
                 start(i)
             else:
-                observed("", i, observation)
+                observed(NOW, i, observation)
     seen["steps"] = steps // n * n
     return seen

@@ -9,6 +9,7 @@ import tempfile
 import zipfile
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import minigrid
@@ -38,7 +39,9 @@ def bank(env: gymnasium.Env, first: int, count: int) -> Bank:
         sort_keys=True,
     )
     if spec is None or not type(env.unwrapped).__module__.startswith("minigrid."):
-        return generate(env, range(first, first + count))
+        made = generate(env, range(first, first + count))
+        check(made)
+        return made
     file = cache_folder() / f"{spec.id}-{first}-{count}-{sha256(key.encode()).hexdigest()[:12]}.npz"
     if file.exists():
         try:
@@ -98,7 +101,7 @@ def check(found: Bank) -> None:
     """
     levels, count = found.levels, len(found.seeds)
     size = MARGIN + (found.height + 2 * MARGIN) * (found.width + MARGIN)
-    expected = {
+    expected: dict[str, tuple[tuple[int, ...], Any]] = {
         "agent": ((), AGENT),
         "grid": ((size,), np.int16),
         "marks": (levels.marks.shape[1:], np.uint8),

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import gymnasium
 import numba
@@ -23,13 +22,14 @@ from envs.levels import draw, level_seeds, mix
 log = logging.getLogger(__name__)
 
 VIEWS = {"partial": kernel.PARTIAL, "full": kernel.FULL, "rgb": kernel.RGB}
+AHEAD = 64  # episodes whose levels are drawn at once, since drawing one takes as long
 
 
 class Batch:
-    """`n` environments; `reset` and `step` write into the arrays of `out`, which the next call overwrites.
+    """`n` environments; `reset` and `step` write into the arrays `seen` and `result`, which the next call overwrites.
 
-    Episodes follow one another: one that ends leaves its last observation in `out.final_*` and its statistics in
-    `out.episode_*`, and the next begins in the same step. Levels follow the law of envs/levels.py.
+    Episodes follow one another: one that ends leaves its last observation in `seen_last` and its statistics in `result`,
+    and the next begins in the same step. Levels follow the law of envs/levels.py.
 
     Args:
         env: a MiniGrid environment as `gymnasium.make` gives it, which makes the levels.
@@ -68,24 +68,22 @@ class Batch:
         self.state = _state(self.levels, n)
         shape = {"partial": (VIEW, VIEW), "full": (width, height), "rgb": (VIEW * TILE, VIEW * TILE)}[view]
         self.out = _output(n, shape, levels.mission.shape[1])
+        named = ["image", "direction", *(["carrying"] if view == "full" else [])]
+        named += ["mission"] if levels.mission.shape[1] else []
+        self.seen = {name: getattr(self.out, name)[kernel.NOW] for name in named}
+        self.seen_last = {name: getattr(self.out, name)[kernel.LAST] for name in named}
+        self.result = {name: self.out.result[name] for name in kernel.RESULT.names or ()}
         self.episode = np.zeros(n, np.int64)
         self.level_seed = np.zeros(n, np.int64)
         self.next_seed = np.zeros(n, np.int64)
+        self.order = np.zeros((n, AHEAD), np.int64)  # the levels of these episodes and some more
         self.seed: int | None = None
         announce()
         self.step_all: Callable[..., int] = kernel.step_all
         if rule.step is not None:
             self.step_all = kernel.step_all_with(rule.step)
         elif threads > 1:
-            self.step_all = partial(kernel.step_all_parallel, min(threads, numba.config.NUMBA_NUM_THREADS))
-
-    def observation(self, copy: bool = True) -> dict[str, np.ndarray]:
-        """What the environments see now."""
-        return self._named("", slice(None), copy)
-
-    def final_observation(self, which: np.ndarray) -> dict[str, np.ndarray]:
-        """What these saw last in the episodes that ended in this step."""
-        return self._named("final_", which, False)
+            self.step_all = partial(kernel.step_all_parallel, min(threads, numba.get_num_threads()))
 
     def reset(self, seed: int | None = None) -> None:
         """Every environment begins its next episode; a seed begins with episode 0, and so does the first reset."""
@@ -103,7 +101,7 @@ class Batch:
         Raises:
             ValueError: an action that is none.
         """
-        actions = np.ascontiguousarray(actions, np.int64)
+        actions = np.asarray(actions, np.int64, order="C")
         ended = -1
         if actions.shape == (self.n,):
             ended = self.step_all(actions, self.state, self.levels, self.geometry, self.out)
@@ -111,7 +109,7 @@ class Batch:
             raise ValueError(f"actions are {self.n} integers from 0 to {kernel.DONE}, got {actions}")
         if not ended:
             return NOBODY
-        which = np.flatnonzero(self.out.result["terminated"] | self.out.result["truncated"])
+        which = np.flatnonzero(self.result["done"])
         self._advance(which)
         return which
 
@@ -124,21 +122,20 @@ class Batch:
         """The levels these play in their next episode."""
         assert self.seed is not None
         episode = self.episode[which] + 1
-        seeds = self.next_seed[which] = level_seeds(self.seed, which, episode, self.bank, self.first_level)
+        column = episode % AHEAD
+        stale = column == 0
+        if stale.any():
+            coming = episode[stale, None] + np.arange(AHEAD)
+            some = which[stale, None]
+            self.order[which[stale]] = level_seeds(self.seed, some, coming, self.bank, self.first_level)
+        seeds = self.next_seed[which] = self.order[which, column]
         if self.bank:
             self.state.agent["next_level"][which] = seeds - self.first_level
             return
         rows = which + self.n * (episode % 2)
         self.state.agent["next_level"][which] = rows
-        for array, made in zip(self.levels, generate(self.env, seeds).levels, strict=True):
+        for array, made in zip(self.levels, generate(self.env, seeds.tolist()).levels, strict=True):
             array[rows] = made
-
-    def _named(self, prefix: str, which: Any, copy: bool) -> dict[str, np.ndarray]:
-        names = ["image", "direction"]
-        names += ["carrying"] if self.view == "full" else []
-        names += ["mission"] if self.out.mission.shape[1] else []
-        arrays = {name: getattr(self.out, prefix + name)[which] for name in names}
-        return {name: array.copy() for name, array in arrays.items()} if copy else arrays
 
 
 NOBODY = np.zeros(0, np.int64)
@@ -151,11 +148,13 @@ def _state(levels: Levels, n: int) -> State:
 
 def _output(n: int, shape: tuple[int, ...], words: int) -> Output:
     seen = [(*shape, 3), (1,), (2,), (words,)]
-    arrays = [np.zeros((n, *size), np.uint8) for size in seen + seen]
+    arrays = [np.zeros((2, n, *size), np.uint8) for size in seen]
     return Output(np.zeros(n, RESULT), *arrays)
 
 
 def announce() -> None:
     """Says that the engine is about to be compiled, where numba has not kept it from an earlier time."""
-    if not kernel.step_all.signatures and not any(Path(kernel.step_all.stats.cache_path).glob("kernel.step_all-*.nbi")):
+    if not kernel.step_all.signatures and not any(
+        Path(str(kernel.step_all.stats.cache_path)).glob("kernel.step_all-*.nbi")
+    ):
         log.warning("compiling the batched engine, once (about 15 s; `python -m envs.engine` does it ahead)")

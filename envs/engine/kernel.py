@@ -45,6 +45,7 @@ ATOMS = 4
 CONTINUE, SUCCESS, FAILURE = range(3)
 
 PARTIAL, FULL, RGB = range(3)
+NOW, LAST = range(2)
 TILE = 8  # pixels of a cell in the rgb view
 DARK, LIT, WITH_AGENT = range(3)  # kinds of tile
 
@@ -74,6 +75,7 @@ RESULT = np.dtype(
         ("reward", np.float64),
         ("terminated", np.bool_),
         ("truncated", np.bool_),
+        ("done", np.bool_),
         ("episode_return", np.float64),  # of the episode, where it ended
         ("episode_length", np.int32),
     ],
@@ -117,17 +119,13 @@ class Geometry(NamedTuple):
 
 
 class Output(NamedTuple):
-    """What the caller gets; `final_*` holds the last observation of the episodes that ended in this step."""
+    """What the caller gets; the observations are those of NOW, and the LAST of the episodes that ended in this step."""
 
     result: np.ndarray  # RESULT (n,)
-    image: np.ndarray
-    direction: np.ndarray
-    carrying: np.ndarray
-    mission: np.ndarray
-    final_image: np.ndarray
-    final_direction: np.ndarray
-    final_carrying: np.ndarray
-    final_mission: np.ndarray
+    image: np.ndarray  # uint8 (2, n, x, y, 3)
+    direction: np.ndarray  # uint8 (2, n, 1)
+    carrying: np.ndarray  # uint8 (2, n, 2)
+    mission: np.ndarray  # uint8 (2, n, words)
 
 
 # --- the observation --------------------------------------------------------------------------------------------------
@@ -148,7 +146,7 @@ def ahead_of(direction, stride):
 
 @njit
 def observe_partial(agent, grid, sees_through, sight, image):
-    """`gen_obs`: the 7x7 cells ahead. Light goes away from the agent, each row lit by what the one before let through."""
+    """`gen_obs`: the 7x7 cells ahead. Light leaves the agent, each row lit by what the one before let through."""
     forward = ahead_of(agent.direction, agent.stride)
     right = ahead_of((agent.direction + 1) & 3, agent.stride)
     reached = 1 << (VIEW // 2)
@@ -419,7 +417,7 @@ def neighbour(agent, grid, start, chosen):
 
 @njit
 def draw_move(agent, grid, start):
-    """Where an obstacle goes: Farama tries one of the 9 cells around it 101 times, and leaves it if none was free.
+    """Where an obstacle goes: Farama tries one of the 9 cells around 101 times, and gives up if none was free.
 
     So it stays with probability (1 - free/9)^101, and otherwise goes to one of the free cells, each as likely.
     """
@@ -454,7 +452,7 @@ def step_obstacles(agent, grid, contents, obstacles, moves, action):
 
 @njit
 def verify_atom(agent, grid, marks, masks, atom, action):
-    """`verify_action` of OpenInstr, GoToInstr, PickupInstr, PutNextInstr; descriptions are bits 2 atom and 2 atom + 1."""
+    """`verify_action` of OpenInstr, GoToInstr, PickupInstr, PutNextInstr; descriptions: bits 2 atom, 2 atom + 1."""
     kind, strict = agent.program[2 + 2 * atom], agent.program[3 + 2 * atom]
     ahead = front(agent)
     first = 1 << (2 * atom)
@@ -541,7 +539,8 @@ def step_babyai(agent, grid, contents, marks, masks, action):
 
 
 @njit
-def observe(e, state, geometry, image, direction, carrying):
+def observe(e, state, geometry, when, out):
+    image, carrying = out.image[when], out.carrying[when]
     agent, grid = state.agent[e], state.grid[e]
     if geometry.shows == PARTIAL:
         observe_partial(agent, grid, geometry.sees_through, geometry.sight, image[e])
@@ -551,7 +550,7 @@ def observe(e, state, geometry, image, direction, carrying):
         carrying[e, 1] = (agent.carrying >> 4) & 7
     else:
         observe_rgb(agent, grid, geometry.sees_through, geometry.sight, geometry.tiles, image[e])
-    direction[e, 0] = agent.direction
+    out.direction[when, e, 0] = agent.direction
 
 
 @njit
@@ -563,11 +562,11 @@ def begin(e, state, levels, geometry, out):
     state.grid[e] = levels.grid[level]
     state.marks[e] = levels.marks[level]
     state.obstacles[e] = levels.obstacles[level]
-    observe(e, state, geometry, out.image, out.direction, out.carrying)
+    observe(e, state, geometry, NOW, out)
     if geometry.shows == PARTIAL:
         # BabyAI's PutNext moves an object into the agent's hands after the observation was made
-        out.image[e] = levels.image[level]
-    out.mission[e] = levels.mission[level]
+        out.image[NOW, e] = levels.image[level]
+    out.mission[NOW, e] = levels.mission[level]
 
 
 @njit
@@ -575,8 +574,8 @@ def end(e, state, geometry, out):
     """The last observation of an episode, and its statistics."""
     out.result[e].episode_return = state.agent[e].episode_return
     out.result[e].episode_length = state.agent[e].steps
-    observe(e, state, geometry, out.final_image, out.final_direction, out.final_carrying)
-    out.final_mission[e] = out.mission[e]
+    observe(e, state, geometry, LAST, out)
+    out.mission[LAST, e] = out.mission[NOW, e]
 
 
 @njit
@@ -591,7 +590,7 @@ def step_some(start, stop, actions, state, levels, geometry, out):
     agents, grids, marks, contents, masks = state.agent, state.grid, state.marks, levels.contents, levels.masks
     obstacles, moves, results = state.obstacles, state.moves, out.result
     rule, shows, sees_through, sight = geometry.rule, geometry.shows, geometry.sees_through, geometry.sight
-    images, directions = out.image, out.direction
+    images, directions = out.image[NOW], out.direction[NOW]
     ended = 0
     for e in range(start, stop):
         agent, grid, result = agents[e], grids[e], results[e]
@@ -605,8 +604,9 @@ def step_some(start, stop, actions, state, levels, geometry, out):
         else:
             reward, terminated, truncated = step_simple(rule, agent, grid, inside, actions[e])
         result.reward, result.terminated, result.truncated = reward, terminated, truncated
+        result.done = terminated or truncated
         agent.episode_return += reward
-        if terminated or truncated:
+        if result.done:
             end(e, state, geometry, out)
             begin(e, state, levels, geometry, out)
             ended += 1
@@ -614,7 +614,7 @@ def step_some(start, stop, actions, state, levels, geometry, out):
             observe_partial(agent, grid, sees_through, sight, images[e])
             directions[e, 0] = agent.direction
         else:
-            observe(e, state, geometry, images, directions, out.carrying)
+            observe(e, state, geometry, NOW, out)
     return ended
 
 

@@ -41,7 +41,7 @@ class Level:
     """One freshly reset environment; `arrays` is what the engine needs of it, by the names of `kernel.Levels`.
 
     Raises:
-        Unsupported: an object of an unknown class, a door both open and locked, more than 63 objects, an unknown instruction.
+        Unsupported: an unknown kind of object or instruction, a door both open and locked, more than 63 objects.
     """
 
     def __init__(self, env: MiniGridEnv, observation: dict[str, Any]):
@@ -70,7 +70,7 @@ class Level:
             agent[name] = value
         parameters = rule.parameters(env, self)
         agent["parameters"][: len(parameters)] = parameters
-        obstacles = [self.index(ball.cur_pos) for ball in env.obstacles] if rule.code == kernel.OBSTACLES else []
+        obstacles = [self.index(ball.cur_pos) for ball in env.obstacles] if rule.code == kernel.OBSTACLES else []  # type: ignore
         self.arrays = Levels(
             agent=agent,
             grid=cells,
@@ -82,7 +82,7 @@ class Level:
             mission=word_ids(observation["mission"]) if missions_vary(env) else np.zeros(0, np.uint8),
         )
 
-    def index(self, position: Sequence[int]) -> int:
+    def index(self, position: Any) -> int:
         """A position (x, y) as the engine counts it."""
         x, y = position
         return int(MARGIN + (y + MARGIN) * self.stride + x)
@@ -147,7 +147,7 @@ class Level:
                         described[id(thing)] = thing, described.get(id(thing), (thing, 0))[1] | 1 << bit
                     for position in description.obj_poss:
                         marks[self.index(position)] |= 1 << bit
-        # Things that stay where they are (a wall that is "a grey object") share a number when the same words describe them.
+        # Things that stay where they are (a wall: "a grey object") share a number where the same words describe them.
         shared: dict[int, int] = {}
         for thing, mask in described.values():
             if isinstance(thing, Door | Key | Ball | Box):

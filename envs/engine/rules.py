@@ -9,7 +9,7 @@ or, with a compiled step of its own in the form of `kernel.step_base`, by `Rule(
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import gymnasium
@@ -40,13 +40,13 @@ from envs.engine import kernel
 class Placement(Protocol):
     """A level as its rule sees it: positions as the engine counts them, and the numbers of objects."""
 
-    def index(self, position: Sequence[int]) -> int: ...
+    def index(self, position: Any) -> int: ...
     def place(self, thing: Any) -> int: ...
     def number(self, thing: Any) -> int: ...
 
 
 class Rule(NamedTuple):
-    """A rule's code in the kernel, its parameters (integers within the grid's range) for a level just reset, and its own step."""
+    """A rule's code in the kernel, its parameters of a level (at most 4, below the number of cells), its own step."""
 
     code: int
     parameters: Callable[[Any, Placement], list[int]] = lambda env, level: []
@@ -81,7 +81,16 @@ RULES: dict[type, Rule] = {
 }
 
 # What the engine takes from MiniGridEnv as it stands.
-_AS_IN_FARAMA = "gen_obs gen_obs_grid _reward get_view_exts dir_vec right_vec front_pos place_obj agent_pos".split()
+_AS_IN_FARAMA = (
+    "gen_obs",
+    "gen_obs_grid",
+    "_reward",
+    "get_view_exts",
+    "dir_vec",
+    "right_vec",
+    "front_pos",
+    "place_obj",
+)
 _HARMLESS_WRAPPERS = (OrderEnforcing, PassiveEnvChecker)
 
 

@@ -24,8 +24,8 @@ def geometry(width: int, height: int, sees_through: bool, rule: int, view: int) 
 def sight() -> np.ndarray:
     """`Grid.process_vis` for one row: entry `opaque << 7 | reached` is `visible | reached in the next row << 7`.
 
-    Light enters the row at the cells `reached`, and goes on to the right and then to the left (in that order) from every
-    cell that is not opaque, each time also to the two cells of the next row above the pair.
+    Light enters the row at the cells `reached`, and goes on to the right and then to the left (in that order) from
+    every cell that is not opaque, each time also to the two cells of the next row above the pair.
     """
     entries = np.arange(1 << 2 * VIEW)
     opaque = [(entries >> (VIEW + i)) & 1 for i in range(VIEW)]
@@ -51,8 +51,8 @@ def draw_tiles() -> np.ndarray:
         objects += [kind(colour) for kind in KINDS.values()]
         objects += [Door(colour, is_open=state == OPEN, is_locked=state == LOCKED) for state in (OPEN, CLOSED, LOCKED)]
     for thing in objects:
-        kind, colour, state = thing.encode() if thing else (EMPTY, 0, 0)
-        cell = kind | colour << 4 | state << 7
+        code = thing.encode() if thing else (EMPTY, 0, 0)
+        cell = code[0] | code[1] << 4 | code[2] << 7
         tiles[LIT, cell] = Grid.render_tile(thing, highlight=True, tile_size=TILE)
         tiles[WITH_AGENT, cell] = Grid.render_tile(thing, agent_dir=3, highlight=True, tile_size=TILE)
     return tiles

@@ -1,4 +1,4 @@
-"""The batched engine as an SB3 `VecEnv` and as a `gymnasium.vector.VectorEnv`, saying what the real environments would."""
+"""The batched engine as SB3's `VecEnv` and Gymnasium's `VectorEnv`, saying what the real environments would."""
 
 from __future__ import annotations
 
@@ -40,6 +40,10 @@ class Windows:
         return {key: np.array(window[which]) for key, window in self.arrays.items()}
 
 
+def _copied(observation: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {key: array.copy() for key, array in observation.items()}
+
+
 class _Episodes:
     """What both adapters say about the engine: observations, windows of them, and the episodes that end."""
 
@@ -51,37 +55,37 @@ class _Episodes:
     def reset(self, seed: int | None) -> dict[str, np.ndarray]:
         self.batch.reset(seed)
         if self.windows is None:
-            return self.batch.observation()
-        self.windows.begin(self.batch.observation(copy=False))
+            return _copied(self.batch.seen)
+        self.windows.begin(self.batch.seen)
         return self.windows.copy()
 
     def step(self, actions: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray, dict[str, np.ndarray]]:
         """-> observations, the environments whose episode ended, and the last observations of these."""
         ended = self.batch.step(actions)
-        final = self.batch.final_observation(ended) if len(ended) else {}
+        seen = self.batch.seen
+        last = {key: array[ended] for key, array in self.batch.seen_last.items()} if len(ended) else {}
         if self.windows is None:
-            return self.batch.observation(), ended, final
-        seen = self.batch.observation(copy=bool(len(ended)))
-        first = {key: array[ended] for key, array in seen.items()}
-        for key, array in final.items():
-            seen[key][ended] = array
-        self.windows.push(seen)
-        final = self.windows.copy(ended)
-        if len(ended):
-            for key, array in first.items():
-                seen[key][ended] = array
-            self.windows.begin(seen, ended)
-        return self.windows.copy(), ended, final
+            return _copied(seen), ended, last
+        if not len(ended):
+            self.windows.push(seen)
+            return self.windows.copy(), ended, last
+        until = _copied(seen)
+        for key, array in last.items():
+            until[key][ended] = array
+        self.windows.push(until)
+        last = self.windows.copy(ended)
+        self.windows.begin(seen, ended)
+        return self.windows.copy(), ended, last
 
     def of_episode(self, i: int) -> dict[str, Any]:
         """What `MiniGridObservation` and `Monitor` say at the end of an episode of environment i."""
-        result = self.batch.out.result[i]
+        result = self.batch.result
         elapsed = round(time.time() - self.begun, 6)
         return {
-            "is_success": bool(result["terminated"] and result["reward"] > 0),
+            "is_success": bool(result["terminated"][i] and result["reward"][i] > 0),
             "episode": {
-                "r": round(float(result["episode_return"]), 6),
-                "l": int(result["episode_length"]),
+                "r": round(float(result["episode_return"][i]), 6),
+                "l": int(result["episode_length"][i]),
                 "t": elapsed,
             },
         }
@@ -115,7 +119,7 @@ class BatchedVecEnv(VecEnv):
 
     def step_wait(self) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray, list[dict[str, Any]]]:  # type: ignore[override]
         observation, ended, final = self.episodes.step(self.actions)
-        result = self.batch.out.result
+        result = self.batch.result
         infos: list[dict[str, Any]] = [{"TimeLimit.truncated": False} for _ in range(self.num_envs)]
         for row, i in enumerate(ended.tolist()):
             level = int(self.batch.level_seed[i])
@@ -126,8 +130,8 @@ class BatchedVecEnv(VecEnv):
                 "level_seed": level,
             }
             self.reset_infos[i] = {"level_seed": level}
-        reward = (result["reward"] * self.reward_scale).astype(np.float32)
-        return observation, reward, result["terminated"] | result["truncated"], infos
+        reward = result["reward"] if self.reward_scale == 1 else result["reward"] * self.reward_scale
+        return observation, reward.astype(np.float32), result["done"].copy(), infos
 
     def seed(self, seed: int | None = None) -> Sequence[int | None]:
         """Seeds the next reset; the levels are those of `envs.make_vec_env(..., engine="gymnasium", bank=...)`."""
@@ -153,9 +157,9 @@ class BatchedVecEnv(VecEnv):
 
 
 class BatchedVectorEnv(VectorEnv):
-    """The same engine as Gymnasium's vector environment, with `AutoresetMode.SAME_STEP`; infos as `SyncVectorEnv` gives them."""
+    """The same as Gymnasium's vector environment, with `AutoresetMode.SAME_STEP` and the infos of `SyncVectorEnv`."""
 
-    metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}
+    metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.SAME_STEP}
 
     def __init__(self, batch: Batch, space: spaces.Dict, action_space: spaces.Space, history: int, reward_scale: float):
         self.num_envs = batch.n
@@ -171,11 +175,11 @@ class BatchedVectorEnv(VectorEnv):
 
     def step(self, actions: np.ndarray) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         observation, ended, final = self.episodes.step(np.asarray(actions))
-        result = self.batch.out.result
         infos = self._levels(ended) if len(ended) else {}
         for row, i in enumerate(ended.tolist()):
             last = {key: array[row] for key, array in final.items()}
             infos = self._add_info(infos, {"final_obs": last, "final_info": self.episodes.of_episode(i)}, i)
+        result = self.batch.result
         reward = result["reward"] * self.reward_scale
         return observation, reward, result["terminated"].copy(), result["truncated"].copy(), infos
 
