@@ -28,7 +28,7 @@ TRIES = {
 
 
 class Player:
-    """Goes up to random things and does something to them, so that doors open, objects are carried and goals reached."""
+    """Goes up to random things and does something to them, so doors open, objects are carried, goals reached."""
 
     def __init__(self, env: gymnasium.Env, seed: int):
         self.env = env.unwrapped

@@ -332,6 +332,21 @@ def test_a_damaged_bank_is_made_again_with_a_message(how, tmp_path, monkeypatch,
         assert np.array_equal(arrays[0], arrays[1]) and np.array_equal(arrays[0], arrays[2])
 
 
+def test_whichever_byte_of_a_bank_is_altered_the_levels_are_right(tmp_path, monkeypatch):
+    monkeypatch.setenv("INDUCTIVE_CACHE", str(tmp_path))
+    env = gymnasium.make("MiniGrid-DoorKey-5x5-v0")
+    made = banks.bank(env, 0, 5)
+    (file,) = tmp_path.iterdir()
+    whole = file.read_bytes()
+    random = np.random.default_rng(0)
+    for place in random.integers(0, len(whole), 150):
+        content = bytearray(whole)
+        content[place] ^= 1 << random.integers(8)
+        file.write_bytes(bytes(content))
+        for array, there in zip(banks.bank(env, 0, 5).levels, made.levels, strict=True):
+            assert np.array_equal(array, there)
+
+
 def test_a_bank_of_another_version_is_not_used(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("INDUCTIVE_CACHE", str(tmp_path))
     env = gymnasium.make("MiniGrid-DoorKey-5x5-v0")

@@ -26,10 +26,10 @@ AHEAD = 64  # episodes whose levels are drawn at once, since drawing one takes a
 
 
 class Batch:
-    """`n` environments; `reset` and `step` write into the arrays `seen` and `result`, which the next call overwrites.
+    """`n` environments; `reset` and `step` write into the arrays `seen` and `result`, which the next overwrites.
 
-    Episodes follow one another: one that ends leaves its last observation in `seen_last` and its statistics in `result`,
-    and the next begins in the same step. Levels follow the law of envs/levels.py.
+    Episodes follow one another: one that ends leaves its last observation in `seen_last` and its statistics in
+    `result`, and the next begins in the same step. Levels follow the law of envs/levels.py.
 
     Args:
         env: a MiniGrid environment as `gymnasium.make` gives it, which makes the levels.

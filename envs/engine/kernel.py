@@ -430,7 +430,7 @@ def draw_move(agent, grid, start):
 
 @njit
 def step_obstacles(agent, grid, contents, obstacles, moves, action):
-    """Dynamic-Obstacles: the obstacles move one after another, then the agent; walking into what was in front costs 1."""
+    """Dynamic-Obstacles: the obstacles move in turn, then the agent; walking into what was in front costs 1."""
     if action >= agent.parameters[0]:
         action = LEFT
     kind = grid[front(agent)] & 15

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -159,7 +159,7 @@ class BatchedVecEnv(VecEnv):
 class BatchedVectorEnv(VectorEnv):
     """The same as Gymnasium's vector environment, with `AutoresetMode.SAME_STEP` and the infos of `SyncVectorEnv`."""
 
-    metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.SAME_STEP}
+    metadata: ClassVar[dict[str, Any]] = {"autoreset_mode": AutoresetMode.SAME_STEP}
 
     def __init__(self, batch: Batch, space: spaces.Dict, action_space: spaces.Space, history: int, reward_scale: float):
         self.num_envs = batch.n
