@@ -262,6 +262,16 @@ def test_gymnasium_s_vector_environments_are_the_same_too():
         assert all(np.array_equal(a, b) for a, b in zip(step, step_there, strict=True))
 
 
+def test_nothing_is_compiled_twice():
+    for bank in (0, 4, 4):  # levels made each time, made for a file, and read from it
+        for name in ("DoorKey-6x6", "GoToDoor-5x5"):
+            for view in ("partial", "full", "rgb"):
+                env = make_vec_env(name, n_envs=2, seed=0, engine="batched", view=view, bank=bank)
+                env.reset()
+                env.step(np.array([0, 1]))
+    assert len(kernel.step_all.signatures) == len(kernel.reset_all.signatures) == 1
+
+
 def test_an_observation_stays_as_it_was_when_the_environments_go_on():
     env = make_vec_env("Empty-8x8", n_envs=2, seed=0, engine="batched", bank=3)
     first = env.reset()

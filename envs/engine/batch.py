@@ -13,7 +13,7 @@ import numpy as np
 
 from envs.engine import kernel
 from envs.engine.bank import bank as bank_of
-from envs.engine.kernel import RESULT, TILE, VIEW, Levels, Output, State
+from envs.engine.kernel import AGENT, RESULT, TILE, VIEW, Levels, Output, State
 from envs.engine.levels import Unsupported, generate
 from envs.engine.rules import RULES, step_owner, unsupported
 from envs.engine.tables import geometry
@@ -60,7 +60,9 @@ class Batch:
         # without a bank: two rows for every environment, the level it plays and the one it plays next
         self.made = bank_of(env, first_level, bank) if bank else generate(env, [first_level])
         levels = self.made.levels
-        self.levels = levels if bank else Levels(*(np.repeat(array, 2 * n, axis=0) for array in levels))
+        levels = levels if bank else Levels(*(np.repeat(array, 2 * n, axis=0) for array in levels))
+        # files and copies forget that records are aligned, and numba would compile everything again
+        self.levels = levels._replace(agent=levels.agent.view(AGENT))
         rule = RULES[step_owner(env)]
         width, height = self.made.width, self.made.height
         see = VIEWS[view]
