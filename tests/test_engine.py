@@ -9,6 +9,7 @@ import gymnasium
 import minigrid  # noqa: F401  registers the ids
 import numpy as np
 import pytest
+import torch
 from gymnasium.envs.registration import register
 from minigrid.core.grid import Grid
 from minigrid.core.mission import MissionSpace
@@ -17,6 +18,7 @@ from minigrid.envs import EmptyEnv, KeyCorridorEnv, MemoryEnv
 from minigrid.minigrid_env import MiniGridEnv
 from numba import njit
 from paired_play import play
+from stable_baselines3 import PPO
 
 from envs import make_env, make_vec_env, make_vector_env
 from envs.engine import RULES, Batch, Rule, kernel
@@ -241,6 +243,17 @@ def test_both_engines_are_the_same_vectorised_environment(name, options, bank):
     assert episodes or name == "BabyAI-PutNextS5N2Carrying-v0" or name == "BabyAI-GoToLocal-v0" or "Door" in name
 
 
+def test_sb3_learns_the_same_policy_on_either_engine():
+    def learned(engine):
+        env = make_vec_env("Empty-8x8", n_envs=2, seed=0, engine=engine, bank=20, kwargs={"max_steps": 30})
+        model = PPO("MultiInputPolicy", env, n_steps=32, batch_size=32, n_epochs=2, seed=3, device="cpu").learn(128)
+        assert model.ep_info_buffer
+        return model.policy.state_dict()
+
+    mine, theirs = learned("batched"), learned("gymnasium")
+    assert all(torch.equal(mine[key], theirs[key]) for key in mine)
+
+
 def test_gymnasium_s_vector_environments_are_the_same_too():
     mine, theirs = (make_vector_env("GoToDoor-5x5", n_envs=3, engine=e, bank=9) for e in ("batched", "gymnasium"))
     assert mine.observation_space == theirs.observation_space and mine.action_space == theirs.action_space
@@ -418,9 +431,23 @@ class Strange(Plain):
         self.place_obj(Stone("grey"))
 
 
+class Twice(Plain):
+    def _gen_grid(self, width, height):
+        super()._gen_grid(width, height)
+        ball = Ball("red")
+        self.place_obj(ball)
+        self.place_obj(ball)
+
+
+class Rewarded(Plain):
+    def _reward(self):
+        return 1
+
+
 @pytest.fixture(scope="module", autouse=True)
 def ids_of_a_user(banks_of_their_own):
     names = {"Test-Treasure-v0": Treasure, "Test-Plain-v0": Plain, "Test-Strange-v0": Strange}
+    names |= {"Test-Twice-v0": Twice, "Test-Rewarded-v0": Rewarded}
     for name, made in names.items():
         register(name, made)
     register("Test-Limited-v0", Plain, max_episode_steps=10)
@@ -468,6 +495,8 @@ def test_a_compiled_step_of_one_s_own_runs_in_the_engine(monkeypatch):
         ("Test-Treasure-v0", {}, "Treasure has a `step` of its own"),
         ("Test-Plain-v0", {"kwargs": {"view": 5}}, "sees 5x5 cells"),
         ("Test-Strange-v0", {}, "has a Stone"),
+        ("Test-Twice-v0", {}, "in two places"),
+        ("Test-Rewarded-v0", {}, "Rewarded has its own `_reward`"),
         ("Test-Limited-v0", {}, "wrapped in TimeLimit"),
         ("DoorKey-5x5", {"render_mode": "rgb_array"}, "draws no pictures"),
     ],

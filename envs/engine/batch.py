@@ -22,7 +22,7 @@ from envs.levels import draw, level_seeds, mix
 log = logging.getLogger(__name__)
 
 VIEWS = {"partial": kernel.PARTIAL, "full": kernel.FULL, "rgb": kernel.RGB}
-AHEAD = 64  # episodes whose levels are drawn at once, since drawing one takes as long
+AHEAD = 64  # episodes whose levels are drawn together, since drawing one takes as long
 
 
 class Batch:

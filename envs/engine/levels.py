@@ -23,6 +23,7 @@ from envs.engine.rules import RULES, step_owner
 from envs.minigrid import missions_vary, word_ids
 
 NUMBERS = 64  # object numbers fit in 6 bits; 0 is nobody
+NUMBERED = (Door, Key, Ball, Box)  # what changes or moves
 KNOWN = (Wall, Floor, Door, Key, Ball, Box, Goal, Lava)
 ATOM_KINDS: dict[type, int] = {
     verifier.OpenInstr: kernel.OPEN_DOOR,
@@ -56,6 +57,9 @@ class Level:
         for place, thing in enumerate(env.grid.grid):
             y, x = divmod(place, self.width)
             cells[self.index((x, y))] = self.cell(thing)
+        movable = [id(thing) for thing in (*env.grid.grid, env.carrying) if isinstance(thing, NUMBERED)]
+        if len(set(movable)) < len(movable):
+            raise Unsupported("one object is in two places")
         rule = RULES[step_owner(env)]
         agent = np.zeros((), AGENT)
         for name, value in {
@@ -69,6 +73,8 @@ class Level:
         }.items():
             agent[name] = value
         parameters = rule.parameters(env, self)
+        if len(parameters) > 4 or not all(0 <= value < cells.size for value in parameters):
+            raise ValueError(f"a rule has at most 4 parameters from 0 to {cells.size - 1}, got {parameters}")
         agent["parameters"][: len(parameters)] = parameters
         obstacles = [self.index(ball.cur_pos) for ball in env.obstacles] if rule.code == kernel.OBSTACLES else []  # type: ignore
         self.arrays = Levels(
@@ -107,7 +113,7 @@ class Level:
             if thing.is_open and thing.is_locked:
                 raise Unsupported("it has a door both open and locked, which an observation cannot tell")
             state = kernel.OPEN if thing.is_open else kernel.LOCKED if thing.is_locked else kernel.CLOSED
-        if isinstance(thing, Door | Key | Ball | Box) and id(thing) not in self.numbers:
+        if isinstance(thing, NUMBERED) and id(thing) not in self.numbers:
             self._enumerate(thing)
             if thing.contains is not None:
                 self.contents[self.numbers[id(thing)]] = self.cell(thing.contains)
@@ -150,7 +156,7 @@ class Level:
         # Things that stay where they are (a wall: "a grey object") share a number where the same words describe them.
         shared: dict[int, int] = {}
         for thing, mask in described.values():
-            if isinstance(thing, Door | Key | Ball | Box):
+            if isinstance(thing, NUMBERED):
                 self.cell(thing)
                 number = self.number(thing)
             else:

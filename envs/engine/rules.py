@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 import gymnasium
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker
+from minigrid.core.actions import Actions
 from minigrid.core.constants import COLOR_TO_IDX, OBJECT_TO_IDX
 from minigrid.core.grid import Grid
 from minigrid.envs import (
@@ -81,16 +82,8 @@ RULES: dict[type, Rule] = {
 }
 
 # What the engine takes from MiniGridEnv as it stands.
-_AS_IN_FARAMA = (
-    "gen_obs",
-    "gen_obs_grid",
-    "_reward",
-    "get_view_exts",
-    "dir_vec",
-    "right_vec",
-    "front_pos",
-    "place_obj",
-)
+_AS_IN_FARAMA = ["gen_obs", "gen_obs_grid", "_reward", "get_view_exts", "dir_vec", "right_vec", "front_pos"]
+_AS_IN_FARAMA += ["place_obj", "get_frame", "get_pov_render"]
 _HARMLESS_WRAPPERS = (OrderEnforcing, PassiveEnvChecker)
 
 
@@ -118,6 +111,8 @@ def unsupported(env: gymnasium.Env) -> str | None:
         changed = next((base for base in type(inner).__mro__ if name in vars(base)), MiniGridEnv)
         if changed is not MiniGridEnv:
             return f"{changed.__name__} has its own `{name}`"
+    if inner.actions is not Actions:
+        return "its actions are not Farama's"
     if type(inner.grid) is not Grid:
         return f"its grid is a {type(inner.grid).__name__}"
     if inner.agent_view_size != kernel.VIEW:
