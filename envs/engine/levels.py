@@ -6,7 +6,7 @@ Level s of an environment is what `env.reset(seed=s)` makes, so anyone can repla
 from __future__ import annotations
 
 import contextlib
-import io
+import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -185,7 +185,7 @@ def generate(env: gymnasium.Env, seeds: Sequence[int]) -> Bank:
     assert isinstance(inner, MiniGridEnv)
     rows: list[Levels] = []
     # BabyAI prints about every level it rejects
-    with contextlib.redirect_stdout(io.StringIO()):
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
         for seed in seeds:
             observation, _ = inner.reset(seed=int(seed))
             rows.append(Level(inner, observation).arrays)
