@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import gymnasium
 from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.wrappers import TransformReward
 from minigrid.minigrid_env import MiniGridEnv
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from envs.history import History
+from envs.levels import BankLevels
 from envs.minigrid import MiniGridObservation
-from envs.names import resolve_id
+from envs.names import is_minigrid, resolve_id
 from envs.symmetries import symmetry_of
+
+log = logging.getLogger(__name__)
+
+ENGINES = ("gymnasium", "batched", "auto")
+BANK = 10_000  # levels
 
 
 def make_env(
@@ -40,12 +49,7 @@ def make_env(
         ValueError: no such environment, one that cannot be made (the message says why), or an option it does not have.
     """
     env_id = resolve_id(id)
-    try:
-        # an environment of one's own need not take a render mode
-        given = dict(kwargs or {}) if render_mode is None else {"render_mode": render_mode, **(kwargs or {})}
-        env = gymnasium.make(env_id, **given)
-    except (gymnasium.error.Error, ImportError, TypeError, AttributeError) as error:
-        raise ValueError(f"environment {env_id} cannot be made: {error}") from error
+    env = _made(env_id, render_mode, kwargs)
     if isinstance(env.unwrapped, MiniGridEnv):
         env = MiniGridObservation(env, view)
     elif view != "partial":
@@ -59,22 +63,128 @@ def make_env(
     return env
 
 
-def make_vec_env(id: str, *, n_envs: int = 8, seed: int | None = None, **options: Any) -> VecEnv:
-    """`n_envs` environments stepped in turn, the i-th seeded with seed + i; `.symmetry` is what they declare.
+def make_vec_env(
+    id: str,
+    *,
+    n_envs: int = 8,
+    seed: int | None = None,
+    engine: str = "gymnasium",
+    bank: int | None = None,
+    first_level: int = 0,
+    engine_threads: int = 1,
+    **options: Any,
+) -> VecEnv:
+    """`n_envs` environments, the i-th seeded with seed + i; `.symmetry` is what the environment declares.
 
     Args:
         id, options: as for `make_env`.
         n_envs: how many.
         seed: seeds the next reset; None leaves it to chance.
+        engine: "gymnasium" steps the real environments in turn; "batched" steps MiniGrid ones in one compiled loop,
+            with the same results; "auto" is "batched" where that can be done, else "gymnasium".
+        bank: how many levels there are to draw from, for either engine: seeds first_level ... first_level + bank - 1;
+            0: every episode is a new level. None: 10,000 for MiniGrid with "batched" and "auto", else 0.
+        first_level: the seed of the bank's first level.
+        engine_threads: for "batched".
 
     Raises:
-        ValueError: as for `make_env`, or n_envs < 1.
+        ValueError: as for `make_env`; n_envs < 1; no such engine; "batched" for an environment it cannot step.
     """
-    if n_envs < 1:
-        raise ValueError(f"n_envs is at least 1, got {n_envs}")
-    env = DummyVecEnv([lambda: make_env(id, **options)] * n_envs)
+    chosen = (id, n_envs, engine, bank, first_level, options)
+    env: Any = _batched("BatchedVecEnv", engine_threads, *chosen) or DummyVecEnv(_real(*chosen))
+    env.symmetry = None if isinstance(env.observation_space, spaces.Dict) else symmetry_of(id)
     if seed is not None:
         env.seed(seed)
         env.action_space.seed(seed)
-    env.symmetry = None if isinstance(env.observation_space, spaces.Dict) else symmetry_of(id)  # type: ignore[attr-defined]
     return env
+
+
+def make_vector_env(
+    id: str,
+    *,
+    n_envs: int = 8,
+    engine: str = "auto",
+    bank: int | None = None,
+    first_level: int = 0,
+    engine_threads: int = 1,
+    **options: Any,
+) -> VectorEnv:
+    """The environments of `make_vec_env` as Gymnasium's vector environment; the next episode begins in the same step.
+
+    Raises:
+        ValueError: as for `make_vec_env`.
+    """
+    chosen = (id, n_envs, engine, bank, first_level, options)
+    env = _batched("BatchedVectorEnv", engine_threads, *chosen)
+    return env or SyncVectorEnv(_real(*chosen), autoreset_mode=AutoresetMode.SAME_STEP)
+
+
+def _made(env_id: str, render_mode: str | None, kwargs: Mapping[str, Any] | None) -> gymnasium.Env:
+    try:
+        # an environment of one's own need not take a render mode
+        given = dict(kwargs or {}) if render_mode is None else {"render_mode": render_mode, **(kwargs or {})}
+        return gymnasium.make(env_id, **given)
+    except (gymnasium.error.Error, ImportError, TypeError, AttributeError) as error:
+        raise ValueError(f"environment {env_id} cannot be made: {error}") from error
+
+
+def _real(
+    id: str, n_envs: int, engine: str, bank: int | None, first_level: int, options: dict[str, Any]
+) -> list[Callable[[], gymnasium.Env]]:
+    """How to make each of the real environments, on the levels of the bank if there is one."""
+    if bank is None:
+        bank = BANK if engine == "auto" and is_minigrid(resolve_id(id)) else 0
+
+    def nth(index: int) -> gymnasium.Env:
+        env = make_env(id, **options)
+        return BankLevels(env, index, bank, first_level) if bank else env
+
+    return [partial(nth, index) for index in range(n_envs)]
+
+
+def _batched(
+    adapter: str,
+    threads: int,
+    id: str,
+    n_envs: int,
+    engine: str,
+    bank: int | None,
+    first_level: int,
+    options: dict[str, Any],
+) -> Any:
+    """The engine behind an adapter; None where the real environments are asked for, or "auto" must take them.
+
+    Raises:
+        ValueError: as for `make_vec_env`.
+    """
+    if n_envs < 1:
+        raise ValueError(f"n_envs is at least 1, got {n_envs}")
+    if engine not in ENGINES:
+        raise ValueError(f"env.engine is one of {', '.join(ENGINES)}, got {engine!r}")
+    if (bank or 0) < 0 or first_level < 0:
+        raise ValueError(f"env.bank and env.first_level are at least 0, got {bank} and {first_level}")
+    if engine == "gymnasium":
+        return None
+
+    from envs import engine as batched  # numba takes a while to import
+
+    shown = make_env(id, **options)
+    levels = BANK if bank is None else bank
+    try:
+        if shown.render_mode is not None:
+            raise batched.Unsupported("it draws no pictures (render_mode)")
+        env = _made(resolve_id(id), None, options.get("kwargs"))
+        batch = batched.Batch(env, n_envs, options.get("view", "partial"), levels, first_level, threads)
+    except batched.Unsupported as reason:
+        if engine == "batched":
+            known = ", ".join(sorted(owner.__name__ for owner in batched.RULES))
+            raise ValueError(
+                f"the batched engine cannot step {id}: {reason}. It steps MiniGrid and BabyAI environments whose "
+                f"`step` is that of {known}; use engine=auto or engine=gymnasium"
+            ) from reason
+        log.warning("engine=auto: %s runs in Gymnasium: %s", id, reason)
+        return None
+    log.info("engine=%s: %s runs in the batched engine, on %s levels", engine, id, levels or "ever new")
+    make = getattr(batched, adapter)
+    space, actions = shown.observation_space, shown.action_space
+    return make(batch, space, actions, options.get("history", 0), options.get("reward_scale", 1.0))

@@ -1,0 +1,57 @@
+"""Which level an environment plays when: a function of (seed, environment, episode) only, the same for every engine.
+
+Level s is what `env.reset(seed=s)` makes. A bank of N levels, first ... first + N - 1, is drawn from with replacement.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+
+def mix(words: np.ndarray) -> np.ndarray:
+    """splitmix64 (Steele, Lea & Flood 2014): every bit of the result depends on every bit of the word."""
+    words = words + np.uint64(0x9E3779B97F4A7C15)
+    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return words ^ (words >> np.uint64(31))
+
+
+def draw(seed: int, environment: np.ndarray, episode: np.ndarray) -> np.ndarray:
+    """A random word (uint64) for each environment and episode."""
+    start = mix(np.array([seed % 2**64], np.uint64))
+    return mix(mix(start + environment.astype(np.uint64)) + episode.astype(np.uint64))
+
+
+def level_seeds(seed: int, environment: np.ndarray, episode: np.ndarray, bank: int, first: int = 0) -> np.ndarray:
+    """The levels (int64) that environments play in these episodes; bank = 0: any of 2^31, so a new one every time."""
+    words = draw(seed, environment, episode)
+    return first + (words % np.uint64(bank)).astype(np.int64) if bank else (words >> np.uint64(33)).astype(np.int64)
+
+
+class BankLevels(gymnasium.Wrapper):
+    """The `index`-th of several environments, playing the levels that the law above gives it.
+
+    `reset(seed=s)` begins episode 0 of the environments seeded together with s - index, as SB3 and Gymnasium do it.
+    """
+
+    def __init__(self, env: gymnasium.Env, index: int, bank: int, first: int = 0):
+        super().__init__(env)
+        self.index, self.bank, self.first = index, bank, first
+        self.seed: int | None = None
+        self.episode = 0
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        self.episode += 1
+        if seed is not None or self.seed is None:
+            self.seed = int(np.random.randint(2**31)) if seed is None else seed - self.index
+            self.episode = 0
+        environment, episode = np.array([self.index]), np.array([self.episode])
+        level = int(level_seeds(self.seed, environment, episode, self.bank, self.first)[0])
+        observation, info = self.env.reset(seed=level, options=options)
+        # The seed fixes the level and not what happens in it, lest obstacles repeat their moves whenever it returns.
+        chance = int(mix(draw(self.seed, environment, episode))[0])
+        self.unwrapped.np_random = np.random.Generator(np.random.PCG64(chance))
+        return observation, {**info, "level_seed": level}
