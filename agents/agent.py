@@ -21,6 +21,7 @@ from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
 from agents import policies
+from encoders.base import describe
 from encoders.homomorphic import Homomorphic
 from encoders.resolve import resolve
 from symmetry import Symmetry
@@ -86,7 +87,9 @@ def make_agent(
     parts = AGENTS[agent]
     if not isinstance(env.action_space, parts.actions):
         able = [name for name, other in AGENTS.items() if isinstance(env.action_space, other.actions)]
-        raise ValueError(f"agent={agent} cannot act in {env.action_space}; these can: {', '.join(able) or 'none'}")
+        raise ValueError(
+            f"agent={agent} cannot act in {describe(env.action_space)}; these can: {', '.join(able) or 'none'}"
+        )
     encoder_class = encoder if isinstance(encoder, type) else encoder_named(encoder, trust)
     extractor_kwargs = dict(encoder_options or {})
     policy: dict[str, Any] = {"features_extractor_class": encoder_class, "features_extractor_kwargs": extractor_kwargs}

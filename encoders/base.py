@@ -59,8 +59,8 @@ class Encoder(BaseFeaturesExtractor):
         if kind not in cls.reads:
             fitting = ", ".join(encoders_reading(kind)) or "none"
             raise ValueError(
-                f"encoder {cls.__name__} reads {' or '.join(DESCRIPTIONS[k] for k in cls.reads)}; got {space}, "
-                f"of the kind '{kind}'. Encoders that read it: {fitting}"
+                f"encoder {cls.__name__} reads {' or '.join(DESCRIPTIONS[k] for k in cls.reads)}; got "
+                f"{describe(space)}, of the kind '{kind}'. Encoders that read it: {fitting}"
             )
 
 
@@ -78,6 +78,15 @@ def kind_of(space: spaces.Space) -> str:
             return "grid" if space.high.max() <= LARGEST_CODE else "image"
         return "vector" if len(space.shape) == 1 else "array"
     return "vector"
+
+
+def describe(space: spaces.Space) -> str:
+    """A space in one line: bounds as their extremes, where Gymnasium prints every one."""
+    if isinstance(space, spaces.Dict):
+        return f"Dict({', '.join(f'{key}: {describe(part)}' for key, part in space.spaces.items())})"
+    if isinstance(space, spaces.Box):
+        return f"Box({space.low.min():g}, {space.high.max():g}, {space.shape}, {space.dtype})"
+    return str(space)
 
 
 def encoders_reading(kind: str) -> list[str]:

@@ -6,7 +6,7 @@ from gymnasium import spaces
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from encoders.base import Encoder, encoders_reading
+from encoders.base import Encoder, describe, encoders_reading
 from symmetry import EquivariantLinear, Representation, Symmetry
 
 ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
@@ -49,7 +49,9 @@ class Homomorphic(Encoder):
         rep_in = symmetry.observation.get("observation")
         if rep_in is None or observation_space.shape != (rep_in.size,):
             declared = {key: representation.size for key, representation in symmetry.observation.items()}
-            raise ValueError(f"encoder Homomorphic: the symmetry is declared on {declared}, got {observation_space}")
+            raise ValueError(
+                f"encoder Homomorphic: the symmetry is declared on {declared}, got {describe(observation_space)}"
+            )
         if activation not in ACTIVATIONS:
             raise ValueError(f"encoder.activation is {' or '.join(ACTIVATIONS)}, got {activation!r}")
         self.out_rep = Representation.regular(symmetry.group) * channels

@@ -7,7 +7,7 @@ from gymnasium import spaces
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from encoders.base import Encoder, kind_of, pixel_scale
+from encoders.base import Encoder, describe, kind_of, pixel_scale
 from encoders.layers.stem import Observation
 from encoders.resolve import resolve
 
@@ -36,7 +36,8 @@ class LSTM(Encoder):
         if kind_of(observation_space) in ("vector", "grid", "image"):
             raise ValueError(
                 "encoder LSTM reads a window of observations, and this is a single one: give the environment a history "
-                f"(env.history=4, or envs.make_vec_env(..., history=4)); got {observation_space}"
+                f"(env.history=4, or envs.make_vec_env(..., history=4)); got "
+                f"{describe(observation_space)}"
             )
         super().__init__(observation_space, width)
         if cell != "lstm":
