@@ -25,7 +25,8 @@ from evaluate import evaluate
 from evaluation.runs import find_runs, run_folder
 from train import train
 
-TINY = {"total_timesteps": 256, "evaluation": {"every": 128, "episodes": 2, "final_episodes": 4}, "progress": False}
+# two updates of CartPole: in the last one a learning rate that falls to zero has arrived there
+TINY = {"total_timesteps": 512, "evaluation": {"every": 128, "episodes": 2, "final_episodes": 4}, "progress": False}
 FAST = ["total_timesteps=256", "evaluation.every=128", "evaluation.episodes=2", "evaluation.final_episodes=4"]
 
 
@@ -76,8 +77,8 @@ def test_a_finished_run_is_read_an_unfinished_one_kept_aside_and_another_configu
     assert train(TINY, env="CartPole").scores == first.scores
     assert "is finished: nothing to train" in capsys.readouterr().out
     assert (first.folder / "result.json").stat().st_mtime_ns == stamp
-    with pytest.raises(ValueError, match=r"total_timesteps was 256, now 512.*overwrite=true"):
-        train(TINY, env="CartPole", total_timesteps=512)
+    with pytest.raises(ValueError, match=r"total_timesteps was 512, now 1024.*overwrite=true"):
+        train(TINY, env="CartPole", total_timesteps=1024)
 
     (first.folder / "result.json").unlink()
     train(TINY, env="CartPole")
@@ -166,7 +167,7 @@ def test_evaluating_writes_scores_and_a_replay(capsys):
 
 def test_evaluation_leaves_the_random_state_and_the_training_environments_alone():
     """Training with more evaluations gives the same parameters."""
-    few = train(TINY, env="CartPole", run_dir="few", **{"evaluation.every": 256})
+    few = train(TINY, env="CartPole", run_dir="few", **{"evaluation.every": 512})
     many = train(TINY, env="CartPole", run_dir="many", **{"evaluation.every": 64})
     same = "policy/policy.safetensors"
     assert (few.folder / same).read_bytes() == (many.folder / same).read_bytes()
