@@ -10,7 +10,9 @@ Python: `evaluate({"policy": "pretrained/CartPole-homomorphic", "episodes": 20})
 from __future__ import annotations
 
 import json
+import os
 import re
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +46,9 @@ def evaluate(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> 
             raise UsageError(f"{key} is a whole number, at least {least}; got {settings[key]!r}")
     if settings["video"] is not None and Path(settings["video"]).suffix != ".gif":
         raise UsageError(f"video is the name of a .gif file; got {settings['video']}")
+    for key in ("video", "output"):
+        if settings[key] is not None and not Path(settings[key]).parent.is_dir():
+            raise UsageError(f"{key}={settings[key]}: there is no folder {Path(settings[key]).parent}")
     return _evaluate(settings)
 
 
@@ -75,6 +80,8 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
         policy = load_policy(settings["policy"], **loading, observation_space=env.observation_space)
 
     name = short_name_of(options["id"]) or options["id"]
+    played = f"{settings['episodes']} episodes with sampled actions, as many with greedy ones"
+    print(f"{settings['policy']} in {name}: {played}", flush=True)
     result: dict[str, Any] = {"policy": str(settings["policy"]), "env": name}
     result |= {"episodes": settings["episodes"], "seed": settings["seed"]}
     for actions in ("sampled", "greedy"):
@@ -82,7 +89,7 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
         result[actions] = {key: value and value.to_data() for key, value in scores(episodes).items()}
     measures = ["return", *(["success"] if result["sampled"]["success"] else []), "length"]
     rows = [[actions, *(interval(result[actions][m]) for m in measures)] for actions in ("sampled", "greedy")]
-    print(f"{settings['policy']} in {name}: means and 95% intervals of {settings['episodes']} episodes")
+    print("means and 95% intervals over episodes")
     print(table(["actions", *measures], rows))
     folder = find(settings["policy"])
     beside = folder.parent if folder.name == "policy" else folder  # a run's policy/, or a folder of its own
@@ -103,6 +110,8 @@ def record(policy: Policy, options: dict[str, Any], seed: int, file: Path) -> st
 
     from envs import make_env
 
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame draws into memory, and needs no screen to complain about
+    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())
     env = make_env(**{**options, "render_mode": "rgb_array"})
     state, start, frames, total, done = None, np.ones(1, bool), [], 0.0, False
     with torch.random.fork_rng():

@@ -83,7 +83,8 @@ def check(config: Mapping[str, Any]) -> None:
         if value == "auto" and key in ("threads", "evaluation.every"):
             continue
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise UsageError(f"{key} is a whole number, at least {least}; got {value!r}")
+            hint = f", write {int(value)}" if isinstance(value, float) and value.is_integer() else ""
+            raise UsageError(f"{key} is a whole number, at least {least}; got {value!r}{hint}")
     if config["device"] not in ("auto", "cpu", "cuda"):
         raise UsageError(f"device is auto, cpu or cuda; got {config['device']!r}")
     scale = config["env"]["reward_scale"]

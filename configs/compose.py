@@ -113,7 +113,8 @@ def settle(name: str, overrides: Sequence[str]) -> list[str]:
     for position, override in enumerate(settled):
         key, equals, value = override.partition("=")
         if not equals and not key.startswith("~"):
-            raise UsageError(f"{override!r} is not of the form option=value")
+            hint = f"; did you mean env={override}?" if override in short_names() else ""
+            raise UsageError(f"{override!r} is not of the form option=value{hint}")
         if key in GROUPS_OF[name]:
             choices = [choice.strip().strip("'\"") for choice in value.split(",")]
             if key == "env":
@@ -186,7 +187,11 @@ def _compose(name: str, overrides: Sequence[str]) -> dict[str, Any]:
             raise UsageError(f"{key} is missing: give {key}=<value>")
     for group in GROUPS_OF[name]:
         if isinstance(settings.get(group), dict):
-            label = settings["env"]["id"] if (group, choices[group]) == ("env", "gym") else choices[group]
+            label = choices[group]
+            if (group, label) == ("env", "gym"):
+                label = settings["env"]["id"]
+            if (group, label) == ("encoder", "custom"):
+                label = str(settings["encoder"]["class"]).rpartition(".")[2]
             settings[group] = {"name": label, **settings[group]}
     if name == "train":
         settings["experiment"] = choices.get("experiment")

@@ -107,6 +107,10 @@ class Evaluate(BaseCallback):
             self.evaluate()
         return True
 
+    def _on_training_end(self) -> None:
+        if self.count == 0 and self.num_timesteps >= self.model._total_timesteps:  # a run too short for its first one
+            self.evaluate()
+
     def evaluate(self) -> None:
         """Evaluate now."""
         check_finite(self.model.policy, self.num_timesteps)
