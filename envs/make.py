@@ -36,7 +36,7 @@ def make_env(
     render_mode: str | None = None,
     kwargs: Mapping[str, Any] | None = None,
 ) -> gymnasium.Env:
-    """One environment, with the observations DESIGN calls for.
+    """One environment, with the observations that agents here are given.
 
     Args:
         id: a short name (CartPole, DoorKey-5x5) or any Gymnasium id.
