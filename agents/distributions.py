@@ -1,0 +1,92 @@
+"""How actions are drawn, and how likely they are: SB3's distributions as plain functions of the policy head's output.
+
+Operation by operation what torch.distributions computes, so the bits are the same; what is left out is the making of
+objects and the checking of arguments, most of the time of a small batch. Sampling takes its noise as an argument, so
+that it can be part of a compiled graph: argmax(p / q) with q ~ Exp(1) is what `torch.multinomial` computes for one
+draw, and consumes the random stream as it does.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import torch
+from gymnasium import spaces
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+
+class Distribution(Protocol):
+    """Actions given the head's output; `log_std` is the policy's parameter, None where there is none."""
+
+    def noise(self, output: Tensor) -> Tensor:
+        """What `sample` needs of the random stream."""
+        ...
+
+    def sample(self, output: Tensor, log_std: Tensor | None, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """-> actions, their log probabilities (batch,)."""
+        ...
+
+    def measure(self, output: Tensor, log_std: Tensor | None, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """-> log probabilities (batch,) of the actions, entropies (batch,)."""
+        ...
+
+
+class Categorical:
+    """Discrete actions; the output is their unnormalised logits."""
+
+    def noise(self, output: Float[Tensor, "batch actions"]) -> Float[Tensor, "batch actions"]:
+        return torch.empty_like(output).exponential_()
+
+    def sample(
+        self, output: Float[Tensor, "batch actions"], log_std: None, noise: Float[Tensor, "batch actions"]
+    ) -> tuple[Int[Tensor, " batch"], Float[Tensor, " batch"]]:
+        logits = output - output.logsumexp(-1, keepdim=True)
+        actions = (F.softmax(logits, -1) / noise).argmax(-1)
+        return actions, logits.gather(-1, actions[:, None])[:, 0]
+
+    def measure(
+        self, output: Float[Tensor, "batch actions"], log_std: None, actions: Int[Tensor, " batch"]
+    ) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]]:
+        logits = output - output.logsumexp(-1, keepdim=True)
+        log_prob = logits.gather(-1, actions[:, None])[:, 0]
+        bounded = logits.clamp(min=torch.finfo(logits.dtype).min)  # before softmax: gradients are added in this order
+        return log_prob, -(bounded * F.softmax(logits, -1)).sum(-1)
+
+
+class Gaussian:
+    """Continuous actions with independent components; the output is their mean."""
+
+    def noise(self, output: Float[Tensor, "batch actions"]) -> Float[Tensor, "batch actions"]:
+        return torch.empty_like(output).normal_()
+
+    def sample(
+        self,
+        output: Float[Tensor, "batch actions"],
+        log_std: Float[Tensor, " actions"],
+        noise: Float[Tensor, "batch actions"],
+    ) -> tuple[Float[Tensor, "batch actions"], Float[Tensor, " batch"]]:
+        actions = output + noise * (torch.ones_like(output) * log_std.exp())
+        return actions, self.measure(output, log_std, actions)[0]
+
+    def measure(
+        self,
+        output: Float[Tensor, "batch actions"],
+        log_std: Float[Tensor, " actions"],
+        actions: Float[Tensor, "batch actions"],
+    ) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]]:
+        std = torch.ones_like(output) * log_std.exp()
+        variance = std**2
+        log_prob = -((actions - output) ** 2) / (2 * variance) - std.log() - math.log(math.sqrt(2 * math.pi))
+        return log_prob.sum(1), (0.5 + 0.5 * math.log(2 * math.pi) + std.log()).sum(1)
+
+
+def distribution_of(space: spaces.Space) -> Distribution | None:
+    """The distribution SB3 uses for an action space; None where there is no cheap form of it here."""
+    if isinstance(space, spaces.Discrete):
+        return Categorical()  # type: ignore[return-value]
+    if isinstance(space, spaces.Box):
+        return Gaussian()  # type: ignore[return-value]
+    return None

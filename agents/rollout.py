@@ -1,0 +1,220 @@
+"""What PPO collects between two updates, as tensors on the training device, laid out as its minibatches are drawn.
+
+Index k of the flattened arrays is step k % n_steps of environment k // n_steps, the order of SB3's rollout buffer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import Tensor
+
+Observation = Any  # an array or tensor, or a dict of them
+
+
+@dataclass
+class Minibatch:
+    """Samples drawn together.
+
+    Attributes:
+        observations: one row for each sample; with distinct observations, one for each that occurs.
+        rows: which of these rows each sample has; None if its own.
+        actions, log_probs, values: what the policy did and said when collecting.
+        advantages, returns: of generalized advantage estimation.
+    """
+
+    observations: Observation
+    rows: Tensor | None
+    actions: Tensor
+    log_probs: Tensor
+    values: Tensor
+    advantages: Tensor
+    returns: Tensor
+
+
+class Distinct:
+    """The distinct observations among many, numbered in the order in which they came, and what is known of each.
+
+    Two observations are the same if all their bytes are. `outputs` and `values` remember what the policy said of them,
+    which holds for as long as its parameters do.
+    """
+
+    def __init__(self, space: spaces.Dict, device: torch.device):
+        self.space, self.device = space, device
+        self.sizes = {key: int(np.prod(part.shape)) for key, part in space.items()}  # type: ignore[arg-type]
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.numbers: dict[bytes, int] = {}
+        self.known = 0  # rows whose output is known
+        self.rows = np.zeros((64, sum(self.sizes.values())), np.uint8)
+        self.outputs: Tensor | None = None
+        self.values = torch.zeros(0, device=self.device)
+
+    def number(self, observation: dict[str, np.ndarray]) -> np.ndarray:
+        """The numbers (n,) of a batch of observations; new ones are added."""
+        count = len(next(iter(observation.values())))
+        packed = np.concatenate([observation[key].reshape(count, size) for key, size in self.sizes.items()], axis=1)
+        content, width = packed.tobytes(), packed.shape[1]
+        found = np.empty(count, np.int64)
+        numbers = self.numbers
+        for i in range(count):
+            key = content[i * width : (i + 1) * width]
+            number = numbers.get(key)
+            if number is None:
+                number = numbers[key] = len(numbers)
+                if number == len(self.rows):
+                    self.rows = np.concatenate([self.rows, np.zeros_like(self.rows)])
+                self.rows[number] = packed[i]
+            found[i] = number
+        return found
+
+    def observations(self, first: int = 0) -> dict[str, Tensor]:
+        """Observations number `first`, first + 1, ..., unpacked."""
+        table = torch.from_numpy(self.rows[first : len(self.numbers)]).to(self.device)
+        parts = table.split(list(self.sizes.values()), dim=1)
+        return {key: part.reshape(-1, *self.space[key].shape) for key, part in zip(self.sizes, parts, strict=True)}  # type: ignore[misc]
+
+    def learn(self, outputs: Tensor, values: Tensor) -> None:
+        """What the policy says of the observations not known so far."""
+        self.outputs = outputs if self.outputs is None else torch.cat([self.outputs, outputs])
+        self.values = torch.cat([self.values, values])
+        self.known = len(self.numbers)
+
+
+class Rollout:
+    """`n_steps` steps of `n_envs` environments; takes the place of SB3's `RolloutBuffer`.
+
+    Args:
+        buffer_size, observation_space, action_space, device, gae_lambda, gamma, n_envs: as SB3 gives them.
+        distinct: keep each distinct observation once.
+    """
+
+    def __init__(
+        self,
+        buffer_size: int,
+        observation_space: spaces.Space,
+        action_space: spaces.Space,
+        device: torch.device | str = "cpu",
+        gae_lambda: float = 1.0,
+        gamma: float = 0.99,
+        n_envs: int = 1,
+        distinct: bool = False,
+    ):
+        self.n_steps, self.n_envs, self.gae_lambda, self.gamma = buffer_size, n_envs, gae_lambda, gamma
+        self.observation_space, self.action_space, self.device = observation_space, action_space, torch.device(device)
+        self.distinct = Distinct(observation_space, self.device) if distinct else None  # type: ignore[arg-type]
+        on_device = {"device": self.device}
+        shape = (n_envs, buffer_size)
+        self.numbers = np.zeros(shape, np.int64)
+        self.observations = None if distinct else _storage(observation_space, shape, self.device)
+        self.actions = _storage(action_space, shape, self.device)
+        self.values, self.log_probs = torch.zeros(shape, **on_device), torch.zeros(shape, **on_device)
+        self.advantages, self.returns = torch.zeros(shape, **on_device), torch.zeros(shape, **on_device)
+        # these come from the environments, so from the CPU
+        self.rewards, self.starts = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        self.position = 0
+
+    @staticmethod
+    def nbytes(
+        n_steps: int, n_envs: int, observation_space: spaces.Space, action_space: spaces.Space, distinct: bool = False
+    ) -> int:
+        """The memory it takes, linear in n_steps · n_envs; with `distinct`, observations come on top as they occur."""
+        parts = observation_space.spaces.values() if isinstance(observation_space, spaces.Dict) else [observation_space]
+        observation = 0 if distinct else sum(_size(part) for part in parts)
+        return n_steps * n_envs * (observation + _size(action_space) + 6 * 4 + 8)
+
+    def reset(self) -> None:
+        """Begin to collect anew."""
+        self.position = 0
+        if self.distinct is not None:
+            self.distinct.clear()
+
+    def add(
+        self,
+        observation: Observation,
+        actions: Tensor,
+        rewards: np.ndarray,
+        starts: np.ndarray,
+        values: Tensor,
+        log_probs: Tensor,
+    ) -> None:
+        """One step of every environment; with distinct observations, `observation` is their numbers."""
+        t = self.position
+        if self.distinct is not None:
+            self.numbers[:, t] = observation
+        elif isinstance(self.observations, dict):
+            for key, storage in self.observations.items():
+                storage[:, t] = observation[key].reshape(storage[:, t].shape)
+        else:
+            assert self.observations is not None
+            self.observations[:, t] = observation.reshape(self.observations[:, t].shape)
+        self.actions[:, t], self.values[:, t], self.log_probs[:, t] = actions, values, log_probs
+        self.rewards[:, t], self.starts[:, t] = rewards, starts
+        self.position += 1
+
+    def finish(self, last_values: Tensor, dones: np.ndarray) -> None:
+        """Returns and advantages (Schulman et al. 2016, generalized advantage estimation), in SB3's order of operations.
+
+        δ_t = r_t + γ V_{t+1} (1 - done_t) - V_t,    A_t = δ_t + γ λ (1 - done_t) A_{t+1},    R_t = A_t + V_t
+        """
+        # steps first from here on: the recursion runs over them
+        rewards = torch.from_numpy(self.rewards).to(self.device).T
+        ended = np.concatenate([self.starts[:, 1:], dones[:, None].astype(np.float32)], axis=1)
+        going_on = 1.0 - torch.from_numpy(ended).to(self.device).T
+        values = self.values.T
+        next_values = torch.cat([values[1:], last_values[None]])
+        delta = rewards + self.gamma * next_values * going_on - values
+        factor = self.gamma * self.gae_lambda * going_on
+        advantage = torch.zeros_like(last_values)
+        advantages = []
+        for step_delta, step_factor in zip(reversed(delta.unbind()), reversed(factor.unbind()), strict=True):
+            advantage = step_delta + step_factor * advantage
+            advantages.append(advantage)
+        self.advantages = torch.stack(advantages[::-1], dim=1)
+        self.returns = self.advantages + self.values
+
+    def minibatches(self, order: np.ndarray, batch_size: int) -> Iterator[Minibatch]:
+        """All samples in the given order (a permutation of their indices), `batch_size` at a time; the last may be less."""
+        indices = torch.from_numpy(order).to(self.device)
+        actions, log_probs, values, advantages, returns = (
+            part.flatten(0, 1)[indices].split(batch_size)
+            for part in (self.actions, self.log_probs, self.values, self.advantages, self.returns)
+        )
+        for k, index in enumerate(indices.split(batch_size)):
+            observations, rows = self._observed(index)
+            yield Minibatch(observations, rows, actions[k], log_probs[k], values[k], advantages[k], returns[k])
+
+    def _observed(self, index: Tensor) -> tuple[Observation, Tensor | None]:
+        if self.distinct is None:
+            if isinstance(self.observations, dict):
+                return {key: part.flatten(0, 1)[index] for key, part in self.observations.items()}, None
+            assert self.observations is not None
+            return self.observations.flatten(0, 1)[index], None
+        numbers = torch.from_numpy(self.numbers).flatten()[index]
+        chosen, rows = numbers.unique(return_inverse=True)
+        return {key: part[chosen] for key, part in self.table.items()}, rows
+
+    def freeze(self) -> None:
+        """To be called once, before minibatches are drawn."""
+        if self.distinct is not None:
+            self.table = self.distinct.observations()
+
+
+def _storage(space: spaces.Space, shape: tuple[int, int], device: torch.device) -> Any:
+    if isinstance(space, spaces.Dict):
+        return {key: _storage(part, shape, device) for key, part in space.items()}
+    sample = np.zeros((), space.dtype)
+    size = () if isinstance(space, spaces.Discrete) else space.shape
+    return torch.zeros((*shape, *size), dtype=torch.from_numpy(sample[None]).dtype, device=device)  # type: ignore[misc]
+
+
+def _size(space: spaces.Space) -> int:
+    """Bytes of one sample."""
+    return int(np.dtype(space.dtype).itemsize * np.prod(space.shape or ()))

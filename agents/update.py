@@ -1,0 +1,211 @@
+"""One step of PPO on one minibatch (Schulman et al. 2017): loss, gradient, clipping, Adam.
+
+    ratio  = π(a|s) / π_old(a|s)
+    L      = -mean min(A·ratio, A·clamp(ratio, 1 - ε, 1 + ε)) + c_v · mean (R - V)² - c_e · mean H
+    g      ← g · min(1, max_norm / ‖g‖),  then Adam (Kingma & Ba 2015)
+
+`Update` runs it operation by operation, with SB3's bits. The parameters and Adam's moments live in one vector each, of
+which the policy's own tensors are views: clipping and Adam then cost a few operations, however many layers there are,
+and `policy.optimizer` remains the torch.optim.Adam it was, with the same state.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from stable_baselines3.common.policies import ActorCriticPolicy
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from agents.distributions import Distribution
+from agents.rollout import Minibatch
+
+STATISTICS = ("policy_loss", "value_loss", "entropy_loss", "loss", "clip_fraction", "kl")
+
+
+@dataclass(frozen=True)
+class Loss:
+    """The constants of the loss."""
+
+    distribution: Distribution
+    normalize_advantage: bool
+    ent_coef: float
+    vf_coef: float
+
+    def __call__(
+        self,
+        output: Tensor,
+        values: Tensor,
+        log_std: Tensor | None,
+        batch: Minibatch,
+        clip_range: float | Tensor,
+        clip_range_vf: float | Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        """-> the loss, and the `STATISTICS` of this minibatch as one tensor."""
+        log_prob, entropy = self.distribution.measure(output, log_std, batch.actions)
+        advantages = batch.advantages
+        if self.normalize_advantage and len(advantages) > 1:
+            advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+        log_ratio = log_prob - batch.log_probs
+        ratio = log_ratio.exp()
+        clipped = torch.clamp(ratio, 1 - clip_range, 1 + clip_range)
+        policy_loss = -torch.min(advantages * ratio, advantages * clipped).mean()
+        if clip_range_vf is not None:
+            values = batch.values + torch.clamp(values - batch.values, -clip_range_vf, clip_range_vf)
+        value_loss = F.mse_loss(batch.returns, values)
+        entropy_loss = -entropy.mean()
+        loss = policy_loss + self.ent_coef * entropy_loss + self.vf_coef * value_loss
+        with torch.no_grad():
+            clip_fraction = ((ratio - 1).abs() > clip_range).float().mean()
+            kl = ((log_ratio.exp() - 1) - log_ratio).mean()
+            statistics = torch.stack([policy_loss, value_loss, entropy_loss, loss, clip_fraction, kl])
+        return loss, statistics
+
+
+class ActorCritic(nn.Module):
+    """Observations -> what the heads say: (the policy head's output, values (batch,)).
+
+    Args:
+        policy: one with an encoder and heads, nothing else between them than SB3 puts there.
+        rows: which row of the observations each sample has, None if its own.
+    """
+
+    def __init__(self, policy: ActorCriticPolicy, autocast: bool = False):
+        super().__init__()
+        self.policy, self.autocast = policy, autocast
+
+    def forward(self, observations: Any, rows: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        policy = self.policy
+        with torch.autocast(policy.device.type, torch.bfloat16, enabled=self.autocast):
+            features = policy.extract_features(observations)
+        if policy.share_features_extractor:
+            assert isinstance(features, Tensor)
+            latent_pi, latent_vf = policy.mlp_extractor(features.float())
+        else:
+            latent_pi = policy.mlp_extractor.forward_actor(features[0].float())
+            latent_vf = policy.mlp_extractor.forward_critic(features[1].float())
+        output, values = policy.action_net(latent_pi), policy.value_net(latent_vf).flatten()
+        # the heads come first: one row of their output is narrower than one of features
+        return (output, values) if rows is None else (output[rows], values[rows])
+
+
+class FlatAdam:
+    """The state of a `torch.optim.Adam` in three vectors: parameters, first and second moments.
+
+    Raises:
+        ValueError: an optimizer that does more, or other, than plain Adam.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer):
+        reason = self.unsupported(optimizer)
+        if reason:
+            raise ValueError(reason)
+        self.optimizer = optimizer
+        self.group = optimizer.param_groups[0]
+        self.parameters: list[nn.Parameter] = [p for p in self.group["params"] if p.requires_grad]
+        states = [optimizer.state.get(p) or {} for p in self.parameters]
+        self.flat = _joined([p.data for p in self.parameters])
+        self.moments = [
+            _joined([s.get(key, torch.zeros_like(p)) for s, p in zip(states, self.parameters, strict=True)])
+            for key in ("exp_avg", "exp_avg_sq")
+        ]
+        self.steps = torch.tensor(float(max(float(s.get("step", 0)) for s in states)))
+        for parameter, value, *moments in zip(self.parameters, *map(self.views, (self.flat, *self.moments)), strict=True):
+            parameter.data = value
+            optimizer.state[parameter] = {"step": self.steps, "exp_avg": moments[0], "exp_avg_sq": moments[1]}
+
+    @staticmethod
+    def unsupported(optimizer: torch.optim.Optimizer) -> str | None:
+        """Why an optimizer is not plain Adam; None if it is."""
+        if type(optimizer) is not torch.optim.Adam:
+            return f"the optimizer is {type(optimizer).__name__}, not Adam"
+        if len(optimizer.param_groups) != 1:
+            return "the optimizer has several groups of parameters"
+        group = optimizer.param_groups[0]
+        if group["weight_decay"] or group["amsgrad"] or group["maximize"] or group["capturable"]:
+            return "the optimizer has options beyond lr, betas and eps"
+        parameters = [p for p in group["params"] if p.requires_grad]
+        if len({(p.dtype, p.device) for p in parameters}) != 1:
+            return "the parameters are not all of one type on one device"
+        return None
+
+    def views(self, flat: Tensor) -> list[Tensor]:
+        """The pieces of a vector that belong to each parameter."""
+        pieces = flat.split([p.numel() for p in self.parameters])
+        return [piece.view(p.shape) for piece, p in zip(pieces, self.parameters, strict=True)]
+
+    def holds(self, optimizer: torch.optim.Optimizer) -> bool:
+        """Whether the parameters are still views of these vectors (they are not after `.to(device)`, or `load`)."""
+        first, last = self.parameters[0], self.parameters[-1]
+        return (
+            optimizer is self.optimizer
+            and first.data_ptr() == self.flat.data_ptr()
+            and last.data_ptr() == self.flat[-last.numel() :].data_ptr()
+            and optimizer.state[first].get("exp_avg") is not None
+            and optimizer.state[first]["exp_avg"].data_ptr() == self.moments[0].data_ptr()
+        )
+
+    def step(self, gradient: Float[Tensor, " parameters"]) -> None:
+        """Adam's step with torch.optim.Adam's order of operations."""
+        (beta1, beta2), mean, square = self.group["betas"], *self.moments
+        self.steps += 1
+        steps = self.steps.item()
+        mean.lerp_(gradient, 1 - beta1)
+        square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+        scale = (square.sqrt() / math.sqrt(1 - beta2**steps)).add_(self.group["eps"])
+        self.flat.addcdiv_(mean, scale, value=-(self.group["lr"] / (1 - beta1**steps)))
+
+
+def _joined(tensors: list[Tensor]) -> Tensor:
+    return torch.cat([tensor.detach().flatten() for tensor in tensors])
+
+
+class Update:
+    """The step, operation by operation.
+
+    Args:
+        policy: what is trained; its `optimizer` is Adam.
+        loss: the loss.
+        max_grad_norm: gradients longer than this are shortened to it.
+        target_kl: a minibatch whose KL divergence exceeds 1.5 times this changes nothing; None: no limit.
+    """
+
+    def __init__(
+        self,
+        policy: ActorCriticPolicy,
+        loss: Loss,
+        max_grad_norm: float,
+        target_kl: float | None,
+        autocast: bool = False,
+    ):
+        self.policy, self.loss, self.max_grad_norm, self.target_kl = policy, loss, max_grad_norm, target_kl
+        self.network = ActorCritic(policy, autocast)
+        self.adam = FlatAdam(policy.optimizer)
+
+    def act(self, observations: Any) -> tuple[Tensor, Tensor, Tensor]:
+        """-> actions drawn for a batch of observations, values, log probabilities."""
+        output, values = self.network(observations)
+        distribution = self.loss.distribution
+        actions, log_probs = distribution.sample(output, getattr(self.policy, "log_std", None), distribution.noise(output))
+        return actions, values, log_probs
+
+    def __call__(
+        self, batch: Minibatch, clip_range: float, clip_range_vf: float | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """-> the `STATISTICS`, and the gradient's norm before clipping: None if the KL divergence forbade the step."""
+        output, values = self.network(batch.observations, batch.rows)
+        log_std = getattr(self.policy, "log_std", None)
+        loss, statistics = self.loss(output, values, log_std, batch, clip_range, clip_range_vf)
+        if self.target_kl is not None and statistics[-1].item() > 1.5 * self.target_kl:
+            return statistics, None
+        parameters = self.adam.parameters
+        gradients = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
+        norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients]))
+        with torch.no_grad():
+            shorten = torch.clamp(self.max_grad_norm / (norm + 1e-6), max=1.0)
+            self.adam.step(_joined(list(gradients)).mul_(shorten))
+        return statistics, norm
