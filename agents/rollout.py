@@ -47,13 +47,16 @@ class Distinct:
     def __init__(self, space: spaces.Dict, device: torch.device):
         self.space, self.device = space, device
         self.sizes = {key: int(np.prod(part.shape)) for key, part in space.items()}  # type: ignore[arg-type]
-        self.clear()
-
-    def clear(self) -> None:
-        """Forget everything."""
-        self.numbers: dict[bytes, int] = {}
-        self.known = 0  # rows whose output is known
         self.rows = np.zeros((64, sum(self.sizes.values())), np.uint8)
+        self.numbers: dict[bytes, int] = {}
+        self.keep(np.zeros(0, np.int64))
+
+    def keep(self, chosen: np.ndarray) -> None:
+        """Forget all observations but these, and what was said of any."""
+        kept = self.rows[chosen]
+        self.rows[: len(kept)] = kept
+        self.numbers = {row.tobytes(): number for number, row in enumerate(kept)}
+        self.known = 0  # how many of them the policy has spoken of
         self.outputs: Tensor | None = None
         self.values = torch.zeros(0, device=self.device)
 
@@ -131,10 +134,10 @@ class Rollout:
         return n_steps * n_envs * (observation + _size(action_space) + 6 * 4 + 8)
 
     def reset(self) -> None:
-        """Begin to collect anew."""
-        self.position = 0
+        """Begin to collect anew, expecting to meet the observations of last time."""
         if self.distinct is not None:
-            self.distinct.clear()
+            self.distinct.keep(np.unique(self.numbers) if self.position else np.zeros(0, np.int64))
+        self.position = 0
 
     def add(
         self,
@@ -183,13 +186,12 @@ class Rollout:
     def minibatches(self, order: np.ndarray, batch_size: int) -> Iterator[Minibatch]:
         """All samples in the given order (a permutation of their indices), `batch_size` at a time; the last may be less."""
         indices = torch.from_numpy(order).to(self.device)
-        actions, log_probs, values, advantages, returns = (
-            part.flatten(0, 1)[indices].split(batch_size)
-            for part in (self.actions, self.log_probs, self.values, self.advantages, self.returns)
-        )
-        for k, index in enumerate(indices.split(batch_size)):
+        # shuffled once, so that a minibatch is a slice
+        actions = self.actions.flatten(0, 1)[indices].split(batch_size)
+        numbers = self.measured[:, indices].split(batch_size, dim=1)
+        for index, acted, measured in zip(indices.split(batch_size), actions, numbers, strict=True):
             observations, rows = self._observed(index)
-            yield Minibatch(observations, rows, actions[k], log_probs[k], values[k], advantages[k], returns[k])
+            yield Minibatch(observations, rows, acted, *measured.unbind())
 
     def _observed(self, index: Tensor) -> tuple[Observation, Tensor | None]:
         if self.distinct is None:
@@ -203,6 +205,8 @@ class Rollout:
 
     def freeze(self) -> None:
         """To be called once, before minibatches are drawn."""
+        parts = (self.log_probs, self.values, self.advantages, self.returns)
+        self.measured = torch.stack([part.flatten() for part in parts])
         if self.distinct is not None:
             self.table = self.distinct.observations()
 

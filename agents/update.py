@@ -12,11 +12,11 @@ and `policy.optimizer` remains the torch.optim.Adam it was, with the same state.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -113,6 +113,8 @@ class FlatAdam:
             _joined([s.get(key, torch.zeros_like(p)) for s, p in zip(states, self.parameters, strict=True)])
             for key in ("exp_avg", "exp_avg_sq")
         ]
+        # memory asked for anew at every step costs more than what is computed in it
+        self.gradient, self.scale = torch.empty_like(self.flat), torch.empty_like(self.flat)
         self.steps = torch.tensor(float(max(float(s.get("step", 0)) for s in states)))
         for parameter, value, *moments in zip(self.parameters, *map(self.views, (self.flat, *self.moments)), strict=True):
             parameter.data = value
@@ -149,15 +151,22 @@ class FlatAdam:
             and optimizer.state[first]["exp_avg"].data_ptr() == self.moments[0].data_ptr()
         )
 
-    def step(self, gradient: Float[Tensor, " parameters"]) -> None:
-        """Adam's step with torch.optim.Adam's order of operations."""
+    def step(self, gradients: Sequence[Tensor], max_norm: float) -> Tensor:
+        """Clips the gradients (one for each parameter) and makes Adam's step, in SB3's and torch's order of operations.
+
+        Returns the gradients' norm before clipping.
+        """
+        norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients]))
+        gradient = torch.cat([g.flatten() for g in gradients], out=self.gradient)
+        gradient.mul_(torch.clamp(max_norm / (norm + 1e-6), max=1.0))
         (beta1, beta2), mean, square = self.group["betas"], *self.moments
         self.steps += 1
         steps = self.steps.item()
         mean.lerp_(gradient, 1 - beta1)
         square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-        scale = (square.sqrt() / math.sqrt(1 - beta2**steps)).add_(self.group["eps"])
+        scale = torch.sqrt(square, out=self.scale).div_(math.sqrt(1 - beta2**steps)).add_(self.group["eps"])
         self.flat.addcdiv_(mean, scale, value=-(self.group["lr"] / (1 - beta1**steps)))
+        return norm
 
 
 def _joined(tensors: list[Tensor]) -> Tensor:
@@ -204,8 +213,5 @@ class Update:
             return statistics, None
         parameters = self.adam.parameters
         gradients = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
-        norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients]))
         with torch.no_grad():
-            shorten = torch.clamp(self.max_grad_norm / (norm + 1e-6), max=1.0)
-            self.adam.step(_joined(list(gradients)).mul_(shorten))
-        return statistics, norm
+            return statistics, self.adam.step(gradients, self.max_grad_norm)

@@ -39,7 +39,7 @@ class CNN(Encoder):
         self,
         observation_space: spaces.Space,
         width: int = 128,
-        channels: int = 64,
+        channels: int = 32,
         layers: int = 2,
         embedding: int = 32,
         pooling: str = "flatten",

@@ -52,12 +52,13 @@ class Transformer(Encoder):
 
     def forward(self, obs: Observation) -> Float[Tensor, "batch features"]:
         tokens, mask = self.tokens(obs)
-        tokens = torch.cat([self.class_token.expand(len(tokens), 1, -1), tokens], dim=1)
+        tokens = torch.cat([self.class_token.expand(tokens.shape[0], 1, -1), tokens], dim=1)
         if mask is not None:
             mask = F.pad(mask, (1, 0), value=True)[:, None, None]
-        for layer in self.layers:
+        *first, last = self.layers
+        for layer in first:
             tokens = layer(tokens, mask)
-        return self.norm(tokens[:, 0])
+        return self.norm(last(tokens, mask, queries=1)[:, 0])  # of the last layer only the class token is read
 
 
 class AttentionLayer(nn.Module):
@@ -71,14 +72,23 @@ class AttentionLayer(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
 
     def forward(
-        self, h: Float[Tensor, "batch tokens width"], mask: Bool[Tensor, "batch 1 1 tokens"] | None
-    ) -> Float[Tensor, "batch tokens width"]:
-        batch, length, width = h.shape
-        split = self.qkv(self.norm_attention(h)).reshape(batch, length, 3, self.heads, width // self.heads)
-        query, key, value = split.permute(2, 0, 3, 1, 4)
+        self,
+        h: Float[Tensor, "batch tokens width"],
+        mask: Bool[Tensor, "batch 1 1 tokens"] | None,
+        queries: int | None = None,
+    ) -> Float[Tensor, "batch queries width"]:
+        """The next states of the first `queries` tokens (None: of all)."""
+        width, weight, bias = h.shape[2], self.qkv.weight, self.qkv.bias
+        normed = self.norm_attention(h)
+        h, asking = h[:, :queries], normed[:, :queries]
+        query = self._heads(F.linear(asking, weight[:width], bias[:width]))
+        key, value = map(self._heads, F.linear(normed, weight[width:], bias[width:]).chunk(2, dim=2))
         attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        h = h + self.out(attended.transpose(1, 2).reshape(batch, length, width))
+        h = h + self.out(attended.transpose(1, 2).flatten(2))
         return h + self.mlp(self.norm_mlp(h))
+
+    def _heads(self, x: Float[Tensor, "batch tokens width"]) -> Float[Tensor, "batch heads tokens size"]:
+        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
 
 
 class CellTokens(nn.Module):

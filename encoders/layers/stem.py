@@ -13,7 +13,6 @@ import torch
 from gymnasium import spaces
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from encoders.base import items
 
@@ -29,14 +28,14 @@ class CellEmbedding(nn.Module):
     def __init__(self, width: int):
         super().__init__()
         self.table = nn.Parameter(torch.randn(3 * CODES, width) / 3**0.5)
-        self.register_buffer("offsets", torch.arange(3) * CODES, persistent=False)
+        self.register_buffer("codes", torch.arange(float(CODES)), persistent=False)
 
-    offsets: Tensor
+    codes: Tensor
 
     def forward(self, codes: Float[Tensor, "batch x y 3"]) -> Float[Tensor, "batch x y width"]:
-        batch, x, y, _ = codes.shape
-        rows = (codes.long() + self.offsets).reshape(-1, 3)
-        return F.embedding_bag(rows, self.table, mode="sum").reshape(batch, x, y, -1)
+        # a product with the one-hot codes: the gradient of a lookup costs several times as much
+        one_hot = (codes[..., None] == self.codes).to(self.table.dtype)
+        return one_hot.flatten(-2) @ self.table
 
 
 class Mission(nn.Module):

@@ -1,0 +1,148 @@
+"""PPO's steps as compiled graphs: forward, loss, backward, clipping and Adam of a minibatch in one call, acting in another.
+
+What agents/update.py does is traced once, down to tensor operations, and compiled by TorchInductor: into C++ on the CPU,
+as a CUDA graph on the GPU. Operations are fused and reordered, so results equal the eager form's to rounding.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torch._inductor
+from torch import Tensor
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from agents.rollout import Minibatch, Observation
+from agents.update import Update
+
+
+def compiler() -> str | None:
+    """The C++ compiler that TorchInductor would use here."""
+    return next((found for name in ("g++", "clang++") if (found := shutil.which(name))), None)
+
+
+def compiled(function: Callable[..., Any], inputs: Sequence[Tensor], varying: bool = False) -> Callable[..., Any]:
+    """The graph of a function of tensors, for inputs of these shapes; `varying`: for those of other lengths too.
+
+    Raises:
+        Exception: what it does depends on values, not only on shapes, or there is no compiler.
+    """
+    mode = "symbolic" if varying else "fake"
+    graph = make_fx(function, tracing_mode=mode, _allow_non_fake_inputs=True)(*inputs)
+    shapes = [node.meta["val"] for node in graph.graph.nodes if node.op == "placeholder"] if varying else list(inputs)
+    options = {"triton.cudagraphs": True} if inputs[0].is_cuda else None
+    with torch.no_grad():
+        # torch.compile would trace the graph again, and at every call look whether that still holds
+        return torch._inductor.compile(graph, shapes, options=options)
+
+
+class CompiledUpdate(Update):
+    """`Update` in graphs. Other sizes than the first (an incomplete last minibatch) run eagerly."""
+
+    learning: Callable[..., Tensor] | None = None
+    acting: Callable[..., tuple[Tensor, Tensor, Tensor]] | None = None
+
+    def act(self, observations: Observation) -> tuple[Tensor, Tensor, Tensor]:
+        parts = _parts(observations)
+        if self.acting is None:
+            self.environments = len(parts[0])
+            self.noise_like = self.network(observations)[0]
+            self.acting = self._acting(parts, list(observations) if isinstance(observations, dict) else None)
+        if len(parts[0]) != self.environments:
+            return super().act(observations)
+        noise = self.loss.distribution.noise(self.noise_like)
+        return self.acting(self.adam.flat, noise, *parts)
+
+    def __call__(
+        self, batch: Minibatch, clip_range: float, clip_range_vf: float | None
+    ) -> tuple[Tensor, Tensor | None]:
+        adam = self.adam
+        (beta1, beta2), steps = adam.group["betas"], adam.steps.item() + 1
+        # numbers that change from call to call are data, or each would be compiled into the graph
+        step_size = adam.group["lr"] / (1 - beta1**steps)
+        numbers = [clip_range, clip_range_vf or 0.0, step_size, math.sqrt(1 - beta2**steps)]
+        scalars = torch.tensor(numbers, device=adam.flat.device)
+        samples = [batch.actions, batch.log_probs, batch.values, batch.advantages, batch.returns]
+        rows = [] if batch.rows is None else [batch.rows]
+        inputs = [adam.flat, *adam.moments, scalars, *samples, *rows, *_parts(batch.observations)]
+        if self.learning is None:
+            self.batch_size = len(batch.actions)
+            self.learning = self._learning(inputs, batch, clip_range_vf is not None)
+        if len(batch.actions) != self.batch_size:
+            return super().__call__(batch, clip_range, clip_range_vf)
+        measured = self.learning(*inputs)
+        if self.target_kl is not None and measured[-2].item() > 1.5 * self.target_kl:
+            return measured[:-1], None
+        adam.steps += 1
+        return measured[:-1], measured[-1]
+
+    def _acting(self, parts: list[Tensor], keys: list[str] | None) -> Callable[..., Any]:
+        def act(flat: Tensor, noise: Tensor, *parts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            output, values, log_std = self._network(self.adam.views(flat), _observations(parts, keys))
+            actions, log_probs = self.loss.distribution.sample(output, log_std, noise)
+            return actions, values, log_probs
+
+        return compiled(act, [self.adam.flat, self.loss.distribution.noise(self.noise_like), *parts])
+
+    def _learning(self, inputs: list[Tensor], batch: Minibatch, clips_values: bool) -> Callable[..., Tensor]:
+        keys = list(batch.observations) if isinstance(batch.observations, dict) else None
+        repeats = batch.rows is not None
+
+        def learn(flat: Tensor, mean: Tensor, square: Tensor, scalars: Tensor, *parts: Tensor) -> Tensor:
+            samples, parts = parts[:5], parts[5:]
+            rows, parts = (parts[0], parts[1:]) if repeats else (None, parts)
+            again = Minibatch(_observations(parts, keys), rows, *samples)
+            return self._step(flat, mean, square, scalars, again, clips_values)
+
+        return compiled(learn, inputs, varying=repeats)
+
+    def _network(
+        self, parameters: Sequence[Tensor], observations: Observation, rows: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Output, values and log_std of the network with these parameters, in Adam's order."""
+        index = {id(parameter): i for i, parameter in enumerate(self.adam.parameters)}
+        named = {name: parameters[index[id(p)]] for name, p in self.network.named_parameters() if id(p) in index}
+        # SB3 keeps one encoder under several names; if they were tied, it would be put back wrongly afterwards
+        output, values = torch.func.functional_call(self.network, named, (observations, rows), tie_weights=False)
+        return output, values, named.get("policy.log_std")
+
+    def _step(
+        self, flat: Tensor, mean: Tensor, square: Tensor, scalars: Tensor, batch: Minibatch, clips_values: bool
+    ) -> Tensor:
+        """`Update.__call__` as a function of tensors -> statistics and the gradient's norm; changes the first three."""
+        clip_range, clip_range_vf, step_size, scale_by = scalars.unbind()
+        with torch.enable_grad():
+            leaves = [view.detach().requires_grad_() for view in self.adam.views(flat)]
+            output, values, log_std = self._network(leaves, batch.observations, batch.rows)
+            limit = clip_range_vf if clips_values else None
+            loss, statistics = self.loss(output, values, log_std, batch, clip_range, limit)
+            gradients = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
+        gradient = torch.cat([g.flatten() for g in gradients])
+        norm = torch.linalg.vector_norm(gradient)
+        gradient = gradient * torch.clamp(self.max_grad_norm / (norm + 1e-6), max=1.0)
+        beta1, beta2 = self.adam.group["betas"]
+        new_mean = mean.lerp(gradient, 1 - beta1)
+        new_square = square * beta2 + gradient * gradient * (1 - beta2)
+        new_flat = flat - step_size * new_mean / (new_square.sqrt() / scale_by + self.adam.group["eps"])
+        if self.target_kl is not None:
+            allowed = statistics[-1] <= 1.5 * self.target_kl
+            new_mean, new_square = torch.where(allowed, new_mean, mean), torch.where(allowed, new_square, square)
+            new_flat = torch.where(allowed, new_flat, flat)
+        mean.copy_(new_mean)
+        square.copy_(new_square)
+        flat.copy_(new_flat)
+        return torch.cat([statistics, norm[None]])
+
+
+def _parts(observations: Observation) -> list[Tensor]:
+    return list(observations.values()) if isinstance(observations, dict) else [observations]
+
+
+def _observations(parts: Sequence[Tensor], keys: list[str] | None) -> Observation:
+    return parts[0] if keys is None else dict(zip(keys, parts, strict=True))
+
+
