@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from sb3_contrib.qrdqn.policies import QRDQNPolicy, QuantileNetwork
 from stable_baselines3.common.distributions import DiagGaussianDistribution
@@ -19,7 +20,7 @@ from stable_baselines3.sac.policies import Actor as SACActor
 from stable_baselines3.sac.policies import SACPolicy
 from stable_baselines3.td3.policies import Actor as TD3Actor
 from stable_baselines3.td3.policies import TD3Policy
-from torch import nn
+from torch import Tensor, nn
 
 from encoders.heads import SMALL, PointwiseTanh, critic, head
 from symmetry import Representation, Symmetry
@@ -89,6 +90,38 @@ class HeadedRecurrentPolicy(RecurrentActorCriticPolicy):
         features = self.action_net.in_features
         self.action_net = head(features, self.action_net.out_features, gain=SMALL)
         self.value_net = head(features, 1)  # the constructor goes on to add the LSTMs and makes the optimizer last
+
+    @staticmethod
+    def _process_sequence(
+        features: Tensor, lstm_states: tuple[Tensor, Tensor], episode_starts: Tensor, lstm: nn.LSTM
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """One LSTM call per stretch of time in which no episode starts, where sb3-contrib makes one per time step.
+
+        The law is sb3-contrib's: before step t of sequence n, (h, c) ← (1 − start[n, t]) · (h, c). Where start[·, t] = 0
+        for all n that multiplies by one, so the steps from one t with a start to the next are one call of `lstm`, by
+        its own recurrence. In the sequences of the recurrent rollout buffer an episode starts only at step 0 (it cuts
+        there, and pads starts with 0), so they are a single call; so is acting, of length 1.
+
+        Args:
+            features: (sequences · length, features), sequence after sequence.
+            lstm_states: h and c before the first step, (layers, sequences, hidden).
+            episode_starts: (sequences · length,), 1 where an episode starts, else 0.
+
+        Returns:
+            Outputs (sequences · length, hidden) and (h, c) after the last step.
+        """
+        sequences = lstm_states[0].shape[1]
+        steps = features.reshape(sequences, -1, lstm.input_size).swapaxes(0, 1)
+        starts = episode_starts.reshape(sequences, -1).swapaxes(0, 1)
+        cuts = [0]
+        if len(steps) > 1:  # asking for more would wait for the device at every action
+            cuts += (starts[1:].any(dim=1).nonzero().flatten() + 1).tolist()
+        outputs = []
+        for first, end in zip(cuts, [*cuts[1:], len(steps)], strict=True):
+            keep = (1.0 - starts[first])[:, None]
+            output, lstm_states = lstm(steps[first:end], (keep * lstm_states[0], keep * lstm_states[1]))
+            outputs.append(output)
+        return torch.cat(outputs).swapaxes(0, 1).flatten(end_dim=1), lstm_states
 
 
 class HeadedDQNPolicy(DQNPolicy):
