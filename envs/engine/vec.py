@@ -138,7 +138,7 @@ class BatchedVecEnv(VecEnv):
         return super().seed(seed)
 
     def close(self) -> None:
-        pass
+        self.batch.close()
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
         if attr_name == "render_mode":  # asked for while this object is being made
@@ -182,6 +182,9 @@ class BatchedVectorEnv(VectorEnv):
         result = self.batch.result
         reward = result["reward"] * self.reward_scale
         return observation, reward, result["terminated"].copy(), result["truncated"].copy(), infos
+
+    def close_extras(self, **kwargs: Any) -> None:
+        self.batch.close()
 
     def _levels(self, which: np.ndarray) -> dict[str, Any]:
         """The levels of the episodes that begin."""
