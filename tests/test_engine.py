@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.envs.registration import register
+from hypothesis import HealthCheck, Phase, given, settings, strategies
 from minigrid.core.grid import Grid
 from minigrid.core.mission import MissionSpace
 from minigrid.core.world_object import Ball, Goal
@@ -86,6 +87,45 @@ def test_every_step_equals_farama_s_on_every_id(env_id):
 def test_a_hundred_thousand_steps_equal_farama_s(env_id):
     seen = play(env_id, 100_000, seed=2, bank=512)
     assert seen["success"]
+
+
+def law(examples, alter=None):
+    """Whatever is played in whichever environment is what Farama's plays, if the engine is not altered."""
+
+    @settings(
+        derandomize=True,
+        database=None,
+        deadline=None,
+        max_examples=examples,
+        report_multiple_bugs=False,
+        phases=[Phase.generate] + [Phase.shrink] * (alter is None),
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+    @given(
+        env_id=strategies.sampled_from(IDS),
+        first_level=strategies.integers(0, 2**32 - 8),
+        bank=strategies.integers(0, 5),
+        seed=strategies.integers(0, 2**31),
+        n=strategies.integers(1, 4),
+        view=strategies.sampled_from(["partial", "full", "rgb"]),
+        moves=strategies.lists(strategies.integers(0, 15), min_size=1, max_size=40),  # above 6: something sensible
+    )
+    def equal(env_id, first_level, bank, seed, n, view, moves):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # some versions of ids are deprecated
+            play(env_id, 100, seed, n, bank, first_level, [view], moves, alter)
+
+    equal()
+
+
+def test_whatever_is_played_equals_farama_s():
+    law(examples=250)
+
+
+@pytest.mark.parametrize("fields", [{"sees_through": True}, {"rule": kernel.BASE}], ids=str)
+def test_what_is_played_in_an_altered_engine_does_not(fields):
+    with pytest.raises(AssertionError, match="Farama's"):
+        law(examples=120, alter=altered(**fields))
 
 
 def altered(**fields):
@@ -235,7 +275,7 @@ def test_both_engines_are_the_same_vectorised_environment(name, options, bank):
             for i, (info, info_there) in enumerate(zip(infos, infos_there, strict=True)):
                 if done[i]:
                     episodes += 1
-                    assert info.pop("level_seed") == mine.reset_infos[i]["level_seed"]
+                    assert info["level_seed"] == mine.reset_infos[i]["level_seed"]
                     same(info.pop("terminal_observation"), info_there.pop("terminal_observation"))
                     assert info["episode"].pop("t") >= 0 and info_there["episode"].pop("t") >= 0
                 assert info == info_there
@@ -339,18 +379,26 @@ def damaged(file, how):
     file.write_bytes(bytes(content))
 
 
+def whole(env, count, first=0):
+    """A bank all of whose levels are made, and so are in its file."""
+    bank = banks.Bank(env, first, count)
+    bank.make(np.arange(count))
+    bank.keep()
+    return bank
+
+
 @pytest.mark.parametrize("how", ["truncated", "empty", "altered", "pickled"])
 def test_a_damaged_bank_is_made_again_with_a_message(how, tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("INDUCTIVE_CACHE", str(tmp_path))
     env = gymnasium.make("MiniGrid-DoorKey-5x5-v0")
-    made = banks.bank(env, 0, 20)
+    made = whole(env, 20)
     (file,) = tmp_path.iterdir()
     damaged(file, how)
-    again = banks.bank(env, 0, 20)
+    again = whole(env, 20)
     assert "it is made again" in caplog.text and caplog.text.count("\n") == 1
     caplog.clear()
-    kept = banks.bank(env, 0, 20)
-    assert not caplog.text and list(tmp_path.iterdir()) == [file]
+    kept = banks.Bank(env, 0, 20)
+    assert kept.made.all() and not caplog.text and list(tmp_path.iterdir()) == [file]
     for arrays in zip(made.levels, again.levels, kept.levels, strict=True):
         assert np.array_equal(arrays[0], arrays[1]) and np.array_equal(arrays[0], arrays[2])
 
@@ -358,26 +406,30 @@ def test_a_damaged_bank_is_made_again_with_a_message(how, tmp_path, monkeypatch,
 def test_whichever_byte_of_a_bank_is_altered_the_levels_are_right(tmp_path, monkeypatch):
     monkeypatch.setenv("INDUCTIVE_CACHE", str(tmp_path))
     env = gymnasium.make("MiniGrid-DoorKey-5x5-v0")
-    made = banks.bank(env, 0, 5)
+    made = whole(env, 5)
     (file,) = tmp_path.iterdir()
-    whole = file.read_bytes()
+    intact = file.read_bytes()
     random = np.random.default_rng(0)
-    for place in random.integers(0, len(whole), 150):
-        content = bytearray(whole)
+    for place in random.integers(0, len(intact), 150):
+        content = bytearray(intact)
         content[place] ^= 1 << random.integers(8)
         file.write_bytes(bytes(content))
-        for array, there in zip(banks.bank(env, 0, 5).levels, made.levels, strict=True):
+        for array, there in zip(whole(env, 5).levels, made.levels, strict=True):
             assert np.array_equal(array, there)
 
 
 def test_a_bank_of_another_version_is_not_used(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("INDUCTIVE_CACHE", str(tmp_path))
     env = gymnasium.make("MiniGrid-DoorKey-5x5-v0")
-    made = banks.bank(env, 0, 3)
+    whole(env, 3)
     (file,) = tmp_path.iterdir()
-    banks.write(file, "another key", made)
-    banks.bank(env, 0, 3)
+    banks.write(file, "another key", generate(env, range(3)))
+    whole(env, 3)
     assert "those of another version" in caplog.text
+    caplog.clear()
+    banks.write(file, banks.Bank(env, 0, 3).key, generate(env, range(2, 5)))
+    whole(env, 3)
+    assert "levels of another bank" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -385,10 +437,10 @@ def test_a_bank_of_another_version_is_not_used(tmp_path, monkeypatch, caplog):
 )
 def test_a_bank_that_points_outside_its_grid_is_refused(field, value):
     made = generate(gymnasium.make("MiniGrid-DoorKey-5x5-v0"), range(3))
-    banks.check(made)
+    banks.check(made, range(3))
     made.levels.agent[field][1] = value
     with pytest.raises(ValueError, match="outside the grid"):
-        banks.check(made)
+        banks.check(made, range(3))
 
 
 class Treasure(EmptyEnv):

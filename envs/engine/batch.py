@@ -58,10 +58,10 @@ class Batch:
         if reason:
             raise Unsupported(reason)
         self.env, self.n, self.view, self.bank, self.first_level = env.unwrapped, n, view, bank, first_level
-        self.everyone = np.arange(n)
         tried = generate(env, range(first_level, first_level + (1 if bank else TRIED)))
         self.nbytes = _nbytes(tried, n, view, bank)
         _check_memory(self.nbytes, n, bank)
+        self.everyone = np.arange(n)
         # without a bank: two rows for every environment, the level it plays and the one it plays next
         self.source = Bank(env, first_level, bank) if bank else None
         levels = self.source.levels if self.source else Levels(*(np.repeat(a[:1], 2 * n, axis=0) for a in tried.levels))
