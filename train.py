@@ -302,7 +302,7 @@ def played(config: Mapping[str, Any]) -> str:
     engine = {"batched": "the batched engine", "gymnasium": "Gymnasium"}[config["env"]["engine"]]
     bank = config["env"].get("bank")
     levels = "" if bank is None else f", {bank:,} levels" if bank else ", a new level for every episode"
-    return f"{config['n_envs']} environment(s) in {engine}{levels}"
+    return f"{config['n_envs']} environment{'s' * (config['n_envs'] > 1)} in {engine}{levels}"
 
 
 def as_score(measured: Mapping[str, Any], episodes: int) -> dict[str, Any]:

@@ -203,7 +203,7 @@ def _batched(
             known = ", ".join(sorted(owner.__name__ for owner in batched.RULES))
             raise ValueError(
                 f"the batched engine cannot step {id}: {reason}. It steps MiniGrid and BabyAI environments whose "
-                f"`step` is that of {known}; use engine=auto or engine=gymnasium"
+                f"`step` is that of {known}; use env.engine=auto or env.engine=gymnasium"
             ) from reason
         log.warning("engine=auto: %s runs in Gymnasium: %s", id, reason)
         return None

@@ -16,9 +16,12 @@ from minigrid.core.grid import Grid
 from minigrid.core.mission import MissionSpace
 from minigrid.core.world_object import Ball, Goal
 from minigrid.envs import EmptyEnv, KeyCorridorEnv, MemoryEnv
+from minigrid.envs.wfc import WFCEnv
+from minigrid.envs.wfc.config import WFCConfig
 from minigrid.minigrid_env import MiniGridEnv
 from numba import njit
 from paired_play import play
+from PIL import Image
 from stable_baselines3 import PPO
 
 from envs import make_env, make_vec_env, make_vector_env
@@ -26,7 +29,7 @@ from envs.engine import RULES, Batch, Rule, kernel
 from envs.engine import bank as banks
 from envs.engine.levels import generate
 from envs.engine.rules import step_owner
-from envs.levels import level_seeds
+from envs.levels import EVALUATION, level_seeds
 
 WFC = "MiniGrid-WFC-"  # needs packages of its own to make a level
 IDS = [name for name in gymnasium.registry if name.startswith(("MiniGrid-", "BabyAI-")) and not name.startswith(WFC)]
@@ -253,10 +256,10 @@ def same(mine, theirs):
         ("Empty-8x8", {"view": "rgb", "history": 1, "kwargs": {"max_steps": 20}}),
     ],
 )
-@pytest.mark.parametrize("bank", [5, 40])
-def test_both_engines_are_the_same_vectorised_environment(name, options, bank):
+@pytest.mark.parametrize(("bank", "first"), [(5, 9), (40, 9), (0, EVALUATION)])
+def test_both_engines_are_the_same_vectorised_environment(name, options, bank, first):
     mine, theirs = (
-        make_vec_env(name, n_envs=3, seed=11, engine=engine, bank=bank, first_level=9, **options)
+        make_vec_env(name, n_envs=3, seed=11, engine=engine, bank=bank, first_level=first, **options)
         for engine in ("batched", "gymnasium")
     )
     assert mine.observation_space == theirs.observation_space and mine.action_space == theirs.action_space
@@ -344,6 +347,28 @@ def test_the_level_depends_on_seed_environment_and_episode_alone():
     assert set(level_seeds(3, everyone, everyone, 7, first=20).tolist()) == set(range(20, 27))
 
 
+def test_evaluations_have_levels_of_their_own():
+    everyone = np.arange(100_000)
+    for training in (level_seeds(0, everyone, everyone, 0), level_seeds(0, everyone, everyone, 2**31)):
+        assert 0 <= training.min() < 2**17 and 2**31 - 2**17 < training.max() < EVALUATION
+    evaluation = level_seeds(0, everyone, everyone, 0, EVALUATION)
+    assert EVALUATION <= evaluation.min() < EVALUATION + 2**17 and 2**32 - 2**17 < evaluation.max() < 2**32
+
+
+@pytest.mark.parametrize("engine", ["batched", "gymnasium"])
+def test_the_level_of_each_episode_is_told_and_is_farama_s(engine):
+    env = make_vec_env("GoToDoor-5x5", n_envs=2, seed=3, engine=engine)  # 10,000 levels
+    seen = env.reset()
+    levels = [info["level_seed"] for info in env.reset_infos]
+    for _ in range(30):
+        real = gymnasium.make("MiniGrid-GoToDoor-5x5-v0").reset(seed=levels[1])[0]
+        assert np.array_equal(seen["image"][1], real["image"]) and levels[1] < 10_000
+        seen, _, done, infos = env.step(np.array([0, kernel.DONE]))
+        assert done[1] and "level_seed" not in infos[0]
+        levels[1] = infos[1]["level_seed"]
+    assert env.engine == engine
+
+
 def test_without_a_bank_every_episode_is_a_new_level_of_farama_s():
     env = make_vec_env("GoToDoor-5x5", n_envs=2, seed=1, engine="batched", bank=0)
     seen = env.reset()
@@ -363,6 +388,71 @@ def test_a_reused_environment_makes_the_levels_a_new_one_does():
         for seed in range(5):
             for one, array in zip(generate(gymnasium.make(env_id), [seed]).levels, many, strict=True):
                 assert np.array_equal(one[0], array[seed])
+
+
+def test_levels_are_made_when_they_are_drawn_and_kept_for_the_next_program(tmp_path, monkeypatch):
+    monkeypatch.setenv("INDUCTIVE_CACHE", str(tmp_path))
+    env = gymnasium.make("MiniGrid-DoorKey-5x5-v0")
+    all_at_once = generate(env, range(600))
+    first, second = banks.Bank(env, 0, 600), banks.Bank(env, 0, 600)
+    assert first.made.sum() == banks.TRIED and not list(tmp_path.iterdir())
+    first.make(np.array([300, 20, 300]))
+    assert np.flatnonzero(first.made).tolist() == [*range(banks.TRIED), 20, 300]
+    second.make(np.array([599]))
+    first.keep(), second.keep()  # neither loses what the other made
+    third = banks.Bank(env, 0, 600)
+    assert np.flatnonzero(third.made).tolist() == [*range(banks.TRIED), 20, 300, 599]
+    with monkeypatch.context() as patch:
+        patch.setattr(banks, "generate", lambda env, seeds: pytest.fail(f"made again: {seeds}"))
+        third.make(np.array([20, 300]))
+    (file,) = tmp_path.iterdir()
+    stamp = file.stat().st_mtime_ns
+    third.keep()
+    assert file.stat().st_mtime_ns == stamp  # nothing new
+    third.make(np.random.default_rng(0).permutation(600))
+    assert banks.Bank(env, 0, 600).made.all()
+    for mine, theirs in zip(third.levels, all_at_once.levels, strict=True):
+        assert np.array_equal(mine, theirs)
+
+
+def test_environments_keep_the_levels_they_made_when_they_are_closed(tmp_path, monkeypatch):
+    monkeypatch.setenv("INDUCTIVE_CACHE", str(tmp_path))
+    for make in (make_vec_env, make_vector_env):
+        env = make("GoToDoor-5x5", n_envs=2, engine="batched", bank=100_000 + len(list(tmp_path.iterdir())))
+        env.reset()
+        before = len(list(tmp_path.iterdir()))
+        env.close()
+        assert len(list(tmp_path.iterdir())) == before + 1
+
+
+def test_a_level_that_turns_out_unsupported_is_an_error_that_says_what_to_do():
+    env = make_vec_env("Test-Sometimes-v0", n_envs=4, seed=0, engine="batched", bank=1000)
+    with pytest.raises(ValueError, match=r"cannot go on: it has a Stone.* \(level \d+\); use env.engine=gymnasium"):
+        env.reset()
+        for _ in range(400):
+            env.step(np.zeros(4, np.int64))
+
+
+@pytest.mark.parametrize(("view", "bank"), [("partial", 0), ("full", 100), ("rgb", 7)])
+def test_the_memory_a_batch_takes_is_known_before(view, bank):
+    env = gymnasium.make("BabyAI-GoToLocal-v0")
+    batch = Batch(env, 50, view, bank)
+    arrays = [*batch.levels, *batch.state, *batch.out, batch.order, batch.everyone, batch.episode]
+    arrays += [batch.level_seed, batch.next_seed]
+    assert sum(array.nbytes for array in arrays) == batch.nbytes == Batch.nbytes_for(env, 50, view, bank)
+
+
+def test_more_environments_than_memory_are_refused_before_anything_is_allocated(monkeypatch):
+    with pytest.raises(ValueError, match=r"n_envs=1000000000 and env.bank=2 need [\d,.]+ GB .* GB are free"):
+        make_vec_env("DoorKey-5x5", n_envs=10**9, engine="auto", bank=2)
+    with pytest.raises(ValueError, match=r"env.bank=2000000000 need"):
+        make_vec_env("DoorKey-5x5", n_envs=1, engine="auto", bank=2 * 10**9)
+    monkeypatch.setattr("envs.engine.batch.available_memory", lambda: 200_000)
+    assert make_vec_env("DoorKey-5x5", n_envs=50, engine="batched", bank=0).reset()
+    with pytest.raises(ValueError, match="0.2 MB are free"):
+        make_vec_env("DoorKey-5x5", n_envs=100, engine="batched", bank=0)
+    monkeypatch.setattr("envs.engine.batch.available_memory", lambda: None)
+    assert make_vec_env("DoorKey-5x5", n_envs=100, engine="batched", bank=0).reset()
 
 
 def damaged(file, how):
@@ -483,6 +573,19 @@ class Strange(Plain):
         self.place_obj(Stone("grey"))
 
 
+class Sometimes(Plain):
+    """Some levels, beyond those tried at first, have something that is not Farama's."""
+
+    def reset(self, *, seed=None, options=None):
+        self.strange = seed is not None and seed > 500
+        return super().reset(seed=seed, options=options)
+
+    def _gen_grid(self, width, height):
+        super()._gen_grid(width, height)
+        if self.strange:
+            self.place_obj(Stone("grey"))
+
+
 class Twice(Plain):
     def _gen_grid(self, width, height):
         super()._gen_grid(width, height)
@@ -499,7 +602,7 @@ class Rewarded(Plain):
 @pytest.fixture(scope="module", autouse=True)
 def ids_of_a_user(banks_of_their_own):
     names = {"Test-Treasure-v0": Treasure, "Test-Plain-v0": Plain, "Test-Strange-v0": Strange}
-    names |= {"Test-Twice-v0": Twice, "Test-Rewarded-v0": Rewarded}
+    names |= {"Test-Twice-v0": Twice, "Test-Rewarded-v0": Rewarded, "Test-Sometimes-v0": Sometimes}
     for name, made in names.items():
         register(name, made)
     register("Test-Limited-v0", Plain, max_episode_steps=10)
@@ -546,6 +649,7 @@ def test_a_compiled_step_of_one_s_own_runs_in_the_engine(monkeypatch):
         ("CartPole", {}, "no MiniGrid environment"),
         ("Test-Treasure-v0", {}, "Treasure has a `step` of its own"),
         ("Test-Plain-v0", {"kwargs": {"view": 5}}, "sees 5x5 cells"),
+        ("DoorKey-5x5", {"kwargs": {"agent_view_size": 9}}, "sees 9x9 cells"),
         ("Test-Strange-v0", {}, "has a Stone"),
         ("Test-Twice-v0", {}, "in two places"),
         ("Test-Rewarded-v0", {}, "Rewarded has its own `_reward`"),
@@ -560,6 +664,22 @@ def test_what_the_engine_cannot_step_is_refused_or_left_to_gymnasium(name, optio
     with caplog.at_level(logging.INFO):
         env = make_vec_env(name, n_envs=2, engine="auto", **options)
     assert env.num_envs == 2 and "runs in Gymnasium" in caplog.text and reason in caplog.text
+
+
+def test_wave_function_collapse_runs_in_the_engine_where_it_has_its_pictures(tmp_path):
+    """The wheels of MiniGrid 3.2.0 lack the pictures that WFC learns its patterns from; here is another."""
+    field = np.full((8, 8, 3), 255, np.uint8)
+    field[2:4, 2:4] = field[5, 6] = 0
+    Image.fromarray(field).save(tmp_path / "field.png")
+    for picture in ("field.png", "none.png"):
+        config = WFCConfig(tmp_path / picture, input_periodic=True, output_periodic=True)
+        register("Test-WFC-v0", WFCEnv, kwargs={"wfc_config": config, "size": 9})
+        if picture == "field.png":
+            assert play("Test-WFC-v0", 500, bank=2)["success"]
+        else:
+            with pytest.raises(ValueError, match=r"WFCEnv cannot make level 0: .*none.png"):
+                make_vec_env("Test-WFC-v0", engine="auto")
+        del gymnasium.registry["Test-WFC-v0"]
 
 
 def test_auto_says_that_it_uses_the_engine(caplog):

@@ -149,7 +149,7 @@ class Batch:
                 rows = which + self.n * (episode % 2)
                 put(self.levels, rows, generate(self.env, seeds.tolist()).levels)
         except Unsupported as reason:
-            raise ValueError(f"the batched engine cannot play a level: {reason}; use env.engine=gymnasium") from reason
+            raise ValueError(f"the batched engine cannot go on: {reason}; use env.engine=gymnasium") from reason
         self.state.agent["next_level"][which] = rows
 
 

@@ -195,7 +195,10 @@ def generate(env: gymnasium.Env, seeds: Sequence[int]) -> Made:
                 observation, _ = inner.reset(seed=int(seed))
             except (OSError, ImportError, RuntimeError, gymnasium.error.Error) as error:
                 raise ValueError(f"{type(inner).__name__} cannot make level {seed}: {error}") from error
-            rows.append(Level(inner, observation).arrays)
+            try:
+                rows.append(Level(inner, observation).arrays)
+            except Unsupported as reason:
+                raise Unsupported(f"{reason} (level {seed})") from reason
     if any(len({array.shape for array in arrays}) > 1 for arrays in zip(*rows, strict=True)):
         raise Unsupported(DIFFER)
     levels = Levels(*(np.stack(arrays) for arrays in zip(*rows, strict=True)))
