@@ -178,9 +178,7 @@ def build(config: Mapping[str, Any], encoder: type[BaseFeaturesExtractor]) -> tu
     n_envs = min(config["evaluation"]["episodes"], EVALUATION_ENVS)
     # levels that training never draws, and scores in the environment's own rewards
     playing = {"engine": env.engine, "bank": 0, "first_level": EVALUATION}  # type: ignore[attr-defined]
-    evaluation_env = make_vec_env(
-        **{**options, "reward_scale": 1.0}, **playing, n_envs=n_envs, seed=EVALUATION_SEED
-    )
+    evaluation_env = make_vec_env(**{**options, "reward_scale": 1.0}, **playing, n_envs=n_envs, seed=EVALUATION_SEED)
     symmetry = env.symmetry if config["symmetry"]["method"] == "hard" else None  # type: ignore[attr-defined]
     if config["symmetry"]["method"] == "hard" and symmetry is None:
         raise UsageError(

@@ -121,9 +121,7 @@ def make_vector_env(
     """
     chosen = (id, n_envs, engine, bank, first_level, options)
     env = _batched("BatchedVectorEnv", engine_threads, *chosen)
-    return env or SyncVectorEnv(
-        _real(id, n_envs, bank, first_level, options), autoreset_mode=AutoresetMode.SAME_STEP
-    )
+    return env or SyncVectorEnv(_real(id, n_envs, bank, first_level, options), autoreset_mode=AutoresetMode.SAME_STEP)
 
 
 def has_levels(id: str, kwargs: Mapping[str, Any] | None = None) -> bool:
@@ -151,9 +149,7 @@ def _real(
     return [partial(make_nth_env, id, index, bank, first_level, **options) for index in range(n_envs)]
 
 
-def make_nth_env(
-    id: str, index: int, bank: int | None = None, first_level: int = 0, **options: Any
-) -> gymnasium.Env:
+def make_nth_env(id: str, index: int, bank: int | None = None, first_level: int = 0, **options: Any) -> gymnasium.Env:
     """What the `index`-th environment of `make_vec_env` is: that of `make_env`, on the levels that are its turn.
 
     Raises:

@@ -449,7 +449,7 @@ def test_more_environments_than_memory_are_refused_before_anything_is_allocated(
         make_vec_env("DoorKey-5x5", n_envs=1, engine="auto", bank=2 * 10**9)
     monkeypatch.setattr("envs.engine.batch.available_memory", lambda: 200_000)
     assert make_vec_env("DoorKey-5x5", n_envs=50, engine="batched", bank=0).reset()
-    with pytest.raises(ValueError, match="0.2 MB are free"):
+    with pytest.raises(ValueError, match=r"0\.2 MB are free"):
         make_vec_env("DoorKey-5x5", n_envs=100, engine="batched", bank=0)
     monkeypatch.setattr("envs.engine.batch.available_memory", lambda: None)
     assert make_vec_env("DoorKey-5x5", n_envs=100, engine="batched", bank=0).reset()

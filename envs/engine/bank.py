@@ -28,7 +28,7 @@ WORTH_KEEPING = 500  # levels that are first written to the file; then whenever 
 
 
 class Bank:
-    """Levels first ... first + count - 1 of an environment, made when they are asked for; a level is what its seed says.
+    """Levels first ... first + count - 1 of an environment, made when they are asked for; the seed says what each is.
 
     Files are in the folder $INDUCTIVE_CACHE (default: `inductive` in $XDG_CACHE_HOME or ~/.cache). Levels of classes
     outside the minigrid package are made by every program, since their code may have changed.

@@ -193,8 +193,9 @@ def generate(env: gymnasium.Env, seeds: Sequence[int]) -> Made:
         for seed in seeds:
             try:
                 observation, _ = inner.reset(seed=int(seed))
-            except (OSError, ImportError, RuntimeError, gymnasium.error.Error) as error:
-                raise ValueError(f"{type(inner).__name__} cannot make level {seed}: {error}") from error
+            except (OSError, ImportError, RuntimeError, AssertionError, gymnasium.error.Error) as error:
+                said = str(error) or type(error).__name__
+                raise ValueError(f"{type(inner).__name__} cannot make level {seed}: {said}") from error
             try:
                 rows.append(Level(inner, observation).arrays)
             except Unsupported as reason:
