@@ -61,14 +61,6 @@ REPRESENTATIVES = {
 }
 
 
-@pytest.fixture(autouse=True, scope="module")
-def banks_of_their_own(tmp_path_factory):
-    """Banks made in these tests are kept apart from the user's."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("INDUCTIVE_CACHE", str(tmp_path_factory.mktemp("banks")))
-        yield
-
-
 @pytest.mark.parametrize("env_id", REPRESENTATIVES)
 def test_every_step_equals_farama_s(env_id):
     seen = play(env_id, 2_000)
@@ -600,7 +592,7 @@ class Rewarded(Plain):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def ids_of_a_user(banks_of_their_own):
+def ids_of_a_user():
     names = {"Test-Treasure-v0": Treasure, "Test-Plain-v0": Plain, "Test-Strange-v0": Strange}
     names |= {"Test-Twice-v0": Twice, "Test-Rewarded-v0": Rewarded, "Test-Sometimes-v0": Sometimes}
     for name, made in names.items():

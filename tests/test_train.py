@@ -357,7 +357,7 @@ gymnasium.register("Room-v0", Room)
 )
 def test_a_minigrid_environment_of_one_s_own_runs_in_the_engine(choice, bank, tmp_path):
     (tmp_path / "rooms.py").write_text(ROOM)
-    own = ["train.py", *choice, "env.id=rooms:Room-v0", *FAST]
+    own = ["train.py", *choice, "env.id=rooms:Room-v0", "agent.n_steps=32", *FAST]
     done = command(*own, PYTHONPATH=str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert f"8 environments in the batched engine, {bank:,} levels" in done.stdout
