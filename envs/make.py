@@ -83,12 +83,12 @@ def make_vec_env(
         id, options: as for `make_env`.
         n_envs: how many.
         seed: seeds the next reset; None leaves it to chance.
-        engine: "gymnasium" steps the real environments in turn; "batched" steps MiniGrid ones in one compiled loop,
-            with the same results; "auto" is "batched" where that can be done, else "gymnasium".
+        engine: "gymnasium" steps the real environments in turn; "batched" steps those of MiniGrid and classic control
+            in one compiled loop, with the same results; "auto" is "batched" where that can be done, else "gymnasium".
         bank: how many levels there are to draw from: seeds first_level ... first_level + bank - 1; 0: every episode is
             a new one, of 2^31. The default is 10,000. Environments that are not MiniGrid's have no levels.
         first_level: the seed of the first level.
-        engine_threads: for "batched".
+        engine_threads: for "batched", of MiniGrid.
 
     Raises:
         ValueError: as for `make_env`; n_envs < 1; no such engine; "batched" for an environment it cannot step.
@@ -193,17 +193,26 @@ def _batched(
         if shown.render_mode is not None:
             raise batched.Unsupported("it draws no pictures (render_mode)")
         env = _made(resolve_id(id), None, options.get("kwargs"))
-        batch = batched.Batch(env, n_envs, options.get("view", "partial"), levels, first_level, threads)
+        classic = batched.CLASSICS.get(type(env.unwrapped))
+        if classic and bank:
+            raise batched.Unsupported("its episodes begin at random, and with no bank of levels")
+        view = options.get("view", "partial")
+        batch: batched.Engine = (
+            classic(env, n_envs) if classic else batched.Batch(env, n_envs, view, levels, first_level, threads)
+        )
     except batched.Unsupported as reason:
         if engine == "batched":
-            known = ", ".join(sorted(owner.__name__ for owner in batched.RULES))
+            known, classics = (
+                ", ".join(sorted(owner.__name__ for owner in owners)) for owners in (batched.RULES, batched.CLASSICS)
+            )
             raise ValueError(
                 f"the batched engine cannot step {id}: {reason}. It steps MiniGrid and BabyAI environments whose "
-                f"`step` is that of {known}; use env.engine=auto or env.engine=gymnasium"
+                f"`step` is that of {known}, and {classics} as they are; use env.engine=auto or env.engine=gymnasium"
             ) from reason
         log.warning("engine=auto: %s runs in Gymnasium: %s", id, reason)
         return None
-    log.info("engine=%s: %s runs in the batched engine, on %s levels", engine, id, levels or "ever new")
+    played = "" if classic else f", on {levels or 'ever new'} levels"
+    log.info("engine=%s: %s runs in the batched engine%s", engine, id, played)
     make = getattr(batched, adapter)
     space, actions = shown.observation_space, shown.action_space
     return make(batch, space, actions, options.get("history", 0), options.get("reward_scale", 1.0))

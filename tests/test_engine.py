@@ -638,7 +638,7 @@ def test_a_compiled_step_of_one_s_own_runs_in_the_engine(monkeypatch):
 @pytest.mark.parametrize(
     ("name", "options", "reason"),
     [
-        ("CartPole", {}, "no MiniGrid environment"),
+        ("FrozenLake-v1", {}, "no MiniGrid environment"),
         ("Test-Treasure-v0", {}, "Treasure has a `step` of its own"),
         ("Test-Plain-v0", {"kwargs": {"view": 5}}, "sees 5x5 cells"),
         ("DoorKey-5x5", {"kwargs": {"agent_view_size": 9}}, "sees 9x9 cells"),

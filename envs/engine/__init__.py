@@ -1,11 +1,13 @@
-"""The batched MiniGrid engine: thousands of environments in one compiled loop, each exactly Farama's.
+"""The batched engines: thousands of MiniGrid or classic control environments at once, each exactly Farama's.
 
     kernel.py   Farama's step, reset and observations, compiled
     rules.py    which rule an environment's own `step` is; where you register yours
     levels.py   a freshly reset environment as arrays
     bank.py     many of them, kept in a file
     batch.py    the engine: levels, state and observations of n environments
-    vec.py      the engine as an SB3 VecEnv and a gymnasium.vector.VectorEnv
+    vec.py      an engine as an SB3 VecEnv and a gymnasium.vector.VectorEnv
+
+    classic.py  the engine of CartPole, Acrobot, Pendulum and the mountain cars; classic_kernel.py: their `step`s
 
 `envs.make_vec_env(id, engine="batched")` and `envs.make_vector_env(id)` make one.
 `python -m envs.engine` compiles it ahead.
@@ -14,8 +16,19 @@
 from __future__ import annotations
 
 from envs.engine.batch import Batch
+from envs.engine.classic import CLASSICS
 from envs.engine.levels import Unsupported
 from envs.engine.rules import RULES, Rule, unsupported
-from envs.engine.vec import BatchedVecEnv, BatchedVectorEnv
+from envs.engine.vec import BatchedVecEnv, BatchedVectorEnv, Engine
 
-__all__ = ["RULES", "Batch", "BatchedVecEnv", "BatchedVectorEnv", "Rule", "Unsupported", "unsupported"]
+__all__ = [
+    "CLASSICS",
+    "RULES",
+    "Batch",
+    "BatchedVecEnv",
+    "BatchedVectorEnv",
+    "Engine",
+    "Rule",
+    "Unsupported",
+    "unsupported",
+]

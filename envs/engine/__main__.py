@@ -1,4 +1,4 @@
-"""Compiles the engine and keeps it on disk, so that the next program to use it starts at once."""
+"""Compiles the engines and keeps it on disk, so that the next program to use it starts at once."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import minigrid  # noqa: F401  registers the ids
 import numpy as np
 
 from envs.engine.batch import Batch
+from envs.engine.classic import CLASSICS
 
 if __name__ == "__main__":
     begin = time.perf_counter()
@@ -16,4 +17,9 @@ if __name__ == "__main__":
         batch = Batch(gymnasium.make("MiniGrid-Empty-5x5-v0"), n=2, bank=0, threads=threads)
         batch.reset(0)
         batch.step(np.zeros(2, np.int64))
-    print(f"the engine is compiled ({time.perf_counter() - begin:.1f} s)")
+    for name in ("CartPole-v1", "Acrobot-v1", "Pendulum-v1", "MountainCar-v0", "MountainCarContinuous-v0"):
+        env = gymnasium.make(name)
+        classic = CLASSICS[type(env.unwrapped)](env, n=2)
+        classic.reset(0)
+        classic.step(np.array([env.action_space.sample()] * 2))
+    print(f"the engines are compiled ({time.perf_counter() - begin:.1f} s)")

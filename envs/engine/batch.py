@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numba
@@ -78,6 +79,7 @@ class Batch:
         self.episode = np.zeros(n, np.int64)
         self.level_seed = np.zeros(n, np.int64)
         self.next_seed = np.zeros(n, np.int64)
+        self.began = {"level_seed": self.level_seed}
         self.order = np.zeros((n, AHEAD), np.int64)  # the levels of these episodes and some more
         self.seed: int | None = None
         announce()
@@ -124,6 +126,10 @@ class Batch:
         which = np.flatnonzero(self.result["done"])
         self._advance(which)
         return which
+
+    def ended(self, i: int) -> dict[str, Any]:
+        """What `MiniGridObservation` says at the end of an episode of environment i."""
+        return {"is_success": bool(self.result["terminated"][i] and self.result["reward"][i] > 0)}
 
     def _advance(self, which: np.ndarray) -> None:
         self.level_seed[which] = self.next_seed[which]

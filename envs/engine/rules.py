@@ -84,7 +84,7 @@ RULES: dict[type, Rule] = {
 # What the engine takes from MiniGridEnv as it stands.
 _AS_IN_FARAMA = ["gen_obs", "gen_obs_grid", "_reward", "get_view_exts", "dir_vec", "right_vec", "front_pos"]
 _AS_IN_FARAMA += ["place_obj", "get_frame", "get_pov_render"]
-_HARMLESS_WRAPPERS = (OrderEnforcing, PassiveEnvChecker)
+HARMLESS_WRAPPERS = (OrderEnforcing, PassiveEnvChecker)
 
 
 def step_owner(env: gymnasium.Env) -> type:
@@ -101,7 +101,7 @@ def unsupported(env: gymnasium.Env) -> str | None:
     if not isinstance(inner, MiniGridEnv):
         return f"{type(inner).__name__} is no MiniGrid environment"
     while isinstance(env, gymnasium.Wrapper):
-        if not isinstance(env, _HARMLESS_WRAPPERS):
+        if not isinstance(env, HARMLESS_WRAPPERS):
             return f"it is wrapped in {type(env).__name__}"
         env = env.env
     owner = step_owner(inner)

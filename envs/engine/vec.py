@@ -1,10 +1,10 @@
-"""The batched engine as SB3's `VecEnv` and Gymnasium's `VectorEnv`, saying what the real environments would."""
+"""The batched engines as SB3's `VecEnv` and Gymnasium's `VectorEnv`, saying what the real environments would."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import gymnasium
 import numpy as np
@@ -13,8 +13,31 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
-from envs.engine.batch import Batch
+PLAIN = "observation"  # as History calls it
+
+
+class Engine(Protocol):
+    """Environments stepped together, as `Batch` and `Classic` do; what is in its arrays stays until the next step."""
+
+    n: int
+    seen: dict[str, np.ndarray]  # what every environment shows; a plain Box is the key PLAIN
+    seen_last: dict[str, np.ndarray]  # what it showed last, where its episode ended
+    result: dict[str, np.ndarray]  # reward, terminated, truncated, done; episode_return, episode_length where done
+    began: dict[str, np.ndarray]  # what the info of an episode's first observation tells
+
+    def reset(self, seed: int | None = None) -> None: ...
+
+    def step(self, actions: np.ndarray) -> np.ndarray:
+        """-> the environments whose episode ended."""
+        ...
+
+    def ended(self, i: int) -> dict[str, Any]:
+        """What the environment says in the last info of an episode."""
+        ...
+
+    def close(self) -> None: ...
 
 
 class Windows:
@@ -47,69 +70,85 @@ def _copied(observation: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 class _Episodes:
     """What both adapters say about the engine: observations, windows of them, and the episodes that end."""
 
-    def __init__(self, batch: Batch, space: spaces.Dict, history: int):
+    def __init__(self, batch: Engine, space: spaces.Space, history: int):
         self.batch = batch
-        self.windows = Windows(space, batch.n, history) if history else None
-        self.begun = time.time()
+        self.plain = not isinstance(space, spaces.Dict)
+        self.windows = Windows(space, batch.n, history) if isinstance(space, spaces.Dict) and history else None
+        self.since = time.time()
 
-    def reset(self, seed: int | None) -> dict[str, np.ndarray]:
+    def reset(self, seed: int | None, options: Any = None) -> Any:
+        if options:
+            raise ValueError(f"the batched engine has no options of a reset, got {options}; use engine=gymnasium")
         self.batch.reset(seed)
-        if self.windows is None:
-            return _copied(self.batch.seen)
-        self.windows.begin(self.batch.seen)
-        return self.windows.copy()
+        if self.windows is not None:
+            self.windows.begin(self.batch.seen)
+        return self._seen()
 
-    def step(self, actions: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray, dict[str, np.ndarray]]:
+    def step(self, actions: np.ndarray) -> tuple[Any, np.ndarray, dict[str, np.ndarray]]:
         """-> observations, the environments whose episode ended, and the last observations of these."""
         ended = self.batch.step(actions)
-        seen = self.batch.seen
-        last = {key: array[ended] for key, array in self.batch.seen_last.items()} if len(ended) else {}
+        last = {key: array.take(ended, 0) for key, array in self.batch.seen_last.items()} if len(ended) else {}
         if self.windows is None:
-            return _copied(seen), ended, last
+            return self._seen(), ended, last
+        seen = self.batch.seen
         if not len(ended):
             self.windows.push(seen)
-            return self.windows.copy(), ended, last
+            return self._seen(), ended, last
         until = _copied(seen)
         for key, array in last.items():
             until[key][ended] = array
         self.windows.push(until)
         last = self.windows.copy(ended)
         self.windows.begin(seen, ended)
-        return self.windows.copy(), ended, last
+        return self._seen(), ended, last
+
+    def _seen(self) -> Any:
+        if self.windows is not None:
+            return self.windows.copy()
+        return self.batch.seen[PLAIN].copy() if self.plain else _copied(self.batch.seen)
+
+    def row(self, observation: dict[str, np.ndarray], row: int) -> Any:
+        """One of several observations."""
+        return observation[PLAIN][row] if self.plain else {key: array[row] for key, array in observation.items()}
 
     def of_episode(self, i: int) -> dict[str, Any]:
-        """What `MiniGridObservation` and `Monitor` say at the end of an episode of environment i."""
+        """What the environment and `Monitor` say at the end of an episode of environment i."""
         result = self.batch.result
-        elapsed = round(time.time() - self.begun, 6)
-        return {
-            "is_success": bool(result["terminated"][i] and result["reward"][i] > 0),
-            "episode": {
-                "r": round(float(result["episode_return"][i]), 6),
-                "l": int(result["episode_length"][i]),
-                "t": elapsed,
-            },
+        statistics = {
+            "r": round(float(result["episode_return"][i]), 6),
+            "l": int(result["episode_length"][i]),
+            "t": round(time.time() - self.since, 6),
         }
+        return {**self.batch.ended(i), "episode": statistics}
+
+    def of_beginning(self, i: int) -> dict[str, Any]:
+        """What the info of the first observation says."""
+        return {key: array[i].item() for key, array in self.batch.began.items()}
 
 
 class BatchedVecEnv(VecEnv):
-    """MiniGrid environments stepped together; what it returns is what `DummyVecEnv` of the real ones would.
+    """Environments stepped together; what it returns is what `DummyVecEnv` of the real ones would.
 
-    Each `infos[i]` whose episode ended also tells `level_seed`, the level of the one that began, and so does
-    `reset_infos[i]`: `make_env(id).reset(seed=level_seed)` is that level.
+    With MiniGrid, each `infos[i]` whose episode ended also tells `level_seed`, the level of the one that began, and so
+    does `reset_infos[i]`: `make_env(id).reset(seed=level_seed)` is that level.
     """
 
     actions: np.ndarray
 
-    def __init__(self, batch: Batch, space: spaces.Dict, action_space: spaces.Space, history: int, reward_scale: float):
+    def __init__(
+        self, batch: Engine, space: spaces.Space, action_space: spaces.Space, history: int, reward_scale: float
+    ):
         super().__init__(batch.n, space, action_space)
         self.batch = batch
         self.reward_scale = reward_scale
         self.episodes = _Episodes(batch, space, history)
+        self.nothing_new: list[dict[str, Any]] = [{"TimeLimit.truncated": False}] * batch.n
 
-    def reset(self) -> dict[str, np.ndarray]:  # type: ignore[override]
+    def reset(self) -> VecEnvObs:
         seed = self._seeds[0]
-        observation = self.episodes.reset(None if seed is None else int(seed))
-        self.reset_infos = [{"level_seed": level} for level in self.batch.level_seed.tolist()]
+        options = next((options for options in self._options if options), None)
+        observation = self.episodes.reset(None if seed is None else int(seed), options)
+        self.reset_infos = [self.episodes.of_beginning(i) for i in range(self.num_envs)]
         self._reset_seeds()
         self._reset_options()
         return observation
@@ -117,19 +156,19 @@ class BatchedVecEnv(VecEnv):
     def step_async(self, actions: np.ndarray) -> None:
         self.actions = actions
 
-    def step_wait(self) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray, list[dict[str, Any]]]:  # type: ignore[override]
-        observation, ended, final = self.episodes.step(self.actions)
+    def step_wait(self) -> VecEnvStepReturn:
+        observation, ended, last = self.episodes.step(self.actions)
         result = self.batch.result
-        infos: list[dict[str, Any]] = [{"TimeLimit.truncated": False} for _ in range(self.num_envs)]
+        infos = [info.copy() for info in self.nothing_new]  # faster than making them
         for row, i in enumerate(ended.tolist()):
-            level = int(self.batch.level_seed[i])
+            began = self.episodes.of_beginning(i)
             infos[i] = {
                 **self.episodes.of_episode(i),
                 "TimeLimit.truncated": bool(result["truncated"][i] and not result["terminated"][i]),
-                "terminal_observation": {key: array[row] for key, array in final.items()},
-                "level_seed": level,
+                "terminal_observation": self.episodes.row(last, row),
+                **began,
             }
-            self.reset_infos[i] = {"level_seed": level}
+            self.reset_infos[i] = began
         reward = result["reward"] if self.reward_scale == 1 else result["reward"] * self.reward_scale
         return observation, reward.astype(np.float32), result["done"].copy(), infos
 
@@ -161,7 +200,9 @@ class BatchedVectorEnv(VectorEnv):
 
     metadata: ClassVar[dict[str, Any]] = {"autoreset_mode": AutoresetMode.SAME_STEP}
 
-    def __init__(self, batch: Batch, space: spaces.Dict, action_space: spaces.Space, history: int, reward_scale: float):
+    def __init__(
+        self, batch: Engine, space: spaces.Space, action_space: spaces.Space, history: int, reward_scale: float
+    ):
         self.num_envs = batch.n
         self.batch = batch
         self.reward_scale = reward_scale
@@ -171,14 +212,14 @@ class BatchedVectorEnv(VectorEnv):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         super().reset(seed=seed)
-        return self.episodes.reset(seed), self._levels(np.arange(self.num_envs))
+        return self.episodes.reset(seed, options), self._began(np.arange(self.num_envs))
 
     def step(self, actions: np.ndarray) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        observation, ended, final = self.episodes.step(np.asarray(actions))
-        infos = self._levels(ended) if len(ended) else {}
+        observation, ended, last = self.episodes.step(np.asarray(actions))
+        infos = self._began(ended) if len(ended) else {}
         for row, i in enumerate(ended.tolist()):
-            last = {key: array[row] for key, array in final.items()}
-            infos = self._add_info(infos, {"final_obs": last, "final_info": self.episodes.of_episode(i)}, i)
+            final = {"final_obs": self.episodes.row(last, row), "final_info": self.episodes.of_episode(i)}
+            infos = self._add_info(infos, final, i)
         result = self.batch.result
         reward = result["reward"] * self.reward_scale
         return observation, reward, result["terminated"].copy(), result["truncated"].copy(), infos
@@ -186,8 +227,11 @@ class BatchedVectorEnv(VectorEnv):
     def close_extras(self, **kwargs: Any) -> None:
         self.batch.close()
 
-    def _levels(self, which: np.ndarray) -> dict[str, Any]:
-        """The levels of the episodes that begin."""
-        began = np.zeros(self.num_envs, bool)
-        began[which] = True
-        return {"level_seed": np.where(began, self.batch.level_seed, 0), "_level_seed": began}
+    def _began(self, which: np.ndarray) -> dict[str, Any]:
+        """What the first infos of the episodes that begin say."""
+        infos: dict[str, Any] = {}
+        for key, array in self.batch.began.items():
+            began = np.zeros(self.num_envs, bool)
+            began[which] = True
+            infos |= {key: np.where(began, array, 0), f"_{key}": began}
+        return infos
