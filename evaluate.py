@@ -58,6 +58,7 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     from agents import load_policy
     from agents.policy import environment_id, find
     from envs import make_vec_env
+    from envs.levels import EVALUATION
     from evaluation.report import interval, table
     from evaluation.rollout import rollout
     from evaluation.scores import scores
@@ -69,10 +70,12 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     torch.set_num_threads(settings["threads"])
     loading = {"device": settings["device"], "trust": settings["trust"]}
     policy = load_policy(settings["policy"], **loading)
-    options = dict(policy.spec["environment"] or {})
+    options = {k: v for k, v in (policy.spec["environment"] or {}).items() if k not in ("engine", "bank")}
     another = settings.get("env")
     options["id"] = another["id"] if another else environment_id(policy, settings["trust"])
-    env = make_vec_env(**options, n_envs=min(settings["episodes"], ENVIRONMENTS))
+    n_envs = min(settings["episodes"], ENVIRONMENTS)
+    # levels that training never draws
+    env = make_vec_env(**options, n_envs=n_envs, engine="auto", bank=0, first_level=EVALUATION)
     if env.action_space != policy.action_space:
         raise ValueError(f"the policy acts in {policy.action_space}, {options['id']} in {env.action_space}")
     if another:
@@ -103,16 +106,20 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def record(policy: Policy, options: dict[str, Any], seed: int, file: Path) -> str:
-    """Film one episode with sampled actions as a GIF; returns a line that says what it shows."""
+    """Film an episode with sampled actions as a GIF: what an evaluation of one episode with this seed plays.
+
+    Returns a line that says what it shows.
+    """
     import imageio
     import numpy as np
     import torch
 
-    from envs import make_env
+    from envs.levels import EVALUATION
+    from envs.make import make_nth_env
 
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame draws into memory, and needs no screen to complain about
     os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())
-    env = make_env(**{**options, "render_mode": "rgb_array"})
+    env = make_nth_env(index=0, bank=0, first_level=EVALUATION, **{**options, "render_mode": "rgb_array"})
     state, start, frames, total, done = None, np.ones(1, bool), [], 0.0, False
     with torch.random.fork_rng():
         torch.manual_seed(seed)

@@ -14,6 +14,7 @@ import platform
 import shlex
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,6 +80,7 @@ def check(config: Mapping[str, Any]) -> None:
         ("evaluation.episodes", evaluation["episodes"], 1),
         ("evaluation.final_episodes", evaluation["final_episodes"], 1),
         ("env.history", config["env"]["history"], 0),
+        ("env.bank", config["env"].get("bank", 0), 0),
     ):
         if value == "auto" and key in ("threads", "evaluation.every"):
             continue
@@ -87,6 +89,8 @@ def check(config: Mapping[str, Any]) -> None:
             raise UsageError(f"{key} is a whole number, at least {least}; got {value!r}{hint}")
     if config["device"] not in ("auto", "cpu", "cuda"):
         raise UsageError(f"device is auto, cpu or cuda; got {config['device']!r}")
+    if config["env"].get("bank", 0) > 2**31:
+        raise UsageError("env.bank is at most 2147483648: evaluations play the levels from there on")
     scale = config["env"]["reward_scale"]
     if not isinstance(scale, (int, float)) or scale <= 0:
         raise UsageError(f"env.reward_scale is a positive number; got {scale!r}")
@@ -100,9 +104,13 @@ def check(config: Mapping[str, Any]) -> None:
 def decide(config: dict[str, Any], promises: bool) -> dict[str, Any]:
     """The configuration with every `auto` decided, by rules on configuration and hardware alone.
 
+    But for `env.engine`, which is what `build` finds it to be.
+
     `promises`: whether the encoder states how its features transform under the group.
     """
     import torch
+
+    from envs.make import BANK, has_levels
 
     available = torch.cuda.is_available()
     if config["device"] == "cuda" and not available:
@@ -110,10 +118,14 @@ def decide(config: dict[str, Any], promises: bool) -> dict[str, Any]:
     method = config["symmetry"]["method"]
     if promises and method == "none":
         raise UsageError("encoder=homomorphic obeys the symmetry by construction; use symmetry=auto, or encoder=mlp")
+    env = config["env"]
+    if "bank" not in env and has_levels(env["id"], env["kwargs"]):  # a MiniGrid environment of one's own, as env=gym
+        env = {**env, "bank": BANK}
     evaluation = config["evaluation"]
     every = max(config["total_timesteps"] // 20, 1) if evaluation["every"] == "auto" else evaluation["every"]
     return {
         **config,
+        "env": env,
         "device": ("cuda" if available else "cpu") if config["device"] == "auto" else config["device"],
         "threads": 1 if config["threads"] == "auto" else config["threads"],
         "evaluation": {**evaluation, "every": every},
@@ -139,8 +151,12 @@ def _train(config: dict[str, Any], defaults: dict[str, Any]) -> Result:
         return Result(folder, run.result, config)
     torch.set_num_threads(config["threads"])
     model, evaluation_env = build(config, encoder)
+    env = model.get_env()
+    assert env is not None
+    config["env"] = {**config["env"], "engine": env.engine}  # type: ignore[attr-defined]
     prepare(folder, config, config["overwrite"], write=True)
-    return Result(folder, learn(model, evaluation_env, config, folder), config)
+    with closing(env), closing(evaluation_env):
+        return Result(folder, learn(model, evaluation_env, config, folder), config)
 
 
 def build(config: Mapping[str, Any], encoder: type[BaseFeaturesExtractor]) -> tuple[BaseAlgorithm, VecEnv]:
@@ -154,12 +170,15 @@ def build(config: Mapping[str, Any], encoder: type[BaseFeaturesExtractor]) -> tu
     from agents import make_agent
     from encoders.base import kind_of
     from envs import make_vec_env, symmetric_ids
+    from envs.levels import EVALUATION
 
     name, options = config["env"]["name"], env_options(config)
-    env = make_vec_env(**options, n_envs=config["n_envs"], seed=config["seed"])
+    playing = {"engine": config["env"]["engine"], "bank": config["env"].get("bank")}
+    env = make_vec_env(**options, **playing, n_envs=config["n_envs"], seed=config["seed"])
     n_envs = min(config["evaluation"]["episodes"], EVALUATION_ENVS)
-    # scores are in the environment's own rewards
-    evaluation_env = make_vec_env(**{**options, "reward_scale": 1.0}, n_envs=n_envs, seed=EVALUATION_SEED)
+    # levels that training never draws, and scores in the environment's own rewards
+    playing = {"engine": env.engine, "bank": 0, "first_level": EVALUATION}  # type: ignore[attr-defined]
+    evaluation_env = make_vec_env(**{**options, "reward_scale": 1.0}, **playing, n_envs=n_envs, seed=EVALUATION_SEED)
     symmetry = env.symmetry if config["symmetry"]["method"] == "hard" else None  # type: ignore[attr-defined]
     if config["symmetry"]["method"] == "hard" and symmetry is None:
         raise UsageError(
@@ -204,7 +223,7 @@ def learn(
     begin = time.perf_counter()
     evaluation, steps = config["evaluation"], config["total_timesteps"]
     where = torch.cuda.get_device_name() if config["device"] == "cuda" else "the CPU"
-    print(f"{folder}: {steps:,} steps on {where}, PyTorch with {config['threads']} CPU thread(s)")
+    print(f"{folder}: {steps:,} steps on {where}, PyTorch with {config['threads']} CPU thread(s), {played(config)}")
     about: dict[str, Any] = {
         "environment": {**env_options(config), "reward_scale": 1.0},
         "command": shlex.join(["python", "train.py", *config["command"]]),
@@ -273,7 +292,15 @@ def learn(
 
 def env_options(config: Mapping[str, Any]) -> dict[str, Any]:
     """What `envs.make_env` is given."""
-    return {key: value for key, value in config["env"].items() if key not in ("name", "normalize")}
+    return {key: value for key, value in config["env"].items() if key not in ("name", "normalize", "engine", "bank")}
+
+
+def played(config: Mapping[str, Any]) -> str:
+    """How many environments play how many levels, and in which engine."""
+    engine = {"batched": "the batched engine", "gymnasium": "Gymnasium"}[config["env"]["engine"]]
+    bank = config["env"].get("bank")
+    levels = "" if bank is None else f", {bank:,} levels" if bank else ", a new level for every episode"
+    return f"{config['n_envs']} environment{'s' * (config['n_envs'] > 1)} in {engine}{levels}"
 
 
 def as_score(measured: Mapping[str, Any], episodes: int) -> dict[str, Any]:

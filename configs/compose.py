@@ -35,6 +35,7 @@ GROUPS_OF = {"train": GROUPS, "evaluate": ("env",), "compare": ()}
 IDENTITY = ("env", "agent", "encoder", "experiment", "env.id", "encoder.class")  # what a run's defaults belong to
 PATHS = ("policy", "runs", "run_dir", "video", "output")  # taken as they are: run folders hold `=` and commas
 OPEN = ("env.kwargs", "agent.policy_kwargs")  # mappings that take any key
+OWN = {"env=gym", "env=minigrid"}  # choices whose env.id the user gives
 NOT_YET = {"symmetry": ("average", "augment", "loss")}
 
 
@@ -107,8 +108,8 @@ def settle(name: str, overrides: Sequence[str]) -> list[str]:
     """Overrides with the names of choices settled (see the module's text) and unknown choices refused."""
     settled = list(overrides)
     ids = [o.partition("=")[2].strip("'\"") for o in settled if o.startswith("env.id=")]
-    if "env=gym" in settled and ids and (short := short_name_of(ids[-1])):
-        settled = [f"env={short}" if o == "env=gym" else o for o in settled if not o.startswith("env.id=")]
+    if OWN & {*settled} and ids and (short := short_name_of(ids[-1])):
+        settled = [f"env={short}" if o in OWN else o for o in settled if not o.startswith("env.id=")]
     custom = "encoder=custom" in settled
     for position, override in enumerate(settled):
         key, equals, value = override.partition("=")
@@ -188,7 +189,7 @@ def _compose(name: str, overrides: Sequence[str]) -> dict[str, Any]:
     for group in GROUPS_OF[name]:
         if isinstance(settings.get(group), dict):
             label = choices[group]
-            if (group, label) == ("env", "gym"):
+            if f"{group}={label}" in OWN:
                 label = settings["env"]["id"]
             if (group, label) == ("encoder", "custom"):
                 label = str(settings["encoder"]["class"]).rpartition(".")[2]

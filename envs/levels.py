@@ -1,6 +1,7 @@
 """Which level an environment plays when: a function of (seed, environment, episode) only, the same for every engine.
 
 Level s is what `env.reset(seed=s)` makes. A bank of N levels, first ... first + N - 1, is drawn from with replacement.
+Training draws levels below 2^31, evaluations those from there to 2^32 - 1.
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+from stable_baselines3.common.vec_env import DummyVecEnv
+
+EVALUATION = 2**31  # the first level of evaluations
 
 
 def mix(words: np.ndarray) -> np.ndarray:
@@ -28,7 +32,7 @@ def draw(seed: int, environment: np.ndarray, episode: np.ndarray) -> np.ndarray:
 def level_seeds(seed: int, environment: np.ndarray, episode: np.ndarray, bank: int, first: int = 0) -> np.ndarray:
     """The levels (int64) that environments play in these episodes; bank = 0: any of 2^31, so a new one every time."""
     words = draw(seed, environment, episode)
-    return first + (words % np.uint64(bank)).astype(np.int64) if bank else (words >> np.uint64(33)).astype(np.int64)
+    return first + (words % np.uint64(bank) if bank else words >> np.uint64(33)).astype(np.int64)
 
 
 class BankLevels(gymnasium.Wrapper):
@@ -55,3 +59,14 @@ class BankLevels(gymnasium.Wrapper):
         chance = int(mix(draw(self.seed, environment, episode))[0])
         self.unwrapped.np_random = np.random.Generator(np.random.PCG64(chance))
         return observation, {**info, "level_seed": level}
+
+
+class LevelsVecEnv(DummyVecEnv):
+    """Environments in turn; `infos[i]` of a step that ends an episode also tells the level of the one that begins."""
+
+    def step_wait(self) -> Any:
+        observation, reward, done, infos = super().step_wait()
+        for i in np.flatnonzero(done):
+            if "level_seed" in self.reset_infos[i]:
+                infos[i]["level_seed"] = self.reset_infos[i]["level_seed"]
+        return observation, reward, done, infos

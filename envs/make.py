@@ -13,12 +13,12 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.wrappers import TransformReward
 from minigrid.minigrid_env import MiniGridEnv
 from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
+from stable_baselines3.common.vec_env import VecEnv
 
 from envs.history import History
-from envs.levels import BankLevels
+from envs.levels import BankLevels, LevelsVecEnv
 from envs.minigrid import MiniGridObservation
-from envs.names import is_minigrid, resolve_id
+from envs.names import resolve_id
 from envs.symmetries import symmetry_of
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,10 @@ def make_vec_env(
     engine_threads: int = 1,
     **options: Any,
 ) -> VecEnv:
-    """`n_envs` environments, the i-th seeded with seed + i; `.symmetry` is what the environment declares.
+    """`n_envs` environments, the i-th seeded with seed + i.
+
+    `.symmetry` is what the environment declares, `.engine` which engine steps it. In MiniGrid, `reset_infos[i]` and the
+    `infos[i]` that end an episode tell the `level_seed` of the one that begins: `make_env(id).reset(seed=level_seed)`.
 
     Args:
         id, options: as for `make_env`.
@@ -82,16 +85,18 @@ def make_vec_env(
         seed: seeds the next reset; None leaves it to chance.
         engine: "gymnasium" steps the real environments in turn; "batched" steps those of MiniGrid and classic control
             in one compiled loop, with the same results; "auto" is "batched" where that can be done, else "gymnasium".
-        bank: how many levels there are to draw from, for either engine: seeds first_level ... first_level + bank - 1;
-            0: every episode is a new level. None: 10,000 for MiniGrid with "batched" and "auto", else 0.
-        first_level: the seed of the bank's first level.
+        bank: how many levels there are to draw from: seeds first_level ... first_level + bank - 1; 0: every episode is
+            a new one, of 2^31. The default is 10,000. Environments that are not MiniGrid's have no levels.
+        first_level: the seed of the first level.
         engine_threads: for "batched", of MiniGrid.
 
     Raises:
         ValueError: as for `make_env`; n_envs < 1; no such engine; "batched" for an environment it cannot step.
     """
     chosen = (id, n_envs, engine, bank, first_level, options)
-    env: Any = _batched("BatchedVecEnv", engine_threads, *chosen) or DummyVecEnv(_real(*chosen))
+    batched = _batched("BatchedVecEnv", engine_threads, *chosen)
+    env: Any = batched or LevelsVecEnv(_real(id, n_envs, bank, first_level, options))
+    env.engine = "batched" if batched else "gymnasium"
     env.symmetry = None if isinstance(env.observation_space, spaces.Dict) else symmetry_of(id)
     if seed is not None:
         env.seed(seed)
@@ -116,7 +121,16 @@ def make_vector_env(
     """
     chosen = (id, n_envs, engine, bank, first_level, options)
     env = _batched("BatchedVectorEnv", engine_threads, *chosen)
-    return env or SyncVectorEnv(_real(*chosen), autoreset_mode=AutoresetMode.SAME_STEP)
+    return env or SyncVectorEnv(_real(id, n_envs, bank, first_level, options), autoreset_mode=AutoresetMode.SAME_STEP)
+
+
+def has_levels(id: str, kwargs: Mapping[str, Any] | None = None) -> bool:
+    """Whether it is a MiniGrid environment, one's own too.
+
+    Raises:
+        ValueError: it cannot be made.
+    """
+    return isinstance(_made(resolve_id(id), None, kwargs).unwrapped, MiniGridEnv)
 
 
 def _made(env_id: str, render_mode: str | None, kwargs: Mapping[str, Any] | None) -> gymnasium.Env:
@@ -129,17 +143,22 @@ def _made(env_id: str, render_mode: str | None, kwargs: Mapping[str, Any] | None
 
 
 def _real(
-    id: str, n_envs: int, engine: str, bank: int | None, first_level: int, options: dict[str, Any]
+    id: str, n_envs: int, bank: int | None, first_level: int, options: dict[str, Any]
 ) -> list[Callable[[], gymnasium.Env]]:
-    """How to make each of the real environments, on the levels of the bank if there is one."""
-    if bank is None:
-        bank = BANK if engine == "auto" and is_minigrid(resolve_id(id)) else 0
+    """How to make each of the real environments."""
+    return [partial(make_nth_env, id, index, bank, first_level, **options) for index in range(n_envs)]
 
-    def nth(index: int) -> gymnasium.Env:
-        env = make_env(id, **options)
-        return BankLevels(env, index, bank, first_level) if bank else env
 
-    return [partial(nth, index) for index in range(n_envs)]
+def make_nth_env(id: str, index: int, bank: int | None = None, first_level: int = 0, **options: Any) -> gymnasium.Env:
+    """What the `index`-th environment of `make_vec_env` is: that of `make_env`, on the levels that are its turn.
+
+    Raises:
+        ValueError: as for `make_env`.
+    """
+    env = make_env(id, **options)
+    if not isinstance(env.unwrapped, MiniGridEnv):
+        return env
+    return BankLevels(env, index, BANK if bank is None else bank, first_level)
 
 
 def _batched(
@@ -188,7 +207,7 @@ def _batched(
             )
             raise ValueError(
                 f"the batched engine cannot step {id}: {reason}. It steps MiniGrid and BabyAI environments whose "
-                f"`step` is that of {known}, and {classics} as they are; use engine=auto or engine=gymnasium"
+                f"`step` is that of {known}, and {classics} as they are; use env.engine=auto or env.engine=gymnasium"
             ) from reason
         log.warning("engine=auto: %s runs in Gymnasium: %s", id, reason)
         return None

@@ -36,9 +36,10 @@ UNNAMED = (
     "trust",
     "seed",
     "command",
+    "env.engine",
 )
 # of the machine or of the moment: the same run whatever they say
-IRRELEVANT = ("device", "threads", "progress", "run_dir", "overwrite", "trust", "command")
+IRRELEVANT = ("device", "threads", "progress", "run_dir", "overwrite", "trust", "command", "env.engine")
 
 
 def run_folder(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> Path:
@@ -49,7 +50,7 @@ def run_folder(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> Path:
     differences = [
         f"{key}={value}"
         for key, value in sorted(mine.items())
-        if value != theirs.get(key) and key.split(".")[0] not in UNNAMED and not key.startswith("symmetry.")
+        if value != theirs.get(key) and not {key, key.split(".")[0]} & {*UNNAMED} and not key.startswith("symmetry.")
     ]
     name = re.sub(r"[/\s:]", "_", ",".join(differences)) or "default"
     return Path("runs", re.sub(r"[/:]", "_", config["env"]["name"]), kind, name, f"seed={config['seed']}")
@@ -61,7 +62,7 @@ def differences(config: Mapping[str, Any], other: Mapping[str, Any]) -> list[str
     return [
         f"{key} was {theirs.get(key)}, now {mine.get(key)}"
         for key in sorted(mine.keys() | theirs.keys(), key=lambda key: (not key.endswith(".name"), key))
-        if key.split(".")[0] not in IRRELEVANT and mine.get(key) != theirs.get(key)
+        if not {key, key.split(".")[0]} & {*IRRELEVANT} and mine.get(key) != theirs.get(key)
     ]
 
 

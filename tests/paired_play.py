@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import gymnasium
 import numpy as np
 from minigrid.core.constants import COLOR_TO_IDX, DIR_TO_VEC, OBJECT_TO_IDX
-from minigrid.wrappers import FullyObsWrapper
+from minigrid.wrappers import FullyObsWrapper, RGBImgPartialObsWrapper
 
 from envs.engine import Batch
-from envs.engine.kernel import LAST, NOW
+from envs.engine.kernel import LAST, NOW, TILE
 from envs.minigrid import missions_vary, word_ids
 
 LEFT, RIGHT, FORWARD, PICKUP, DROP, TOGGLE, DONE = range(7)
@@ -84,47 +84,69 @@ class Player:
 
 
 def play(
-    env_id: str, steps: int, seed: int = 0, n: int = 4, bank: int = 32, alter: Callable[[Batch], None] | None = None
+    env_id: str,
+    steps: int,
+    seed: int = 0,
+    n: int = 4,
+    bank: int = 32,
+    first_level: int = 0,
+    views: Sequence[str] = ("partial", "full"),
+    moves: Sequence[int] = (DONE + 1,),
+    alter: Callable[[Batch], None] | None = None,
 ) -> Counter:
-    """Counts of what happened in `steps` steps (over all n environments); `alter` damages the engine first.
+    """Counts of what happened in `steps` steps (over all n environments).
+
+    Args:
+        seed, n, bank, first_level, views: of the engine; it plays in each of the views.
+        moves: taken in turn, over and over; one that is no action is a `Player`'s.
+        alter: damages the engine first.
 
     Raises:
         AssertionError: the engine and Farama differ; the message says where.
     """
-    batches = {view: Batch(gymnasium.make(env_id), n, view, bank) for view in ("partial", "full")}
+    batches = {view: Batch(gymnasium.make(env_id), n, view, bank, first_level) for view in views}
     for batch in batches.values():
         if alter:
+            if batch.source is not None:
+                batch.source.make(np.arange(bank))
             alter(batch)
         batch.reset(seed)
     reals = [gymnasium.make(env_id) for _ in range(n)]
     players = [Player(real, seed + i) for i, real in enumerate(reals)]
-    partial = batches["partial"]
+    one = batches[views[0]]
+    turn = 0
 
     def same(what: str, mine: object, theirs: object) -> None:
         assert np.array_equal(mine, theirs), f"{env_id}: {what} is {mine}, Farama's {theirs}"  # type: ignore[arg-type]
 
     def observed(when: int, i: int, observation: dict) -> None:
         env = reals[i].unwrapped
-        whole = FullyObsWrapper(reals[i]).observation(observation)["image"]
         held = env.carrying
         code = (OBJECT_TO_IDX[held.type], COLOR_TO_IDX[held.color]) if held else (1, 0)
-        same("the image", partial.out.image[when, i], observation["image"])
-        same("the full image", batches["full"].out.image[when, i], whole)
-        same("carrying", batches["full"].out.carrying[when, i], code)
-        same("the direction", partial.out.direction[when, i, 0], observation["direction"])
         words = word_ids(observation["mission"]) if missions_vary(env) else np.zeros(0)
-        same("the mission", partial.out.mission[when, i], words)
+        for view, batch in batches.items():
+            seen = observation
+            if view == "full":
+                seen = FullyObsWrapper(reals[i]).observation(observation)
+                same("carrying", batch.out.carrying[when, i], code)
+            if view == "rgb":
+                seen = RGBImgPartialObsWrapper(reals[i], tile_size=TILE).observation(observation)
+            same(f"the {view} image", batch.out.image[when, i], seen["image"])
+            same("the direction", batch.out.direction[when, i, 0], observation["direction"])
+            same("the mission", batch.out.mission[when, i], words)
 
     def start(i: int) -> None:
         players[i].plan = []
-        observed(NOW, i, reals[i].unwrapped.reset(seed=int(partial.level_seed[i]))[0])
+        observed(NOW, i, reals[i].unwrapped.reset(seed=int(one.level_seed[i]))[0])
 
     for i in range(n):
         start(i)
     seen: Counter = Counter()
     returns = [0.0] * n
     for _ in range(steps // n):
-        actions = np.array([player.action() for player in players])
+        chosen = [moves[(turn + i) % len(moves)] for i in range(n)]
+        turn += n
+        actions = np.array([c if c <= DONE else p.action() for c, p in zip(chosen, players, strict=True)])
         results = [real.unwrapped.step(action) for real, action in zip(reals, actions.tolist(), strict=True)]
         for batch in batches.values():
             for i, real in enumerate(reals):
@@ -134,7 +156,7 @@ def play(
                     batch.state.moves[i, k] = 6 + (y + 6) * (real.unwrapped.width + 6) + x
             batch.step(actions)
         for i, (observation, reward, terminated, truncated, _) in enumerate(results):
-            result = partial.out.result[i]
+            result = one.out.result[i]
             same("the reward", np.float32(result["reward"]), np.float32(reward))
             same("terminated", result["terminated"], terminated)
             same("truncated", result["truncated"], truncated)

@@ -56,6 +56,19 @@ FAST = ["total_timesteps=256", "evaluation.every=128", "evaluation.episodes=2", 
         (["env=DoorKey-5x5", "env.normalize=true"], "standardises vector observations"),
         (["encoder=lstm", "env.history=0"], "env.history=4"),
         (["env=DoorKey-5x5", "env.view=top"], "env.view is one of partial, full, rgb"),
+        (["env=DoorKey-5x5", "env.engine=fast"], "env.engine is one of gymnasium, batched, auto, got 'fast'"),
+        (
+            ["env=DoorKey-5x5", "env.engine=batched", "env.kwargs.agent_view_size=5"],
+            "cannot step .*DoorKey-5x5.*sees 5x5 cells.* It steps MiniGrid .*use env.engine=auto or env.engine=gym",
+        ),
+        (["env=LavaGapS7", "env.engine=batched", "env.kwargs.size=3"], "LavaGapEnv cannot make level 0"),
+        (["env=DoorKey-5x5", "env.bank=-1"], "env.bank is a whole number, at least 0; got -1"),
+        (["env=DoorKey-5x5", "env.bank=1e4"], "env.bank is a whole number.* write 10000"),
+        (["env=DoorKey-5x5", "env.bank=all"], "env.bank is a whole number"),
+        (["env=DoorKey-5x5", "env.bank=2147483649"], "env.bank is at most 2147483648: evaluations"),
+        (["env=CartPole", "env.bank=5"], "no option is called 'env.bank'"),
+        (["env=DoorKey-5x5", "n_envs=1000000000"], "n_envs=1000000000 .* need .* GB of memory .* are free"),
+        (["env=minigrid"], "env.id is missing"),
         (["env=gym"], "env.id is missing: give env.id=<value>"),
         (["env=gym", "env.id=Nowhere-v0"], "no environment is called 'Nowhere-v0'"),
         (["encoder=custom"], "encoder.class is missing"),
@@ -78,6 +91,9 @@ def test_cuda_without_a_device():
         train(["device=cuda"])
 
 
+NOTICES = ("engine=auto: ", "compiling the batched engine")  # what is said on the way
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
@@ -93,7 +109,7 @@ def test_cuda_without_a_device():
 def test_from_the_shell_it_is_one_line_and_an_exit_code(arguments, code):
     done = command(*arguments)
     assert done.returncode == code, done.stderr
-    (line,) = [line for line in done.stderr.splitlines() if line]
+    (line,) = [line for line in done.stderr.splitlines() if line and not line.startswith(NOTICES)]
     assert line.startswith("error: ") and not Path("runs").exists()
 
 

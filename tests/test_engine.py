@@ -11,13 +11,17 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.envs.registration import register
+from hypothesis import HealthCheck, Phase, given, settings, strategies
 from minigrid.core.grid import Grid
 from minigrid.core.mission import MissionSpace
 from minigrid.core.world_object import Ball, Goal
 from minigrid.envs import EmptyEnv, KeyCorridorEnv, MemoryEnv
+from minigrid.envs.wfc import WFCEnv
+from minigrid.envs.wfc.config import WFCConfig
 from minigrid.minigrid_env import MiniGridEnv
 from numba import njit
 from paired_play import play
+from PIL import Image
 from stable_baselines3 import PPO
 
 from envs import make_env, make_vec_env, make_vector_env
@@ -25,7 +29,7 @@ from envs.engine import RULES, Batch, Rule, kernel
 from envs.engine import bank as banks
 from envs.engine.levels import generate
 from envs.engine.rules import step_owner
-from envs.levels import level_seeds
+from envs.levels import EVALUATION, level_seeds
 
 WFC = "MiniGrid-WFC-"  # needs packages of its own to make a level
 IDS = [name for name in gymnasium.registry if name.startswith(("MiniGrid-", "BabyAI-")) and not name.startswith(WFC)]
@@ -57,14 +61,6 @@ REPRESENTATIVES = {
 }
 
 
-@pytest.fixture(autouse=True, scope="module")
-def banks_of_their_own(tmp_path_factory):
-    """Banks made in these tests are kept apart from the user's."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("INDUCTIVE_CACHE", str(tmp_path_factory.mktemp("banks")))
-        yield
-
-
 @pytest.mark.parametrize("env_id", REPRESENTATIVES)
 def test_every_step_equals_farama_s(env_id):
     seen = play(env_id, 2_000)
@@ -86,6 +82,45 @@ def test_every_step_equals_farama_s_on_every_id(env_id):
 def test_a_hundred_thousand_steps_equal_farama_s(env_id):
     seen = play(env_id, 100_000, seed=2, bank=512)
     assert seen["success"]
+
+
+def law(examples, alter=None):
+    """Whatever is played in whichever environment is what Farama's plays, if the engine is not altered."""
+
+    @settings(
+        derandomize=True,
+        database=None,
+        deadline=None,
+        max_examples=examples,
+        report_multiple_bugs=False,
+        phases=[Phase.generate] + [Phase.shrink] * (alter is None),
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+    @given(
+        env_id=strategies.sampled_from(IDS),
+        first_level=strategies.integers(0, 2**32 - 8),
+        bank=strategies.integers(0, 5),
+        seed=strategies.integers(0, 2**31),
+        n=strategies.integers(1, 4),
+        view=strategies.sampled_from(["partial", "full", "rgb"]),
+        moves=strategies.lists(strategies.integers(0, 15), min_size=1, max_size=40),  # above 6: something sensible
+    )
+    def equal(env_id, first_level, bank, seed, n, view, moves):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # some versions of ids are deprecated
+            play(env_id, 100, seed, n, bank, first_level, [view], moves, alter)
+
+    equal()
+
+
+def test_whatever_is_played_equals_farama_s():
+    law(examples=250)
+
+
+@pytest.mark.parametrize("fields", [{"sees_through": True}, {"rule": kernel.BASE}], ids=str)
+def test_what_is_played_in_an_altered_engine_does_not(fields):
+    with pytest.raises(AssertionError, match="Farama's"):
+        law(examples=120, alter=altered(**fields))
 
 
 def altered(**fields):
@@ -213,10 +248,10 @@ def same(mine, theirs):
         ("Empty-8x8", {"view": "rgb", "history": 1, "kwargs": {"max_steps": 20}}),
     ],
 )
-@pytest.mark.parametrize("bank", [5, 40])
-def test_both_engines_are_the_same_vectorised_environment(name, options, bank):
+@pytest.mark.parametrize(("bank", "first"), [(5, 9), (40, 9), (0, EVALUATION)])
+def test_both_engines_are_the_same_vectorised_environment(name, options, bank, first):
     mine, theirs = (
-        make_vec_env(name, n_envs=3, seed=11, engine=engine, bank=bank, first_level=9, **options)
+        make_vec_env(name, n_envs=3, seed=11, engine=engine, bank=bank, first_level=first, **options)
         for engine in ("batched", "gymnasium")
     )
     assert mine.observation_space == theirs.observation_space and mine.action_space == theirs.action_space
@@ -235,7 +270,7 @@ def test_both_engines_are_the_same_vectorised_environment(name, options, bank):
             for i, (info, info_there) in enumerate(zip(infos, infos_there, strict=True)):
                 if done[i]:
                     episodes += 1
-                    assert info.pop("level_seed") == mine.reset_infos[i]["level_seed"]
+                    assert info["level_seed"] == mine.reset_infos[i]["level_seed"]
                     same(info.pop("terminal_observation"), info_there.pop("terminal_observation"))
                     assert info["episode"].pop("t") >= 0 and info_there["episode"].pop("t") >= 0
                 assert info == info_there
@@ -304,6 +339,28 @@ def test_the_level_depends_on_seed_environment_and_episode_alone():
     assert set(level_seeds(3, everyone, everyone, 7, first=20).tolist()) == set(range(20, 27))
 
 
+def test_evaluations_have_levels_of_their_own():
+    everyone = np.arange(100_000)
+    for training in (level_seeds(0, everyone, everyone, 0), level_seeds(0, everyone, everyone, 2**31)):
+        assert 0 <= training.min() < 2**17 and 2**31 - 2**17 < training.max() < EVALUATION
+    evaluation = level_seeds(0, everyone, everyone, 0, EVALUATION)
+    assert EVALUATION <= evaluation.min() < EVALUATION + 2**17 and 2**32 - 2**17 < evaluation.max() < 2**32
+
+
+@pytest.mark.parametrize("engine", ["batched", "gymnasium"])
+def test_the_level_of_each_episode_is_told_and_is_farama_s(engine):
+    env = make_vec_env("GoToDoor-5x5", n_envs=2, seed=3, engine=engine)  # 10,000 levels
+    seen = env.reset()
+    levels = [info["level_seed"] for info in env.reset_infos]
+    for _ in range(30):
+        real = gymnasium.make("MiniGrid-GoToDoor-5x5-v0").reset(seed=levels[1])[0]
+        assert np.array_equal(seen["image"][1], real["image"]) and levels[1] < 10_000
+        seen, _, done, infos = env.step(np.array([0, kernel.DONE]))
+        assert done[1] and "level_seed" not in infos[0]
+        levels[1] = infos[1]["level_seed"]
+    assert env.engine == engine
+
+
 def test_without_a_bank_every_episode_is_a_new_level_of_farama_s():
     env = make_vec_env("GoToDoor-5x5", n_envs=2, seed=1, engine="batched", bank=0)
     seen = env.reset()
@@ -325,6 +382,71 @@ def test_a_reused_environment_makes_the_levels_a_new_one_does():
                 assert np.array_equal(one[0], array[seed])
 
 
+def test_levels_are_made_when_they_are_drawn_and_kept_for_the_next_program(tmp_path, monkeypatch):
+    monkeypatch.setenv("INDUCTIVE_CACHE", str(tmp_path))
+    env = gymnasium.make("MiniGrid-DoorKey-5x5-v0")
+    all_at_once = generate(env, range(600))
+    first, second = banks.Bank(env, 0, 600), banks.Bank(env, 0, 600)
+    assert first.made.sum() == banks.TRIED and not list(tmp_path.iterdir())
+    first.make(np.array([300, 20, 300]))
+    assert np.flatnonzero(first.made).tolist() == [*range(banks.TRIED), 20, 300]
+    second.make(np.array([599]))
+    first.keep(), second.keep()  # neither loses what the other made
+    third = banks.Bank(env, 0, 600)
+    assert np.flatnonzero(third.made).tolist() == [*range(banks.TRIED), 20, 300, 599]
+    with monkeypatch.context() as patch:
+        patch.setattr(banks, "generate", lambda env, seeds: pytest.fail(f"made again: {seeds}"))
+        third.make(np.array([20, 300]))
+    (file,) = tmp_path.iterdir()
+    stamp = file.stat().st_mtime_ns
+    third.keep()
+    assert file.stat().st_mtime_ns == stamp  # nothing new
+    third.make(np.random.default_rng(0).permutation(600))
+    assert banks.Bank(env, 0, 600).made.all()
+    for mine, theirs in zip(third.levels, all_at_once.levels, strict=True):
+        assert np.array_equal(mine, theirs)
+
+
+def test_environments_keep_the_levels_they_made_when_they_are_closed(tmp_path, monkeypatch):
+    monkeypatch.setenv("INDUCTIVE_CACHE", str(tmp_path))
+    for make in (make_vec_env, make_vector_env):
+        env = make("GoToDoor-5x5", n_envs=2, engine="batched", bank=100_000 + len(list(tmp_path.iterdir())))
+        env.reset()
+        before = len(list(tmp_path.iterdir()))
+        env.close()
+        assert len(list(tmp_path.iterdir())) == before + 1
+
+
+def test_a_level_that_turns_out_unsupported_is_an_error_that_says_what_to_do():
+    env = make_vec_env("Test-Sometimes-v0", n_envs=4, seed=0, engine="batched", bank=1000)
+    with pytest.raises(ValueError, match=r"cannot go on: it has a Stone.* \(level \d+\); use env.engine=gymnasium"):
+        env.reset()
+        for _ in range(400):
+            env.step(np.zeros(4, np.int64))
+
+
+@pytest.mark.parametrize(("view", "bank"), [("partial", 0), ("full", 100), ("rgb", 7)])
+def test_the_memory_a_batch_takes_is_known_before(view, bank):
+    env = gymnasium.make("BabyAI-GoToLocal-v0")
+    batch = Batch(env, 50, view, bank)
+    arrays = [*batch.levels, *batch.state, *batch.out, batch.order, batch.everyone, batch.episode]
+    arrays += [batch.level_seed, batch.next_seed]
+    assert sum(array.nbytes for array in arrays) == batch.nbytes == Batch.nbytes_for(env, 50, view, bank)
+
+
+def test_more_environments_than_memory_are_refused_before_anything_is_allocated(monkeypatch):
+    with pytest.raises(ValueError, match=r"n_envs=1000000000 and env.bank=2 need [\d,.]+ GB .* GB are free"):
+        make_vec_env("DoorKey-5x5", n_envs=10**9, engine="auto", bank=2)
+    with pytest.raises(ValueError, match=r"env.bank=2000000000 need"):
+        make_vec_env("DoorKey-5x5", n_envs=1, engine="auto", bank=2 * 10**9)
+    monkeypatch.setattr("envs.engine.batch.available_memory", lambda: 200_000)
+    assert make_vec_env("DoorKey-5x5", n_envs=50, engine="batched", bank=0).reset()
+    with pytest.raises(ValueError, match=r"0\.2 MB are free"):
+        make_vec_env("DoorKey-5x5", n_envs=100, engine="batched", bank=0)
+    monkeypatch.setattr("envs.engine.batch.available_memory", lambda: None)
+    assert make_vec_env("DoorKey-5x5", n_envs=100, engine="batched", bank=0).reset()
+
+
 def damaged(file, how):
     content = bytearray(file.read_bytes())
     if how == "truncated":
@@ -339,18 +461,26 @@ def damaged(file, how):
     file.write_bytes(bytes(content))
 
 
+def whole(env, count, first=0):
+    """A bank all of whose levels are made, and so are in its file."""
+    bank = banks.Bank(env, first, count)
+    bank.make(np.arange(count))
+    bank.keep()
+    return bank
+
+
 @pytest.mark.parametrize("how", ["truncated", "empty", "altered", "pickled"])
 def test_a_damaged_bank_is_made_again_with_a_message(how, tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("INDUCTIVE_CACHE", str(tmp_path))
     env = gymnasium.make("MiniGrid-DoorKey-5x5-v0")
-    made = banks.bank(env, 0, 20)
+    made = whole(env, 20)
     (file,) = tmp_path.iterdir()
     damaged(file, how)
-    again = banks.bank(env, 0, 20)
+    again = whole(env, 20)
     assert "it is made again" in caplog.text and caplog.text.count("\n") == 1
     caplog.clear()
-    kept = banks.bank(env, 0, 20)
-    assert not caplog.text and list(tmp_path.iterdir()) == [file]
+    kept = banks.Bank(env, 0, 20)
+    assert kept.made.all() and not caplog.text and list(tmp_path.iterdir()) == [file]
     for arrays in zip(made.levels, again.levels, kept.levels, strict=True):
         assert np.array_equal(arrays[0], arrays[1]) and np.array_equal(arrays[0], arrays[2])
 
@@ -358,26 +488,30 @@ def test_a_damaged_bank_is_made_again_with_a_message(how, tmp_path, monkeypatch,
 def test_whichever_byte_of_a_bank_is_altered_the_levels_are_right(tmp_path, monkeypatch):
     monkeypatch.setenv("INDUCTIVE_CACHE", str(tmp_path))
     env = gymnasium.make("MiniGrid-DoorKey-5x5-v0")
-    made = banks.bank(env, 0, 5)
+    made = whole(env, 5)
     (file,) = tmp_path.iterdir()
-    whole = file.read_bytes()
+    intact = file.read_bytes()
     random = np.random.default_rng(0)
-    for place in random.integers(0, len(whole), 150):
-        content = bytearray(whole)
+    for place in random.integers(0, len(intact), 150):
+        content = bytearray(intact)
         content[place] ^= 1 << random.integers(8)
         file.write_bytes(bytes(content))
-        for array, there in zip(banks.bank(env, 0, 5).levels, made.levels, strict=True):
+        for array, there in zip(whole(env, 5).levels, made.levels, strict=True):
             assert np.array_equal(array, there)
 
 
 def test_a_bank_of_another_version_is_not_used(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("INDUCTIVE_CACHE", str(tmp_path))
     env = gymnasium.make("MiniGrid-DoorKey-5x5-v0")
-    made = banks.bank(env, 0, 3)
+    whole(env, 3)
     (file,) = tmp_path.iterdir()
-    banks.write(file, "another key", made)
-    banks.bank(env, 0, 3)
+    banks.write(file, "another key", generate(env, range(3)))
+    whole(env, 3)
     assert "those of another version" in caplog.text
+    caplog.clear()
+    banks.write(file, banks.Bank(env, 0, 3).key, generate(env, range(2, 5)))
+    whole(env, 3)
+    assert "levels of another bank" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -385,10 +519,10 @@ def test_a_bank_of_another_version_is_not_used(tmp_path, monkeypatch, caplog):
 )
 def test_a_bank_that_points_outside_its_grid_is_refused(field, value):
     made = generate(gymnasium.make("MiniGrid-DoorKey-5x5-v0"), range(3))
-    banks.check(made)
+    banks.check(made, range(3))
     made.levels.agent[field][1] = value
     with pytest.raises(ValueError, match="outside the grid"):
-        banks.check(made)
+        banks.check(made, range(3))
 
 
 class Treasure(EmptyEnv):
@@ -431,6 +565,19 @@ class Strange(Plain):
         self.place_obj(Stone("grey"))
 
 
+class Sometimes(Plain):
+    """Some levels, beyond those tried at first, have something that is not Farama's."""
+
+    def reset(self, *, seed=None, options=None):
+        self.strange = seed is not None and seed > 500
+        return super().reset(seed=seed, options=options)
+
+    def _gen_grid(self, width, height):
+        super()._gen_grid(width, height)
+        if self.strange:
+            self.place_obj(Stone("grey"))
+
+
 class Twice(Plain):
     def _gen_grid(self, width, height):
         super()._gen_grid(width, height)
@@ -445,9 +592,9 @@ class Rewarded(Plain):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def ids_of_a_user(banks_of_their_own):
+def ids_of_a_user():
     names = {"Test-Treasure-v0": Treasure, "Test-Plain-v0": Plain, "Test-Strange-v0": Strange}
-    names |= {"Test-Twice-v0": Twice, "Test-Rewarded-v0": Rewarded}
+    names |= {"Test-Twice-v0": Twice, "Test-Rewarded-v0": Rewarded, "Test-Sometimes-v0": Sometimes}
     for name, made in names.items():
         register(name, made)
     register("Test-Limited-v0", Plain, max_episode_steps=10)
@@ -494,6 +641,7 @@ def test_a_compiled_step_of_one_s_own_runs_in_the_engine(monkeypatch):
         ("FrozenLake-v1", {}, "no MiniGrid environment"),
         ("Test-Treasure-v0", {}, "Treasure has a `step` of its own"),
         ("Test-Plain-v0", {"kwargs": {"view": 5}}, "sees 5x5 cells"),
+        ("DoorKey-5x5", {"kwargs": {"agent_view_size": 9}}, "sees 9x9 cells"),
         ("Test-Strange-v0", {}, "has a Stone"),
         ("Test-Twice-v0", {}, "in two places"),
         ("Test-Rewarded-v0", {}, "Rewarded has its own `_reward`"),
@@ -508,6 +656,22 @@ def test_what_the_engine_cannot_step_is_refused_or_left_to_gymnasium(name, optio
     with caplog.at_level(logging.INFO):
         env = make_vec_env(name, n_envs=2, engine="auto", **options)
     assert env.num_envs == 2 and "runs in Gymnasium" in caplog.text and reason in caplog.text
+
+
+def test_wave_function_collapse_runs_in_the_engine_where_it_has_its_pictures(tmp_path):
+    """The wheels of MiniGrid 3.2.0 lack the pictures that WFC learns its patterns from; here is another."""
+    field = np.full((8, 8, 3), 255, np.uint8)
+    field[2:4, 2:4] = field[5, 6] = 0
+    Image.fromarray(field).save(tmp_path / "field.png")
+    for picture in ("field.png", "none.png"):
+        config = WFCConfig(tmp_path / picture, input_periodic=True, output_periodic=True)
+        register("Test-WFC-v0", WFCEnv, kwargs={"wfc_config": config, "size": 9})
+        if picture == "field.png":
+            assert play("Test-WFC-v0", 500, bank=2)["success"]
+        else:
+            with pytest.raises(ValueError, match=r"WFCEnv cannot make level 0: .*none.png"):
+                make_vec_env("Test-WFC-v0", engine="auto")
+        del gymnasium.registry["Test-WFC-v0"]
 
 
 def test_auto_says_that_it_uses_the_engine(caplog):

@@ -20,8 +20,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from agents import load_policy
 from compare import compare_runs
 from configs.compose import compose, compose_defaults, existing
+from envs.make import make_env, make_vec_env
 from envs.names import short_names
-from evaluate import evaluate
+from evaluate import evaluate, record
+from evaluation.rollout import rollout
 from evaluation.runs import find_runs, run_folder
 from train import train
 
@@ -91,6 +93,81 @@ def test_a_finished_run_is_read_an_unfinished_one_kept_aside_and_another_configu
     assert train(TINY, env="CartPole", device="cpu", threads=2).scores is not None
 
 
+def test_the_engine_is_decided_and_changes_no_number(capsys):
+    mine = train(TINY, env="DoorKey-5x5", run_dir="mine").folder
+    assert "8 environments in the batched engine, 10,000 levels" in capsys.readouterr().out.splitlines()[0]
+    theirs = train(TINY, env={"name": "DoorKey-5x5", "engine": "gymnasium"}, run_dir="theirs").folder
+    assert "8 environments in Gymnasium, 10,000 levels" in capsys.readouterr().out.splitlines()[0]
+    configs = [yaml.safe_load((folder / "config.yaml").read_text())["env"] for folder in (mine, theirs)]
+    assert [(config["engine"], config["bank"]) for config in configs] == [("batched", 10_000), ("gymnasium", 10_000)]
+    for name in ("result.json", "evaluations.csv", "policy/policy.safetensors"):
+        assert (mine / name).read_bytes() == (theirs / name).read_bytes()
+    # so it is the same run, and the policy belongs to none of them
+    assert train(TINY, env={"name": "DoorKey-5x5", "engine": "batched"}, run_dir="theirs").scores is not None
+    assert "is finished" in capsys.readouterr().out
+    assert load_policy(mine).spec["environment"].keys() == {"id", "view", "history", "reward_scale", "kwargs"}
+    with pytest.raises(ValueError, match=r"env.bank was 10000, now 5"):
+        train(TINY, env={"name": "DoorKey-5x5", "bank": 5}, run_dir="theirs")
+    other = train(TINY, env={"name": "DoorKey-5x5", "bank": 5}, run_dir="other").folder
+    assert (mine / name).read_bytes() != (other / name).read_bytes()
+
+
+@pytest.mark.parametrize("engine", ["batched", "gymnasium"])
+@pytest.mark.parametrize("bank", [30, 0])
+def test_evaluations_play_levels_that_training_never_draws(engine, bank, monkeypatch):
+    made = []
+
+    def watched(*arguments, **options):
+        env = make_vec_env(*arguments, **options)
+        levels, reset, step = set(), env.reset, env.step_wait
+        made.append(levels)
+
+        def remembered(result):
+            levels.update(info["level_seed"] for info in env.reset_infos)
+            return result
+
+        monkeypatch.setattr(env, "reset", lambda: remembered(reset()))
+        monkeypatch.setattr(env, "step_wait", lambda: remembered(step()))
+        return env
+
+    monkeypatch.setattr("envs.make.make_vec_env", watched)
+    monkeypatch.setattr("envs.make_vec_env", watched, raising=False)
+    env = {"name": "GoToDoor-5x5", "engine": engine, "bank": bank}
+    folder = train(TINY, env=env).folder
+    trained, evaluated = made
+    assert len(trained) > 20 and max(trained) < (bank or 2**31)
+    assert len(evaluated) > 10 and min(evaluated) >= 2**31 and max(evaluated) < 2**32
+    evaluate(policy=str(folder), episodes=3)
+    assert min(made[-1]) >= 2**31 and len(made) == 3
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_a_film_shows_what_an_evaluation_plays(seed, monkeypatch):
+    filmed = []
+    monkeypatch.setattr("imageio.mimsave", lambda file, frames, **_: filmed.append(frames))
+    policy = load_policy("pretrained/DoorKey-6x6-gnn", device="cpu")
+    options = policy.spec["environment"]
+    line = record(policy, options, seed, Path("film.gif"))
+    played = make_vec_env(**options, n_envs=1, engine="batched", bank=0, first_level=2**31)
+    episode = rollout(policy, played, 1, seed=seed)
+    assert line.endswith(f"one episode of {episode.lengths[0]} steps, return {episode.returns[0]:.2f}")
+    assert len(filmed[0]) == episode.lengths[0] + 1
+    played.seed(seed)
+    played.reset()
+    real = make_env(**options, render_mode="rgb_array")
+    real.reset(seed=played.reset_infos[0]["level_seed"])
+    assert np.array_equal(filmed[0][0], real.render())
+    another = rollout(policy, played, 1, seed=seed + 1)
+    assert another.returns[0] != episode.returns[0]
+
+
+def test_what_gymnasium_steps_is_said_in_one_line_with_the_reason():
+    done = command("train.py", "env=DoorKey-5x5", "env.kwargs.agent_view_size=5", "agent.n_steps=16", *FAST)
+    said = [line for line in done.stderr.splitlines() if line]
+    assert said == ["engine=auto: MiniGrid-DoorKey-5x5-v0 runs in Gymnasium: it sees 5x5 cells, not 7x7"]
+    assert done.returncode == 0 and "8 environments in Gymnasium, 10,000 levels" in done.stdout
+
+
 def test_run_folders_are_named_by_what_differs_from_the_defaults():
     for overrides, expected in [
         (["env=DoorKey-5x5"], "runs/DoorKey-5x5/ppo-mlp/default/seed=0"),
@@ -100,6 +177,10 @@ def test_run_folders_are_named_by_what_differs_from_the_defaults():
         (["agent.gamma=0.9", "agent=dqn"], "runs/CartPole/dqn-mlp/agent.gamma=0.9/seed=0"),
         (["encoder=homomorphic", "symmetry=hard"], "runs/CartPole/ppo-homomorphic-hard/default/seed=0"),
         (["n_envs=2", "encoder.width=8"], "runs/CartPole/ppo-mlp/encoder.width=8,n_envs=2/seed=0"),
+        (["env=DoorKey-5x5", "env.engine=gymnasium"], "runs/DoorKey-5x5/ppo-mlp/default/seed=0"),
+        (["env=DoorKey-5x5", "env.bank=7"], "runs/DoorKey-5x5/ppo-mlp/env.bank=7/seed=0"),
+        (["env=minigrid", "env.id=my_pkg:Room-v0"], "runs/my_pkg_Room-v0/ppo-mlp/default/seed=0"),
+        (["env=minigrid", "env.id=MiniGrid-DoorKey-5x5-v0"], "runs/DoorKey-5x5/ppo-mlp/default/seed=0"),
         (["experiment=van-der-pol-2020"], "runs/CartPole/ppo-mlp/experiment=van-der-pol-2020/seed=0"),
         (["env=gym", "env.id=ALE/Pong-v5"], "runs/ALE_Pong-v5/ppo-mlp/default/seed=0"),
     ]:
@@ -248,6 +329,44 @@ def test_an_environment_and_an_encoder_of_one_s_own_train_and_play(tmp_path):
     refused = command("evaluate.py", policy, "episodes=2", PYTHONPATH=str(tmp_path))
     assert refused.returncode == 2 and "trust=[my_pkg]" in refused.stderr
     assert command("evaluate.py", policy, "episodes=2", "trust=[my_pkg]", PYTHONPATH=str(tmp_path)).returncode == 0
+
+
+ROOM = """
+import gymnasium
+from minigrid.core.grid import Grid
+from minigrid.core.mission import MissionSpace
+from minigrid.core.world_object import Goal
+from minigrid.minigrid_env import MiniGridEnv
+
+class Room(MiniGridEnv):
+    def __init__(self, **kwargs):
+        super().__init__(MissionSpace(lambda: "go"), grid_size=5, max_steps=20, **kwargs)
+    def _gen_grid(self, width, height):
+        self.grid = Grid(width, height)
+        self.grid.wall_rect(0, 0, width, height)
+        self.place_obj(Goal())
+        self.place_agent()
+        self.mission = "go"
+
+gymnasium.register("Room-v0", Room)
+"""
+
+
+@pytest.mark.parametrize(
+    ("choice", "bank"), [(["env=gym"], 10_000), (["env=minigrid", "env.bank=50", "env.view=full"], 50)]
+)
+def test_a_minigrid_environment_of_one_s_own_runs_in_the_engine(choice, bank, tmp_path):
+    (tmp_path / "rooms.py").write_text(ROOM)
+    own = ["train.py", *choice, "env.id=rooms:Room-v0", "agent.n_steps=32", *FAST]
+    done = command(*own, PYTHONPATH=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert f"8 environments in the batched engine, {bank:,} levels" in done.stdout
+    (folder,) = (path.parent for path in Path("runs").rglob("result.json"))
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert (config["env"]["engine"], config["env"]["bank"]) == ("batched", bank)
+    assert "is finished" in command(*own, PYTHONPATH=str(tmp_path)).stdout
+    again = command("evaluate.py", f"policy={folder}", "trust=[rooms]", "episodes=2", PYTHONPATH=str(tmp_path))
+    assert again.returncode == 0 and "Gymnasium" not in again.stderr
 
 
 def test_help_needs_neither_torch_nor_sb3():

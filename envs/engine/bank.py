@@ -1,4 +1,7 @@
-"""Level banks in files: read as data only, written whole or not at all, made again when damaged or outdated."""
+"""Banks of levels: each made when it is first drawn, and kept in a file for later programs.
+
+Files are read as data only, written whole or not at all, and their levels made again when damaged or outdated.
+"""
 
 from __future__ import annotations
 
@@ -15,43 +18,96 @@ import minigrid
 import numpy as np
 
 from envs.engine.kernel import AGENT, EMPTY, MARGIN, VIEW, WALL, Levels
-from envs.engine.levels import NUMBERS, Bank, generate
+from envs.engine.levels import NUMBERS, Made, generate, put
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1  # of the file: raise it whenever an array changes its meaning
+FORMAT = 2  # of the file: raise it whenever an array changes its meaning
+TRIED = 8  # levels made at once, to find out whether the engine can play them
+WORTH_KEEPING = 500  # levels that are first written to the file; then whenever there are twice as many
 
 
-def bank(env: gymnasium.Env, first: int, count: int) -> Bank:
-    """Levels first ... first + count - 1, from the cache where they are, else generated and kept there.
+class Bank:
+    """Levels first ... first + count - 1 of an environment, made when they are asked for; the seed says what each is.
 
-    The cache is the folder $INDUCTIVE_CACHE (default: `inductive` in $XDG_CACHE_HOME or ~/.cache); levels of classes
-    outside the minigrid package are generated each time, since their code may have changed.
+    Files are in the folder $INDUCTIVE_CACHE (default: `inductive` in $XDG_CACHE_HOME or ~/.cache). Levels of classes
+    outside the minigrid package are made by every program, since their code may have changed.
+
+    Attributes:
+        levels: a row for every level, zeros where it has not been made.
+        made: bool (count,), which have.
 
     Raises:
         Unsupported: a level cannot be represented.
     """
-    spec = env.unwrapped.spec
-    key = json.dumps(
-        [FORMAT, minigrid.__version__, np.__version__, spec and spec.id, spec and spec.kwargs, first, count],
-        default=repr,
-        sort_keys=True,
-    )
-    if spec is None or not type(env.unwrapped).__module__.startswith("minigrid."):
-        return generate(env, range(first, first + count))
-    file = cache_folder() / f"{spec.id}-{first}-{count}-{sha256(key.encode()).hexdigest()[:12]}.npz"
-    if file.exists():
+
+    def __init__(self, env: gymnasium.Env, first: int, count: int):
+        self.env, self.first, self.count = env, first, count
+        spec = env.unwrapped.spec
+        self.key = json.dumps(
+            [FORMAT, minigrid.__version__, np.__version__, spec and spec.id, spec and spec.kwargs, first, count],
+            default=repr,
+            sort_keys=True,
+        )
+        self.file: Path | None = None
+        if spec is not None and type(env.unwrapped).__module__.startswith("minigrid."):
+            digest = sha256(self.key.encode()).hexdigest()[:12]
+            self.file = cache_folder() / f"{spec.id}-{first}-{count}-{digest}.npz"
+        found = self._found()
+        made = found or generate(env, range(first, first + min(TRIED, count)))
+        self.width, self.height, self.sees_through = made.width, made.height, made.sees_through
+        # untouched rows take no memory
+        self.levels = Levels(*(np.zeros((count, *array.shape[1:]), array.dtype) for array in made.levels))
+        # files and copies forget that records are aligned, and numba would compile everything again
+        self.levels = self.levels._replace(agent=np.zeros(count, AGENT))
+        self.made = np.zeros(count, bool)
+        self.kept = len(found.seeds) if found else 0
+        self._take(made)
+
+    def make(self, rows: np.ndarray) -> None:
+        """Makes those of these levels (rows: seed - first) that are not there yet.
+
+        Raises:
+            Unsupported: one cannot be represented.
+        """
+        if self.made[rows].all():
+            return
+        missing = np.unique(rows[~self.made[rows]])
+        self._take(generate(self.env, (self.first + missing).tolist()))
+        count = int(self.made.sum())
+        if count == self.count or count >= max(2 * self.kept, WORTH_KEEPING):
+            self.keep()
+
+    def keep(self) -> None:
+        """Writes the levels made so far to the file, with those that other programs have put there meanwhile."""
+        if self.file is None or self.made.sum() <= self.kept:
+            return
+        found = self._found(quietly=True)
+        if found:
+            self._take(found)
+        rows = np.flatnonzero(self.made)
+        levels = Levels(*(array[rows] for array in self.levels))
+        self.kept = len(rows)
         try:
-            return read(file, key)
+            write(self.file, self.key, Made(self.first + rows, self.width, self.height, self.sees_through, levels))
+        except OSError as error:
+            log.warning("the level bank cannot be kept in %s: %s", self.file, error)
+            self.file = None
+
+    def _take(self, made: Made) -> None:
+        rows = made.seeds - self.first
+        put(self.levels, rows, made.levels)
+        self.made[rows] = True
+
+    def _found(self, quietly: bool = False) -> Made | None:
+        if self.file is None or not self.file.exists():
+            return None
+        try:
+            return read(self.file, self.key, range(self.first, self.first + self.count))
         except Exception as error:  # zip, zlib, numpy and struct each have errors of their own for damage
-            log.warning("the level bank %s cannot be used (%s); it is made again", file, error)
-    log.info("making %s levels of %s, once; they are kept in %s", f"{count:,}", spec.id, file)
-    made = generate(env, range(first, first + count))
-    try:
-        write(file, key, made)
-    except OSError as error:
-        log.warning("the level bank cannot be kept in %s: %s", file, error)
-    return made
+            if not quietly:
+                log.warning("the level bank %s cannot be used (%s); it is made again", self.file, error)
+            return None
 
 
 def cache_folder() -> Path:
@@ -60,8 +116,8 @@ def cache_folder() -> Path:
     return Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "inductive"
 
 
-def write(file: Path, key: str, made: Bank) -> None:
-    """Keeps a bank in a file, whole or not at all."""
+def write(file: Path, key: str, made: Made) -> None:
+    """Keeps levels in a file, whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
     descriptor, beside = tempfile.mkstemp(dir=file.parent, suffix=".part")
     try:
@@ -74,8 +130,8 @@ def write(file: Path, key: str, made: Bank) -> None:
         raise
 
 
-def read(file: Path, key: str) -> Bank:
-    """A bank from its file.
+def read(file: Path, key: str, seeds: range) -> Made:
+    """Levels from their file.
 
     Raises:
         Exception: it is damaged, or holds something else.
@@ -85,12 +141,12 @@ def read(file: Path, key: str) -> Bank:
             raise ValueError("it holds other levels, or those of another version")
         width, height, sees_through = (int(value) for value in data["size"])
         levels = Levels(**{name: data[name] for name in Levels._fields})
-        found = Bank(data["seeds"], width, height, bool(sees_through), levels)
-    check(found)
+        found = Made(data["seeds"], width, height, bool(sees_through), levels)
+    check(found, seeds)
     return found
 
 
-def check(found: Bank) -> None:
+def check(found: Made, seeds: range) -> None:
     """That compiled code, which checks no bounds, stays within its arrays whatever the file says.
 
     Raises:
@@ -108,6 +164,10 @@ def check(found: Bank) -> None:
         "image": ((VIEW, VIEW, 3), np.uint8),
         "mission": (levels.mission.shape[1:], np.uint8),
     }
+    if found.seeds.shape != (count,) or found.seeds.dtype != np.int64 or not count:
+        raise ValueError("its seeds are no list of whole numbers")
+    if not ((found.seeds >= seeds.start) & (found.seeds < seeds.stop)).all():
+        raise ValueError("it holds levels of another bank")
     for name, array in levels._asdict().items():
         shape, dtype = expected[name]
         if array.shape != (count, *shape) or array.dtype != dtype:

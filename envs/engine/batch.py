@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,9 +14,9 @@ import numba
 import numpy as np
 
 from envs.engine import kernel
-from envs.engine.bank import bank as bank_of
+from envs.engine.bank import TRIED, Bank
 from envs.engine.kernel import AGENT, RESULT, TILE, VIEW, Levels, Output, State
-from envs.engine.levels import Unsupported, generate
+from envs.engine.levels import Made, Unsupported, generate, put
 from envs.engine.rules import RULES, step_owner, unsupported
 from envs.engine.tables import geometry
 from envs.levels import draw, level_seeds, mix
@@ -42,6 +43,7 @@ class Batch:
 
     Raises:
         Unsupported: the engine cannot step it exactly; the message says why.
+        ValueError: they need more memory than there is, or it cannot make its levels.
     """
 
     def __init__(
@@ -57,20 +59,18 @@ class Batch:
         if reason:
             raise Unsupported(reason)
         self.env, self.n, self.view, self.bank, self.first_level = env.unwrapped, n, view, bank, first_level
+        tried = generate(env, range(first_level, first_level + (1 if bank else TRIED)))
+        self.nbytes = _nbytes(tried, n, view, bank)
+        _check_memory(self.nbytes, n, bank)
         self.everyone = np.arange(n)
         # without a bank: two rows for every environment, the level it plays and the one it plays next
-        self.made = bank_of(env, first_level, bank) if bank else generate(env, [first_level])
-        levels = self.made.levels
-        levels = levels if bank else Levels(*(np.repeat(array, 2 * n, axis=0) for array in levels))
-        # files and copies forget that records are aligned, and numba would compile everything again
+        self.source = Bank(env, first_level, bank) if bank else None
+        levels = self.source.levels if self.source else Levels(*(np.repeat(a[:1], 2 * n, axis=0) for a in tried.levels))
         self.levels = levels._replace(agent=levels.agent.view(AGENT))
         rule = RULES[step_owner(env)]
-        width, height = self.made.width, self.made.height
-        see = VIEWS[view]
-        self.geometry = geometry(width, height, self.made.sees_through, rule.code, see)
+        self.geometry = geometry(tried.width, tried.height, tried.sees_through, rule.code, VIEWS[view])
         self.state = _state(self.levels, n)
-        shape = {"partial": (VIEW, VIEW), "full": (width, height), "rgb": (VIEW * TILE, VIEW * TILE)}[view]
-        self.out = _output(n, shape, levels.mission.shape[1])
+        self.out = _output(tried, n, view)
         named = ["image", "direction", *(["carrying"] if view == "full" else [])]
         named += ["mission"] if levels.mission.shape[1] else []
         self.seen = {name: getattr(self.out, name)[kernel.NOW] for name in named}
@@ -88,6 +88,16 @@ class Batch:
             self.step_all = kernel.step_all_with(rule.step)
         elif threads > 1:
             self.step_all = partial(kernel.step_all_parallel, min(threads, numba.get_num_threads()))
+
+    @staticmethod
+    def nbytes_for(env: gymnasium.Env, n: int, view: str = "partial", bank: int = 10_000) -> int:
+        """How much memory `Batch(env, n, view, bank)` will take: bytes."""
+        return _nbytes(generate(env, [0]), n, view, bank)
+
+    def close(self) -> None:
+        """Keeps the levels made so far for other programs."""
+        if self.source:
+            self.source.keep()
 
     def reset(self, seed: int | None = None) -> None:
         """Every environment begins its next episode; a seed begins with episode 0, and so does the first reset."""
@@ -137,13 +147,16 @@ class Batch:
             some = which[stale, None]
             self.order[which[stale]] = level_seeds(self.seed, some, coming, self.bank, self.first_level)
         seeds = self.next_seed[which] = self.order[which, column]
-        if self.bank:
-            self.state.agent["next_level"][which] = seeds - self.first_level
-            return
-        rows = which + self.n * (episode % 2)
+        try:
+            if self.source:
+                rows = seeds - self.first_level
+                self.source.make(rows)
+            else:
+                rows = which + self.n * (episode % 2)
+                put(self.levels, rows, generate(self.env, seeds.tolist()).levels)
+        except Unsupported as reason:
+            raise ValueError(f"the batched engine cannot go on: {reason}; use env.engine=gymnasium") from reason
         self.state.agent["next_level"][which] = rows
-        for array, made in zip(self.levels, generate(self.env, seeds.tolist()).levels, strict=True):
-            array[rows] = made
 
 
 NOBODY = np.zeros(0, np.int64)
@@ -154,10 +167,50 @@ def _state(levels: Levels, n: int) -> State:
     return State(*rows, moves=np.full((n, levels.obstacles.shape[1]), -1, np.int32))
 
 
-def _output(n: int, shape: tuple[int, ...], words: int) -> Output:
-    seen = [(*shape, 3), (1,), (2,), (words,)]
+def _output(made: Made, n: int, view: str) -> Output:
+    shapes = {"partial": (VIEW, VIEW), "full": (made.width, made.height), "rgb": (VIEW * TILE, VIEW * TILE)}
+    seen = [(*shapes[view], 3), (1,), (2,), made.levels.mission.shape[1:]]
     arrays = [np.zeros((2, n, *size), np.uint8) for size in seen]
     return Output(np.zeros(n, RESULT), *arrays)
+
+
+def _nbytes(made: Made, n: int, view: str, bank: int) -> int:
+    """The bytes of n environments and of the rows of levels; what they copy for the caller comes to that."""
+    level = sum(array[0].nbytes for array in made.levels)
+    one = sum(array.nbytes for arrays in (_state(made.levels, 1), _output(made, 1, view)) for array in arrays)
+    return n * (one + 8 * (4 + AHEAD)) + (bank or 2 * n) * level
+
+
+def _check_memory(needed: int, n: int, bank: int) -> None:
+    """
+    Raises:
+        ValueError: that many bytes are not there, as far as the system tells.
+    """
+    log.info("n_envs=%s and %s levels take %s", n, bank or 2 * n, _shown(needed))
+    available = available_memory()
+    if available is not None and needed > available:
+        levels = f" and env.bank={bank}" if bank else ""
+        raise ValueError(
+            f"n_envs={n}{levels} need {_shown(needed)} of memory in the batched engine, and {_shown(available)} are "
+            "free; take fewer"
+        )
+
+
+def available_memory() -> int | None:
+    """Bytes of memory that programs can still have (on Linux), or that the machine has; None where none can be told."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        pass
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, AttributeError):  # Windows has no such function
+        return None
+
+
+def _shown(size: int) -> str:
+    return f"{size / 1e9:,.1f} GB" if size >= 1e8 else f"{size / 1e6:,.1f} MB"
 
 
 def announce() -> None:

@@ -104,6 +104,9 @@ class Classic:
         """What the environment itself says at the end of an episode: nothing."""
         return {}
 
+    def close(self) -> None:
+        """Nothing is open."""
+
     def advance(self, actions: np.ndarray) -> bool:
         """`step` of every environment: state, view, reward, terminated; False if an action is none."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""The bank: Farama's environment makes every level once, and here it becomes arrays (envs/engine/bank.py keeps them).
+"""Farama's environment makes every level once, and here it becomes arrays (envs/engine/bank.py keeps them).
 
 Level s of an environment is what `env.reset(seed=s)` makes, so anyone can replay it there.
 """
@@ -32,6 +32,9 @@ ATOM_KINDS: dict[type, int] = {
     verifier.PutNextInstr: kernel.PUT_NEXT,
 }
 ORDERS: dict[type, int] = {verifier.BeforeInstr: kernel.BEFORE, verifier.AfterInstr: kernel.AFTER}
+
+
+DIFFER = "its levels differ in size"
 
 
 class Unsupported(ValueError):
@@ -165,7 +168,7 @@ class Level:
         return program, marks
 
 
-class Bank(NamedTuple):
+class Made(NamedTuple):
     """The levels `seeds` of one environment."""
 
     seeds: np.ndarray  # int64 (levels,)
@@ -175,11 +178,12 @@ class Bank(NamedTuple):
     levels: Levels
 
 
-def generate(env: gymnasium.Env, seeds: Sequence[int]) -> Bank:
+def generate(env: gymnasium.Env, seeds: Sequence[int]) -> Made:
     """The levels an environment makes from these seeds.
 
     Raises:
         Unsupported: one of them cannot be represented.
+        ValueError: one of them cannot be made.
     """
     inner = env.unwrapped
     assert isinstance(inner, MiniGridEnv)
@@ -187,9 +191,28 @@ def generate(env: gymnasium.Env, seeds: Sequence[int]) -> Bank:
     # BabyAI prints about every level it rejects
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
         for seed in seeds:
-            observation, _ = inner.reset(seed=int(seed))
-            rows.append(Level(inner, observation).arrays)
-    if len({row.grid.size for row in rows}) > 1:
-        raise Unsupported("its grids differ in size")
+            try:
+                observation, _ = inner.reset(seed=int(seed))
+            except (OSError, ImportError, RuntimeError, AssertionError, gymnasium.error.Error) as error:
+                said = str(error) or type(error).__name__
+                raise ValueError(f"{type(inner).__name__} cannot make level {seed}: {said}") from error
+            try:
+                rows.append(Level(inner, observation).arrays)
+            except Unsupported as reason:
+                raise Unsupported(f"{reason} (level {seed})") from reason
+    if any(len({array.shape for array in arrays}) > 1 for arrays in zip(*rows, strict=True)):
+        raise Unsupported(DIFFER)
     levels = Levels(*(np.stack(arrays) for arrays in zip(*rows, strict=True)))
-    return Bank(np.array(seeds, np.int64), inner.width, inner.height, bool(inner.see_through_walls), levels)
+    return Made(np.array(seeds, np.int64), inner.width, inner.height, bool(inner.see_through_walls), levels)
+
+
+def put(levels: Levels, rows: Any, made: Levels) -> None:
+    """Copies levels into these rows of others.
+
+    Raises:
+        Unsupported: they differ in size.
+    """
+    for array, new in zip(levels, made, strict=True):
+        if array.shape[1:] != new.shape[1:]:
+            raise Unsupported(DIFFER)
+        array[rows] = new

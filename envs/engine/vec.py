@@ -37,6 +37,8 @@ class Engine(Protocol):
         """What the environment says in the last info of an episode."""
         ...
 
+    def close(self) -> None: ...
+
 
 class Windows:
     """`envs.history.History` for all environments at once."""
@@ -175,7 +177,7 @@ class BatchedVecEnv(VecEnv):
         return super().seed(seed)
 
     def close(self) -> None:
-        pass
+        self.batch.close()
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
         if attr_name == "render_mode":  # asked for while this object is being made
@@ -221,6 +223,9 @@ class BatchedVectorEnv(VectorEnv):
         result = self.batch.result
         reward = result["reward"] * self.reward_scale
         return observation, reward, result["terminated"].copy(), result["truncated"].copy(), infos
+
+    def close_extras(self, **kwargs: Any) -> None:
+        self.batch.close()
 
     def _began(self, which: np.ndarray) -> dict[str, Any]:
         """What the first infos of the episodes that begin say."""
