@@ -144,6 +144,7 @@ def _train(config: dict[str, Any], defaults: dict[str, Any]) -> Result:
 
     folder = Path(config["run_dir"]) if config["run_dir"] else run_folder(config, defaults)
     encoder = encoder_named(config["encoder"]["class"], config["trust"])
+    asked = config
     config = decide(config, promises=issubclass(encoder, Homomorphic))
     if not prepare(folder, config, config["overwrite"]):
         run = read_run(folder)
@@ -154,9 +155,25 @@ def _train(config: dict[str, Any], defaults: dict[str, Any]) -> Result:
     env = model.get_env()
     assert env is not None
     config["env"] = {**config["env"], "engine": env.engine}  # type: ignore[attr-defined]
+    config["agent"], reason = settled(model, config)
     prepare(folder, config, config["overwrite"], write=True)
     with closing(env), closing(evaluation_env):
+        print(opening(folder, config, asked, reason), flush=True)
         return Result(folder, learn(model, evaluation_env, config, folder), config)
+
+
+def settled(model: BaseAlgorithm, config: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """The agent's configuration with its last `auto`s decided, which need the model; and the reason in words."""
+    agent = config["agent"]
+    if "implementation" not in agent:
+        return agent, ""
+    chosen, reason = {"implementation": "sb3", "distinct": False}, "as chosen"
+    if hasattr(model, "decide"):
+        reason = model.decide(config["total_timesteps"])
+        chosen = {"implementation": model.implementation, "distinct": model.distinct}  # type: ignore[attr-defined]
+    elif agent["implementation"] == "auto":
+        reason = "the only one with these options"
+    return {**agent, **chosen}, reason
 
 
 def build(config: Mapping[str, Any], encoder: type[BaseFeaturesExtractor]) -> tuple[BaseAlgorithm, VecEnv]:
@@ -194,6 +211,7 @@ def build(config: Mapping[str, Any], encoder: type[BaseFeaturesExtractor]) -> tu
                 "use env.normalize=false, or encoder=mlp"
             )
         env = VecNormalize(env, norm_reward=False)
+    check_memory(env, config)
     model = make_agent(
         env,
         encoder,
@@ -202,9 +220,30 @@ def build(config: Mapping[str, Any], encoder: type[BaseFeaturesExtractor]) -> tu
         encoder_options={key: value for key, value in config["encoder"].items() if key not in ("name", "class")},
         seed=config["seed"],
         device=config["device"],
+        **({} if config["precision"] == "float32" else {"precision": config["precision"]}),
         **{key: value for key, value in config["agent"].items() if key != "name"},
     )
     return model, evaluation_env
+
+
+def check_memory(env: VecEnv, config: Mapping[str, Any]) -> None:
+    """Say how much memory a rollout takes, which grows with n_envs · n_steps, before it is asked for.
+
+    Raises:
+        UsageError: more than there is.
+    """
+    from agents.rollout import Rollout
+    from envs.memory import available_memory, shown
+
+    steps = config["agent"].get("n_steps")
+    if not isinstance(steps, int) or steps < 1:
+        return
+    needed = Rollout.nbytes(steps, config["n_envs"], env.observation_space, env.action_space)
+    available = available_memory()
+    size = f"a rollout of {config['n_envs']} environments x {steps} steps takes at most {shown(needed)}"
+    if available is not None and needed > available:
+        raise UsageError(f"{size}, and {shown(available)} are free; take fewer: n_envs=, agent.n_steps=")
+    print(f"memory: {size}")
 
 
 def learn(
@@ -223,7 +262,6 @@ def learn(
     begin = time.perf_counter()
     evaluation, steps = config["evaluation"], config["total_timesteps"]
     where = torch.cuda.get_device_name() if config["device"] == "cuda" else "the CPU"
-    print(f"{folder}: {steps:,} steps on {where}, PyTorch with {config['threads']} CPU thread(s), {played(config)}")
     about: dict[str, Any] = {
         "environment": {**env_options(config), "reward_scale": 1.0},
         "command": shlex.join(["python", "train.py", *config["command"]]),
@@ -295,12 +333,26 @@ def env_options(config: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in config["env"].items() if key not in ("name", "normalize", "engine", "bank")}
 
 
-def played(config: Mapping[str, Any]) -> str:
-    """How many environments play how many levels, and in which engine."""
+def opening(folder: Path, config: Mapping[str, Any], asked: Mapping[str, Any], reason: str) -> str:
+    """What is about to run, where, and why there; `asked` is the configuration before `auto` was decided."""
+    import torch
+
+    on_cuda = config["device"] == "cuda"
+    device = torch.cuda.get_device_name() if on_cuda else "the CPU"
+    if asked["device"] == "auto":
+        device += " (device=auto: there is one)" if on_cuda else " (device=auto: PyTorch sees no CUDA device)"
+    threads = f"{config['threads']} PyTorch thread{'s' * (config['threads'] > 1)}"
+    if asked["threads"] == "auto":
+        threads += " (threads=auto: networks of this size are slower with more, and runs repeat bit for bit)"
     engine = {"batched": "the batched engine", "gymnasium": "Gymnasium"}[config["env"]["engine"]]
     bank = config["env"].get("bank")
     levels = "" if bank is None else f", {bank:,} levels" if bank else ", a new level for every episode"
-    return f"{config['n_envs']} environment{'s' * (config['n_envs'] > 1)} in {engine}{levels}"
+    environments = f"{config['n_envs']} environment{'s' * (config['n_envs'] > 1)} in {engine}{levels}"
+    lines = [f"{folder}: {config['total_timesteps']:,} steps of {environments}", f"on {device}, {threads}"]
+    if reason:
+        once = ", each distinct observation encoded once" if config["agent"]["distinct"] else ""
+        lines.append(f"PPO: {config['agent']['implementation']} ({reason}){once}")
+    return "\n  ".join(lines)
 
 
 def as_score(measured: Mapping[str, Any], episodes: int) -> dict[str, Any]:

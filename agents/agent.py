@@ -1,4 +1,7 @@
-"""An agent: an SB3 or sb3-contrib algorithm, unchanged, with one of our encoders and heads in its policy."""
+"""An agent: an SB3 or sb3-contrib algorithm with one of our encoders and heads in its policy.
+
+PPO has a faster form of its own (agents/ppo.py), which learns what SB3's learns.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,7 @@ from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
 from agents import policies
+from agents.ppo import FastPPO, sb3_only
 from encoders.base import describe
 from encoders.homomorphic import Homomorphic
 from encoders.resolve import resolve
@@ -33,15 +37,16 @@ ANY = (spaces.Discrete, spaces.Box, spaces.MultiDiscrete, spaces.MultiBinary)
 
 @dataclass(frozen=True)
 class Agent:
-    """An algorithm, the policy class it trains here, and the action spaces it can act in."""
+    """An algorithm, the policy class it trains here, the action spaces it can act in, and a faster form of it."""
 
     algorithm: type[BaseAlgorithm]
     policy: type[BasePolicy]
     actions: tuple[type[spaces.Space], ...]
+    fast: type[BaseAlgorithm] | None = None
 
 
 AGENTS = {
-    "ppo": Agent(PPO, policies.HeadedActorCriticPolicy, ANY),
+    "ppo": Agent(PPO, policies.HeadedActorCriticPolicy, ANY, FastPPO),
     "a2c": Agent(A2C, policies.HeadedActorCriticPolicy, ANY),
     "dqn": Agent(DQN, policies.HeadedDQNPolicy, DISCRETE),
     "qrdqn": Agent(QRDQN, policies.HeadedQRDQNPolicy, DISCRETE),
@@ -76,7 +81,9 @@ def make_agent(
         policy_kwargs: keywords of SB3's policy that are data (log_std_init, n_critics, lstm_hidden_size, ...).
         trust: modules outside this project that may be imported for `encoder`.
         options: hyperparameters of the algorithm; "lin_3e-4" is a schedule that falls linearly to zero, and
-            `action_noise` the standard deviation of Gaussian exploration noise.
+            `action_noise` the standard deviation of Gaussian exploration noise. For "ppo" also `implementation`,
+            `distinct` and `precision`, see `agents.ppo.FastPPO`; implementation="sb3" gives SB3's own class, and so does
+            "auto" where only that can do what the other options ask for.
 
     Raises:
         ValueError: an unknown agent or encoder, an agent that cannot act here, an encoder that cannot read the
@@ -101,10 +108,32 @@ def make_agent(
         if key in FIXED_POLICY_KEYS:
             raise ValueError(f"agent.policy_kwargs.{key} is decided by the encoder and its heads, and cannot be set")
         policy[key] = value
+    algorithm, options = form(parts, {**options, "policy_kwargs": policy}, env.action_space)
     try:
-        return parts.algorithm(parts.policy, env, policy_kwargs=policy, **hyperparameters(options, env))  # type: ignore[arg-type]
+        return algorithm(parts.policy, env, **hyperparameters(options, env))  # type: ignore[arg-type]
     except TypeError as error:
         raise ValueError(f"agent={agent} with encoder {encoder_class.__name__}: {error}") from error
+
+
+def form(
+    agent: Agent, options: Mapping[str, Any], actions: spaces.Space
+) -> tuple[type[BaseAlgorithm], dict[str, Any]]:
+    """Which class trains an agent with these options, and those of them that it takes.
+
+    Raises:
+        ValueError: an option of the fast form for an agent that has none, or for SB3's.
+    """
+    options = dict(options)
+    wanted = options.get("implementation", "auto")
+    if agent.fast is not None and wanted != "sb3" and not (wanted == "auto" and sb3_only(options, actions)):
+        return agent.fast, options
+    for key, plain in (("implementation", ("auto", "sb3")), ("distinct", ("auto", False)), ("precision", ("float32",))):
+        value = options.pop(key, plain[0])
+        if value not in plain:
+            reason = sb3_only(options, actions)
+            own = f"agent.implementation=sb3, which {reason} needs" if reason else "SB3's own class, which trains this agent"
+            raise ValueError(f"{'' if key == 'precision' else 'agent.'}{key}={value} is not an option of {own}")
+    return agent.algorithm, options
 
 
 def encoder_named(name: str, trust: Sequence[str] = ()) -> type[BaseFeaturesExtractor]:
@@ -122,7 +151,7 @@ def encoder_named(name: str, trust: Sequence[str] = ()) -> type[BaseFeaturesExtr
 
 def hyperparameters(options: Mapping[str, Any], env: VecEnv) -> dict[str, Any]:
     """Options written as data, as SB3 takes them: schedules, noise and tuples."""
-    converted = copy.deepcopy(dict(options))
+    converted = {k: v if k == "policy_kwargs" else copy.deepcopy(v) for k, v in options.items()}
     for key in ("learning_rate", "clip_range", "clip_range_vf"):
         if isinstance(converted.get(key), str):
             converted[key] = schedule(key, converted[key])

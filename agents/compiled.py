@@ -14,9 +14,13 @@ from typing import Any
 import torch
 import torch._inductor
 from torch import Tensor
+from torch._dispatch.python import enable_python_dispatcher
+from torch._dynamo.source import ConstantSource
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
 
-from agents.rollout import Minibatch, Observation
+from agents.rollout import Minibatch, Observation, Rollout
 from agents.update import Update
 
 
@@ -25,70 +29,49 @@ def compiler() -> str | None:
     return next((found for name in ("g++", "clang++") if (found := shutil.which(name))), None)
 
 
-def compiled(function: Callable[..., Any], inputs: Sequence[Tensor], varying: bool = False) -> Callable[..., Any]:
-    """The graph of a function of tensors, for inputs of these shapes; `varying`: for those of other lengths too.
+def compiled(function: Callable[..., Any], inputs: Sequence[Tensor], varying: Sequence[bool] = ()) -> Callable[..., Any]:
+    """The graph of a function of tensors with these shapes.
+
+    Args:
+        varying: which inputs' first axis is of any length, the same for all of them.
 
     Raises:
-        Exception: what it does depends on values, not only on shapes, or there is no compiler.
+        Exception: what the function does depends on values, or on that length, or there is no compiler.
     """
-    mode = "symbolic" if varying else "fake"
-    graph = make_fx(function, tracing_mode=mode, _allow_non_fake_inputs=True)(*inputs)
-    shapes = [node.meta["val"] for node in graph.graph.nodes if node.op == "placeholder"] if varying else list(inputs)
+    shapes = ShapeEnv()
+    fakes = FakeTensorMode(shape_env=shapes, allow_non_fake_inputs=True)
+
+    def fake(tensor: Tensor, varies: bool) -> Tensor:
+        axes = [DimDynamic.STATIC] * tensor.dim()
+        if varies:
+            axes[0] = DimDynamic.DUCK
+        context = StatelessSymbolicContext(dynamic_sizes=axes)
+        return fakes.from_tensor(tensor, symbolic_context=context, source=ConstantSource(f"input{id(tensor)}"))
+
+    like = [fake(*each) for each in zip(inputs, [*varying, *[False] * len(inputs)], strict=False)]
+    with fakes, enable_python_dispatcher():
+        graph = make_fx(function)(*like)
+    for tensor, varies in zip(like, varying, strict=False):
+        length = tensor.shape[0]
+        if varies and (isinstance(length, int) or length.node.maybe_as_int() is not None):
+            raise ValueError("it depends on how many different observations there are")
     options = {"triton.cudagraphs": True} if inputs[0].is_cuda else None
     with torch.no_grad():
         # torch.compile would trace the graph again, and at every call look whether that still holds
-        return torch._inductor.compile(graph, shapes, options=options)
+        return torch._inductor.compile(graph, like if any(varying) else list(inputs), options=options)
 
 
 class CompiledUpdate(Update):
-    """`Update` in graphs. Other sizes than the first (an incomplete last minibatch) run eagerly."""
+    """`Update` in graphs. Sizes other than those it was prepared for (an incomplete last minibatch) run eagerly."""
 
-    learning: Callable[..., Tensor] | None = None
-    acting: Callable[..., tuple[Tensor, Tensor, Tensor]] | None = None
+    def prepare(self, rollout: Rollout, batch_size: int, clips_values: bool) -> None:
+        """Trace and compile.
 
-    def act(self, observations: Observation) -> tuple[Tensor, Tensor, Tensor]:
-        parts = _parts(observations)
-        if self.acting is None:
-            self.environments = len(parts[0])
-            self.noise_like = self.network(observations)[0]
-            self.acting = self._acting(parts, list(observations) if isinstance(observations, dict) else None)
-        if len(parts[0]) != self.environments:
-            return super().act(observations)
-        noise = self.loss.distribution.noise(self.noise_like)
-        return self.acting(self.adam.flat, noise, *parts)
-
-    def __call__(
-        self, batch: Minibatch, clip_range: float, clip_range_vf: float | None
-    ) -> tuple[Tensor, Tensor | None]:
-        adam = self.adam
-        (beta1, beta2), steps = adam.group["betas"], adam.steps.item() + 1
-        # numbers that change from call to call are data, or each would be compiled into the graph
-        step_size = adam.group["lr"] / (1 - beta1**steps)
-        numbers = [clip_range, clip_range_vf or 0.0, step_size, math.sqrt(1 - beta2**steps)]
-        scalars = torch.tensor(numbers, device=adam.flat.device)
-        samples = [batch.actions, batch.log_probs, batch.values, batch.advantages, batch.returns]
-        rows = [] if batch.rows is None else [batch.rows]
-        inputs = [adam.flat, *adam.moments, scalars, *samples, *rows, *_parts(batch.observations)]
-        if self.learning is None:
-            self.batch_size = len(batch.actions)
-            self.learning = self._learning(inputs, batch, clip_range_vf is not None)
-        if len(batch.actions) != self.batch_size:
-            return super().__call__(batch, clip_range, clip_range_vf)
-        measured = self.learning(*inputs)
-        if self.target_kl is not None and measured[-2].item() > 1.5 * self.target_kl:
-            return measured[:-1], None
-        adam.steps += 1
-        return measured[:-1], measured[-1]
-
-    def _acting(self, parts: list[Tensor], keys: list[str] | None) -> Callable[..., Any]:
-        def act(flat: Tensor, noise: Tensor, *parts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            output, values, log_std = self._network(self.adam.views(flat), _observations(parts, keys))
-            actions, log_probs = self.loss.distribution.sample(output, log_std, noise)
-            return actions, values, log_probs
-
-        return compiled(act, [self.adam.flat, self.loss.distribution.noise(self.noise_like), *parts])
-
-    def _learning(self, inputs: list[Tensor], batch: Minibatch, clips_values: bool) -> Callable[..., Tensor]:
+        Raises:
+            Exception: the encoder cannot be traced (the message says why), or compiling failed.
+        """
+        batch = rollout.example(batch_size)
+        self.clips_values, self.batch_size, self.environments = clips_values, len(batch.actions), 0
         keys = list(batch.observations) if isinstance(batch.observations, dict) else None
         repeats = batch.rows is not None
 
@@ -96,9 +79,53 @@ class CompiledUpdate(Update):
             samples, parts = parts[:5], parts[5:]
             rows, parts = (parts[0], parts[1:]) if repeats else (None, parts)
             again = Minibatch(_observations(parts, keys), rows, *samples)
-            return self._step(flat, mean, square, scalars, again, clips_values)
+            return self._step(flat, mean, square, scalars, again)
 
-        return compiled(learn, inputs, varying=repeats)
+        inputs = self._inputs(batch, [0.2, 0.2, 1e-3, 1.0])
+        self.learning = compiled(learn, inputs, varying=[False] * 10 + [True] * (len(inputs) - 10) if repeats else ())
+        if not repeats:  # else there is little left to act on
+            self._prepare_acting(rollout.blank(rollout.n_envs))
+
+    def _prepare_acting(self, observations: Observation) -> None:
+        keys = list(observations) if isinstance(observations, dict) else None
+        parts = _parts(observations)
+        self.environments = len(parts[0])
+        with torch.no_grad():
+            self.noise_like = self.network(observations)[0]
+
+        def act(flat: Tensor, noise: Tensor, *parts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            output, values, log_std = self._network(self.adam.views(flat), _observations(parts, keys))
+            actions, log_probs = self.loss.distribution.sample(output, log_std, noise)
+            return actions, values, log_probs
+
+        self.acting = compiled(act, [self.adam.flat, torch.ones_like(self.noise_like), *parts])
+
+    def act(self, observations: Observation) -> tuple[Tensor, Tensor, Tensor]:
+        parts = _parts(observations)
+        if len(parts[0]) != self.environments:
+            return super().act(observations)
+        return self.acting(self.adam.flat, self.loss.distribution.noise(self.noise_like), *parts)
+
+    def __call__(
+        self, batch: Minibatch, clip_range: float, clip_range_vf: float | None
+    ) -> tuple[Tensor, Tensor | None]:
+        if len(batch.actions) != self.batch_size:
+            return super().__call__(batch, clip_range, clip_range_vf)
+        (beta1, beta2), steps = self.adam.group["betas"], self.adam.steps.item() + 1
+        step_size = self.adam.group["lr"] / (1 - beta1**steps)
+        numbers = [clip_range, clip_range_vf or 0.0, step_size, math.sqrt(1 - beta2**steps)]
+        measured = self.learning(*self._inputs(batch, numbers))
+        if self.target_kl is not None and measured[-2].item() > 1.5 * self.target_kl:
+            return measured[:-1], None
+        self.adam.steps += 1
+        return measured[:-1], measured[-1]
+
+    def _inputs(self, batch: Minibatch, numbers: list[float]) -> list[Tensor]:
+        """What the graph reads. Numbers that change from call to call are data, or each would be compiled into it."""
+        scalars = torch.tensor(numbers, device=self.adam.flat.device)
+        samples = (batch.actions, batch.log_probs, batch.values, batch.advantages, batch.returns)
+        rows = [] if batch.rows is None else [batch.rows]
+        return [self.adam.flat, *self.adam.moments, scalars, *samples, *rows, *_parts(batch.observations)]
 
     def _network(
         self, parameters: Sequence[Tensor], observations: Observation, rows: Tensor | None = None
@@ -111,14 +138,14 @@ class CompiledUpdate(Update):
         return output, values, named.get("policy.log_std")
 
     def _step(
-        self, flat: Tensor, mean: Tensor, square: Tensor, scalars: Tensor, batch: Minibatch, clips_values: bool
+        self, flat: Tensor, mean: Tensor, square: Tensor, scalars: Tensor, batch: Minibatch
     ) -> Tensor:
         """`Update.__call__` as a function of tensors -> statistics and the gradient's norm; changes the first three."""
         clip_range, clip_range_vf, step_size, scale_by = scalars.unbind()
         with torch.enable_grad():
             leaves = [view.detach().requires_grad_() for view in self.adam.views(flat)]
             output, values, log_std = self._network(leaves, batch.observations, batch.rows)
-            limit = clip_range_vf if clips_values else None
+            limit = clip_range_vf if self.clips_values else None
             loss, statistics = self.loss(output, values, log_std, batch, clip_range, limit)
             gradients = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
         gradient = torch.cat([g.flatten() for g in gradients])
@@ -144,5 +171,4 @@ def _parts(observations: Observation) -> list[Tensor]:
 
 def _observations(parts: Sequence[Tensor], keys: list[str] | None) -> Observation:
     return parts[0] if keys is None else dict(zip(keys, parts, strict=True))
-
 

@@ -10,6 +10,7 @@ What SB3 alone can do (`sb3_only`) is left to SB3's own class.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,15 +19,20 @@ import torch
 from gymnasium import spaces
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.utils import explained_variance, obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv
-from torch import Tensor
+from torch import Tensor, nn
 
 from agents.distributions import distribution_of
 from agents.rollout import Rollout
-from agents.update import STATISTICS, FlatAdam, Loss, Update
+from agents.update import STATISTICS, Loss, Update
+from encoders.base import Encoder, kind_of
 
-IMPLEMENTATIONS = ("eager", "compiled")
+log = logging.getLogger(__name__)
+
+IMPLEMENTATIONS = ("auto", "sb3", "eager", "compiled")
+REPAID = 15_000  # minibatch steps: compiling takes 5 to 20 s and saves 1 to 8 ms in each (benchmarks/training.py)
 
 
 def sb3_only(options: Mapping[str, Any], action_space: spaces.Space) -> str | None:
@@ -44,12 +50,26 @@ def sb3_only(options: Mapping[str, Any], action_space: spaces.Space) -> str | No
     return None
 
 
+def not_distinct(policy: ActorCriticPolicy) -> str | None:
+    """Why encoding each distinct observation once would change what is learned, or bring nothing; None if it would not."""
+    space = policy.observation_space
+    if not isinstance(space, spaces.Dict) or any(part.dtype != np.uint8 for part in space.values()):
+        return "observations are not dicts of bytes"
+    if not isinstance(policy.features_extractor, Encoder) or kind_of(space) != "grid":
+        return "they are not grids read by an encoder of this project, which has no memory"
+    if any(isinstance(module, (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)) for module in policy.modules()):
+        return "the encoder's output depends on more than the observation"
+    return None
+
+
 class FastPPO(PPO):
     """SB3's PPO with another engine room.
 
     Args:
-        implementation: "eager" or "compiled".
-        distinct: whether each distinct observation is encoded once.
+        implementation: "eager", "compiled", or "auto": compiled on a CPU with a C++ compiler if the run has `REPAID`
+            minibatch steps or more and the encoder can be traced, else eager; decided when `learn` is called.
+        distinct: whether each distinct observation is encoded once; "auto": on a CPU, if they are grids and the encoder
+            is a function of the observation alone.
         precision: "float32", or "bf16": the encoder computes in bfloat16 (CUDA only).
         args, kwargs: SB3's.
 
@@ -62,49 +82,87 @@ class FastPPO(PPO):
     def __init__(
         self,
         *args: Any,
-        implementation: str = "eager",
-        distinct: bool = False,
+        implementation: str = "auto",
+        distinct: bool | str = "auto",
         precision: str = "float32",
         **kwargs: Any,
     ):
-        if implementation not in IMPLEMENTATIONS:
-            raise ValueError(f"agent.implementation is auto, sb3, eager or compiled; got {implementation!r}")
+        if implementation not in IMPLEMENTATIONS or implementation == "sb3":
+            raise ValueError(f"agent.implementation is {', '.join(IMPLEMENTATIONS)}; got {implementation!r}")
+        if distinct not in ("auto", True, False):
+            raise ValueError(f"agent.distinct is auto, true or false; got {distinct!r}")
         if precision not in ("float32", "bf16"):
-            raise ValueError(f"precision is float32 or bf16, got {precision!r}")
+            raise ValueError(f"precision is float32 or bf16; got {precision!r}")
         self.implementation, self.distinct, self.precision = implementation, distinct, precision
         self.update: Update | None = None
         super().__init__(*args, **kwargs)
 
     def _setup_model(self) -> None:
-        reason = sb3_only(self.__dict__, self.action_space)
+        reason = sb3_only(vars(self), self.action_space)
         if reason:
-            raise ValueError(f"agent.implementation={self.implementation} cannot do {reason}; use implementation=sb3")
+            raise ValueError(f"agent.implementation={self.implementation} cannot do {reason}; use sb3 (or auto)")
         if self.precision == "bf16" and not (self.device.type == "cuda" and torch.cuda.is_bf16_supported()):
-            raise ValueError(f"precision=bf16 needs a CUDA device that computes in bfloat16, not {self.device.type}")
-        self.rollout_buffer_class = Rollout  # type: ignore[assignment]
-        self.rollout_buffer_kwargs = {"distinct": self.distinct}
+            raise ValueError(f"precision=bf16 needs a CUDA device that computes in bfloat16; this is {self.device.type}")
         super()._setup_model()
-        # not attributes of the run: what a file holds must load wherever SB3's does
-        self.rollout_buffer_class, self.rollout_buffer_kwargs = None, {}
+        reason = not_distinct(self.policy)
+        if self.distinct == "auto":
+            self.distinct = reason is None and self.device.type == "cpu"
+        elif self.distinct and reason:
+            raise ValueError(f"agent.distinct=true is not possible here: {reason}")
+        shape = (self.n_steps, self.observation_space, self.action_space, self.device)
+        self.rollout_buffer = Rollout(*shape, self.gae_lambda, self.gamma, self.n_envs, bool(self.distinct))  # type: ignore
 
     def _excluded_save_params(self) -> list[str]:
         return [*super()._excluded_save_params(), "update"]
 
+    def learn(self, total_timesteps: int, *args: Any, **kwargs: Any) -> FastPPO:  # type: ignore[override]
+        """SB3's."""
+        self.decide(total_timesteps)
+        return super().learn(total_timesteps, *args, **kwargs)
+
+    def decide(self, total_timesteps: int) -> str:
+        """Settle `implementation=auto` for a run of this length; returns the reason."""
+        if self.implementation != "auto":
+            return "as chosen"
+        from agents.compiled import compiler
+
+        size = self.n_steps * self.n_envs
+        steps = -(-total_timesteps // size) * self.n_epochs * -(-size // self.batch_size)
+        if self.device.type != "cpu":
+            reason = "compiled graphs have not been measured on this device"
+        elif steps < REPAID:
+            reason = f"{steps:,} minibatch steps do not repay the compiling"
+        elif compiler() is None:
+            reason = "there is no C++ compiler"
+        else:
+            try:
+                self.update = self._update("compiled")
+                self.implementation = "compiled"
+                return f"{steps:,} minibatch steps repay the compiling"
+            except Exception as error:  # whatever the encoder does that cannot be traced
+                reason = f"the encoder cannot be compiled: {str(error).splitlines()[0]}"
+        self.implementation = "eager"
+        return reason
+
     def ready(self) -> Update:
         """The update on the present parameters and optimizer."""
         if self.update is None or not self.update.adam.holds(self.policy.optimizer):
-            distribution = distribution_of(self.action_space)
-            assert distribution is not None
-            loss = Loss(distribution, self.normalize_advantage, self.ent_coef, self.vf_coef)
-            kind: type[Update] = Update
-            if self.implementation == "compiled":
-                from agents.compiled import CompiledUpdate  # the compiler takes a while to import
-
-                kind = CompiledUpdate
-            self.update = kind(
-                self.policy, loss, self.max_grad_norm, self.target_kl, autocast=self.precision == "bf16"
-            )
+            self.update = self._update("eager" if self.implementation == "auto" else self.implementation)
         return self.update
+
+    def _update(self, implementation: str) -> Update:
+        distribution = distribution_of(self.action_space)
+        assert distribution is not None
+        loss = Loss(distribution, self.normalize_advantage, self.ent_coef, self.vf_coef)
+        arguments = (self.policy, loss, self.max_grad_norm, self.target_kl, self.precision == "bf16")
+        if implementation == "eager":
+            return Update(*arguments)
+        from agents.compiled import CompiledUpdate  # the compiler takes a while to import
+
+        log.warning("compiling PPO's minibatch step (5 to 30 s; kept on disk for the next run like it)")
+        update = CompiledUpdate(*arguments)
+        update.prepare(self.rollout_buffer, self.batch_size, self.clip_range_vf is not None)  # type: ignore[arg-type]
+        return update
 
     def act(self, observation: Any, update: Update) -> tuple[Any, Tensor, Tensor, Tensor]:
         """-> what the rollout keeps of the observation; actions, values, log probabilities (one for each environment)."""

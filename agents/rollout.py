@@ -203,6 +203,19 @@ class Rollout:
         chosen, rows = numbers.unique(return_inverse=True)
         return {key: part[chosen] for key, part in self.table.items()}, rows
 
+    def example(self, batch_size: int) -> Minibatch:
+        """A minibatch of zeros, of the shapes that `minibatches` gives."""
+        size = min(batch_size, self.n_steps * self.n_envs)
+        numbers = torch.zeros((4, size), device=self.device).unbind()
+        rows = None if self.distinct is None else torch.zeros(size, dtype=torch.long, device=self.device)
+        some = self.blank(size if rows is None else max(2, size // 4))
+        return Minibatch(some, rows, torch.zeros_like(self.actions.flatten(0, 1)[:size]), *numbers)
+
+    def blank(self, count: int) -> Observation:
+        """A batch of `count` observations that are all zeros."""
+        made = _storage(self.observation_space, (1, count), self.device)
+        return {key: part[0] for key, part in made.items()} if isinstance(made, dict) else made[0]
+
     def freeze(self) -> None:
         """To be called once, before minibatches are drawn."""
         parts = (self.log_probs, self.values, self.advantages, self.returns)

@@ -39,7 +39,9 @@ def specification(
     """The content of `policy.yaml` for a model made by `make_agent`."""
     # exactly these classes: a subclass may compute something else
     names = [
-        name for name, agent in AGENTS.items() if type(model) is agent.algorithm and type(model.policy) is agent.policy
+        name
+        for name, agent in AGENTS.items()
+        if type(model) in (agent.algorithm, agent.fast) and type(model.policy) is agent.policy
     ]
     if not names:
         raise ValueError(f"only models made by agents.make_agent can be saved as policies, got {type(model).__name__}")

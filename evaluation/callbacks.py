@@ -148,7 +148,8 @@ def check_finite(module: torch.nn.Module, steps: int) -> None:
 class GradientNorm(BaseCallback):
     """Logs the gradient's norm before clipping, of the first minibatch of an update, at most once every `every` steps.
 
-    Hooks on the parameters are there for that minibatch only, so all others run at full speed.
+    Hooks on the parameters are there for that minibatch only, so all others run at full speed. A model that logs it
+    itself (`logs_gradient_norm`) is left alone.
     """
 
     def __init__(self, every: int = 1000):
@@ -164,7 +165,7 @@ class GradientNorm(BaseCallback):
         if self.squares:
             self.logger.record("train/gradient_norm", float(torch.stack(self.squares).sum().sqrt()))
             self.squares = []
-        if self.num_timesteps >= self.next and not self.hooks:
+        if self.num_timesteps >= self.next and not self.hooks and not getattr(self.model, "logs_gradient_norm", False):
             self.next = self.num_timesteps + self.every
             seen: set[int] = set()
 

@@ -57,12 +57,15 @@ def run_folder(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> Path:
 
 
 def differences(config: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    """How two configurations differ in what decides a run's numbers: "key was x, now y", names of choices first."""
+    """How two configurations differ in what decides a run's numbers: "key was x, now y", names of choices first.
+
+    An `auto` of the first that is yet to be decided differs from nothing.
+    """
     mine, theirs = flatten(config), flatten(other)
     return [
         f"{key} was {theirs.get(key)}, now {mine.get(key)}"
         for key in sorted(mine.keys() | theirs.keys(), key=lambda key: (not key.endswith(".name"), key))
-        if not {key, key.split(".")[0]} & {*IRRELEVANT} and mine.get(key) != theirs.get(key)
+        if not {key, key.split(".")[0]} & {*IRRELEVANT} and mine.get(key) not in ("auto", theirs.get(key))
     ]
 
 

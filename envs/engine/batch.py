@@ -19,6 +19,7 @@ from envs.engine.kernel import AGENT, RESULT, TILE, VIEW, Levels, Output, State
 from envs.engine.levels import Made, Unsupported, generate, put
 from envs.engine.rules import RULES, step_owner, unsupported
 from envs.engine.tables import geometry
+from envs.memory import available_memory, shown
 from envs.levels import draw, level_seeds, mix
 
 log = logging.getLogger(__name__)
@@ -186,31 +187,14 @@ def _check_memory(needed: int, n: int, bank: int) -> None:
     Raises:
         ValueError: that many bytes are not there, as far as the system tells.
     """
-    log.info("n_envs=%s and %s levels take %s", n, bank or 2 * n, _shown(needed))
+    log.info("n_envs=%s and %s levels take %s", n, bank or 2 * n, shown(needed))
     available = available_memory()
     if available is not None and needed > available:
         levels = f" and env.bank={bank}" if bank else ""
         raise ValueError(
-            f"n_envs={n}{levels} need {_shown(needed)} of memory in the batched engine, and {_shown(available)} are "
+            f"n_envs={n}{levels} need {shown(needed)} of memory in the batched engine, and {shown(available)} are "
             "free; take fewer"
         )
-
-
-def available_memory() -> int | None:
-    """Bytes of memory that programs can still have (on Linux), or that the machine has; None where none can be told."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        pass
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, AttributeError):  # Windows has no such function
-        return None
-
-
-def _shown(size: int) -> str:
-    return f"{size / 1e9:,.1f} GB" if size >= 1e8 else f"{size / 1e6:,.1f} MB"
 
 
 def announce() -> None:
