@@ -88,7 +88,9 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     result: dict[str, Any] = {"policy": str(settings["policy"]), "env": name}
     result |= {"episodes": settings["episodes"], "seed": settings["seed"]}
     for actions in ("sampled", "greedy"):
-        episodes = rollout(policy, env, settings["episodes"], seed=settings["seed"], deterministic=actions == "greedy")
+        episodes = rollout(
+            policy.remembering(), env, settings["episodes"], seed=settings["seed"], deterministic=actions == "greedy"
+        )
         result[actions] = {key: value and value.to_data() for key, value in scores(episodes).items()}
     measures = ["return", *(["success"] if result["sampled"]["success"] else []), "length"]
     rows = [[actions, *(interval(result[actions][m]) for m in measures)] for actions in ("sampled", "greedy")]

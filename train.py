@@ -270,7 +270,7 @@ def learn(
     stop = StopOnSignal()
     evaluate = Evaluate(
         evaluation_env,
-        lambda: Policy.of(model),
+        lambda: Policy.of(model).remembering(),
         every=evaluation["every"],
         episodes=evaluation["episodes"],
         seed=EVALUATION_SEED,
@@ -296,7 +296,9 @@ def learn(
             save_policy(model, folder / "policy", **about)
             print(f"interrupted after {model.num_timesteps:,} steps; what was learned is in {folder / 'policy'}")
             return None
-        measured = scores(rollout(Policy.of(model), evaluation_env, evaluation["final_episodes"], seed=FINAL_SEED))
+        measured = scores(
+            rollout(Policy.of(model).remembering(), evaluation_env, evaluation["final_episodes"], seed=FINAL_SEED)
+        )
     score = as_score(measured, evaluation["final_episodes"])
     save_policy(model, folder / "policy", **about, score=score)
     for key in ("return", "success"):

@@ -115,9 +115,7 @@ def make_agent(
         raise ValueError(f"agent={agent} with encoder {encoder_class.__name__}: {error}") from error
 
 
-def form(
-    agent: Agent, options: Mapping[str, Any], actions: spaces.Space
-) -> tuple[type[BaseAlgorithm], dict[str, Any]]:
+def form(agent: Agent, options: Mapping[str, Any], actions: spaces.Space) -> tuple[type[BaseAlgorithm], dict[str, Any]]:
     """Which class trains an agent with these options, and those of them that it takes.
 
     Raises:
@@ -131,7 +129,11 @@ def form(
         value = options.pop(key, plain[0])
         if value not in plain:
             reason = sb3_only(options, actions)
-            own = f"agent.implementation=sb3, which {reason} needs" if reason else "SB3's own class, which trains this agent"
+            own = (
+                f"agent.implementation=sb3, which {reason} needs"
+                if reason
+                else "SB3's own class, which trains this agent"
+            )
             raise ValueError(f"{'' if key == 'precision' else 'agent.'}{key}={value} is not an option of {own}")
     return agent.algorithm, options
 

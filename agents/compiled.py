@@ -29,7 +29,9 @@ def compiler() -> str | None:
     return next((found for name in ("g++", "clang++") if (found := shutil.which(name))), None)
 
 
-def compiled(function: Callable[..., Any], inputs: Sequence[Tensor], varying: Sequence[bool] = ()) -> Callable[..., Any]:
+def compiled(
+    function: Callable[..., Any], inputs: Sequence[Tensor], varying: Sequence[bool] = ()
+) -> Callable[..., Any]:
     """The graph of a function of tensors with these shapes.
 
     Args:
@@ -137,9 +139,7 @@ class CompiledUpdate(Update):
         output, values = torch.func.functional_call(self.network, named, (observations, rows), tie_weights=False)
         return output, values, named.get("policy.log_std")
 
-    def _step(
-        self, flat: Tensor, mean: Tensor, square: Tensor, scalars: Tensor, batch: Minibatch
-    ) -> Tensor:
+    def _step(self, flat: Tensor, mean: Tensor, square: Tensor, scalars: Tensor, batch: Minibatch) -> Tensor:
         """`Update.__call__` as a function of tensors -> statistics and the gradient's norm; changes the first three."""
         clip_range, clip_range_vf, step_size, scale_by = scalars.unbind()
         with torch.enable_grad():
@@ -171,4 +171,3 @@ def _parts(observations: Observation) -> list[Tensor]:
 
 def _observations(parts: Sequence[Tensor], keys: list[str] | None) -> Observation:
     return parts[0] if keys is None else dict(zip(keys, parts, strict=True))
-

@@ -57,7 +57,10 @@ def not_distinct(policy: ActorCriticPolicy) -> str | None:
         return "observations are not dicts of bytes"
     if not isinstance(policy.features_extractor, Encoder) or kind_of(space) != "grid":
         return "they are not grids read by an encoder of this project, which has no memory"
-    if any(isinstance(module, (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)) for module in policy.modules()):
+    if any(
+        isinstance(module, (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd))
+        for module in policy.modules()
+    ):
         return "the encoder's output depends on more than the observation"
     return None
 
@@ -102,7 +105,9 @@ class FastPPO(PPO):
         if reason:
             raise ValueError(f"agent.implementation={self.implementation} cannot do {reason}; use sb3 (or auto)")
         if self.precision == "bf16" and not (self.device.type == "cuda" and torch.cuda.is_bf16_supported()):
-            raise ValueError(f"precision=bf16 needs a CUDA device that computes in bfloat16; this is {self.device.type}")
+            raise ValueError(
+                f"precision=bf16 needs a CUDA device that computes in bfloat16; this is {self.device.type}"
+            )
         super()._setup_model()
         reason = not_distinct(self.policy)
         if self.distinct == "auto":
@@ -169,13 +174,7 @@ class FastPPO(PPO):
         if self.rollout_buffer.distinct is None:
             observation = obs_as_tensor(observation, self.device)
             return observation, *update.act(observation)
-        seen = self.rollout_buffer.distinct
-        numbers = seen.number(observation)
-        if seen.known < len(seen.numbers):
-            seen.learn(*update.network(seen.observations(seen.known)))
-        rows = torch.from_numpy(numbers).to(self.device)
-        assert seen.outputs is not None
-        output, values = seen.outputs[rows], seen.values[rows]
+        numbers, output, values = self.rollout_buffer.distinct.look_up(observation, update.network)
         distribution = update.loss.distribution
         noise = distribution.noise(output)
         actions, log_probs = distribution.sample(output, getattr(self.policy, "log_std", None), noise)
@@ -183,18 +182,12 @@ class FastPPO(PPO):
 
     def values_of(self, observation: Any, update: Update) -> Tensor:
         """V of a batch of observations."""
-        seen = self.rollout_buffer.distinct
-        if seen is None:
+        if self.rollout_buffer.distinct is None:
             return update.network(obs_as_tensor(observation, self.device))[1]
-        numbers = seen.number(observation)
-        if seen.known < len(seen.numbers):
-            seen.learn(*update.network(seen.observations(seen.known)))
-        return seen.values[torch.from_numpy(numbers).to(self.device)]
+        return self.rollout_buffer.distinct.look_up(observation, update.network)[2]
 
     @torch.no_grad()
-    def collect_rollouts(
-        self, env: VecEnv, callback: BaseCallback, rollout_buffer: Any, n_rollout_steps: int
-    ) -> bool:
+    def collect_rollouts(self, env: VecEnv, callback: BaseCallback, rollout_buffer: Any, n_rollout_steps: int) -> bool:
         """SB3's, storing tensors where they will be used."""
         assert self._last_obs is not None and self._last_episode_starts is not None
         self.policy.set_training_mode(False)
@@ -223,14 +216,16 @@ class FastPPO(PPO):
         callback.on_rollout_end()
         return True
 
-    def _bootstrap(
-        self, rewards: np.ndarray, dones: np.ndarray, infos: list[dict[str, Any]], update: Update
-    ) -> None:
+    def _bootstrap(self, rewards: np.ndarray, dones: np.ndarray, infos: list[dict[str, Any]], update: Update) -> None:
         """An episode cut short by its time limit would have gone on: r ← r + γ V(s') (Pardo et al. 2018)."""
         for i in np.flatnonzero(dones):
             last = infos[i].get("terminal_observation")
             if last is not None and infos[i].get("TimeLimit.truncated", False):
-                one = {key: part[None] for key, part in last.items()} if isinstance(last, dict) else np.asarray(last)[None]
+                one = (
+                    {key: part[None] for key, part in last.items()}
+                    if isinstance(last, dict)
+                    else np.asarray(last)[None]
+                )
                 rewards[i] += (self.gamma * self.values_of(one, update)).item()
 
     def train(self) -> None:

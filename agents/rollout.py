@@ -5,7 +5,7 @@ Index k of the flattened arrays is step k % n_steps of environment k // n_steps,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,11 +84,19 @@ class Distinct:
         parts = table.split(list(self.sizes.values()), dim=1)
         return {key: part.reshape(-1, *self.space[key].shape) for key, part in zip(self.sizes, parts, strict=True)}  # type: ignore[misc]
 
-    def learn(self, outputs: Tensor, values: Tensor) -> None:
-        """What the policy says of the observations not known so far."""
-        self.outputs = outputs if self.outputs is None else torch.cat([self.outputs, outputs])
-        self.values = torch.cat([self.values, values])
-        self.known = len(self.numbers)
+    def look_up(
+        self, observation: dict[str, np.ndarray], network: Callable[[Observation], tuple[Tensor, Tensor]]
+    ) -> tuple[np.ndarray, Tensor, Tensor]:
+        """-> numbers, outputs and values of a batch of observations; the network is asked for those not known so far."""
+        numbers = self.number(observation)
+        if self.known < len(self.numbers):
+            outputs, values = network(self.observations(self.known))
+            self.outputs = outputs if self.outputs is None else torch.cat([self.outputs, outputs])
+            self.values = torch.cat([self.values, values])
+            self.known = len(self.numbers)
+        rows = torch.from_numpy(numbers).to(self.device)
+        assert self.outputs is not None
+        return numbers, self.outputs[rows], self.values[rows]
 
 
 class Rollout:

@@ -116,7 +116,9 @@ class FlatAdam:
         # memory asked for anew at every step costs more than what is computed in it
         self.gradient, self.scale = torch.empty_like(self.flat), torch.empty_like(self.flat)
         self.steps = torch.tensor(float(max(float(s.get("step", 0)) for s in states)))
-        for parameter, value, *moments in zip(self.parameters, *map(self.views, (self.flat, *self.moments)), strict=True):
+        for parameter, value, *moments in zip(
+            self.parameters, *map(self.views, (self.flat, *self.moments)), strict=True
+        ):
             parameter.data = value
             optimizer.state[parameter] = {"step": self.steps, "exp_avg": moments[0], "exp_avg_sq": moments[1]}
 
@@ -199,7 +201,9 @@ class Update:
         """-> actions drawn for a batch of observations, values, log probabilities."""
         output, values = self.network(observations)
         distribution = self.loss.distribution
-        actions, log_probs = distribution.sample(output, getattr(self.policy, "log_std", None), distribution.noise(output))
+        actions, log_probs = distribution.sample(
+            output, getattr(self.policy, "log_std", None), distribution.noise(output)
+        )
         return actions, values, log_probs
 
     def __call__(
