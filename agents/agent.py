@@ -82,8 +82,8 @@ def make_agent(
         trust: modules outside this project that may be imported for `encoder`.
         options: hyperparameters of the algorithm; "lin_3e-4" is a schedule that falls linearly to zero, and
             `action_noise` the standard deviation of Gaussian exploration noise. For "ppo" also `implementation`,
-            `distinct` and `precision`, see `agents.ppo.FastPPO`; implementation="sb3" gives SB3's own class, and so does
-            "auto" where only that can do what the other options ask for.
+            `distinct` and `precision`, see `agents.ppo.FastPPO`; implementation="sb3" gives SB3's own class, and
+            so does "auto" where only that can do what the other options ask for.
 
     Raises:
         ValueError: an unknown agent or encoder, an agent that cannot act here, an encoder that cannot read the
@@ -115,7 +115,7 @@ def make_agent(
         raise ValueError(f"agent={agent} with encoder {encoder_class.__name__}: {error}") from error
 
 
-def form(agent: Agent, options: Mapping[str, Any], actions: spaces.Space) -> tuple[type[BaseAlgorithm], dict[str, Any]]:
+def form(agent: Agent, options: Mapping[str, Any], actions: spaces.Space) -> tuple[Any, dict[str, Any]]:
     """Which class trains an agent with these options, and those of them that it takes.
 
     Raises:

@@ -1,7 +1,7 @@
-"""PPO's steps as compiled graphs: forward, loss, backward, clipping and Adam of a minibatch in one call, acting in another.
+"""PPO's steps as compiled graphs: forward, loss, backward, clipping and Adam of a minibatch in one call.
 
-What agents/update.py does is traced once, down to tensor operations, and compiled by TorchInductor: into C++ on the CPU,
-as a CUDA graph on the GPU. Operations are fused and reordered, so results equal the eager form's to rounding.
+What agents/update.py does is traced once, down to tensor operations, and compiled by TorchInductor: into C++ on the
+CPU, as a CUDA graph on the GPU. Operations are fused and reordered, so results equal the eager form's to rounding.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def compiled(
         axes = [DimDynamic.STATIC] * tensor.dim()
         if varies:
             axes[0] = DimDynamic.DUCK
-        context = StatelessSymbolicContext(dynamic_sizes=axes)
+        context: Any = StatelessSymbolicContext(dynamic_sizes=axes)
         return fakes.from_tensor(tensor, symbolic_context=context, source=ConstantSource(f"input{id(tensor)}"))
 
     like = [fake(*each) for each in zip(inputs, [*varying, *[False] * len(inputs)], strict=False)]
@@ -60,7 +60,8 @@ def compiled(
     options = {"triton.cudagraphs": True} if inputs[0].is_cuda else None
     with torch.no_grad():
         # torch.compile would trace the graph again, and at every call look whether that still holds
-        return torch._inductor.compile(graph, like if any(varying) else list(inputs), options=options)
+        examples: list[Any] = like if any(varying) else list(inputs)
+        return torch._inductor.compile(graph, examples, options=options)
 
 
 class CompiledUpdate(Update):

@@ -71,9 +71,10 @@ class Policy:
         Itself where `agents.ppo.not_distinct` gives a reason, or its actions are not discrete.
         """
         plain = not isinstance(self.module, ActorCriticPolicy) or isinstance(self.module, RecurrentActorCriticPolicy)
-        if plain or not isinstance(self.action_space, spaces.Discrete) or not_distinct(self.module):
+        module: Any = self.module
+        if plain or not isinstance(self.action_space, spaces.Discrete) or not_distinct(module):
             return self
-        return Remembering(self.module)
+        return Remembering(module)
 
     def normalize(self, observation: Any) -> Any:
         """clip((observation - mean) / √(variance + ε)) with the statistics of training, if it was trained so."""

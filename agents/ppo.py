@@ -2,8 +2,8 @@
 
     eager     the same arithmetic in the same order: SB3's parameters, bit for bit, after any number of updates
     compiled  one compiled graph for a minibatch step: equal to rounding (agents/compiled.py)
-    distinct  each distinct observation of a rollout is encoded once while collecting, and each of a minibatch once while
-              learning: equal to rounding; for encoders without memory on observations that repeat
+    distinct  each distinct observation of a rollout is encoded once while collecting, and each of a minibatch once
+              while learning: equal to rounding; for encoders without memory on observations that repeat
 
 What SB3 alone can do (`sb3_only`) is left to SB3's own class.
 """
@@ -51,7 +51,7 @@ def sb3_only(options: Mapping[str, Any], action_space: spaces.Space) -> str | No
 
 
 def not_distinct(policy: ActorCriticPolicy) -> str | None:
-    """Why encoding each distinct observation once would change what is learned, or bring nothing; None if it would not."""
+    """Why encoding each distinct observation once is not possible, or not worth it; None if it is both."""
     space = policy.observation_space
     if not isinstance(space, spaces.Dict) or any(part.dtype != np.uint8 for part in space.values()):
         return "observations are not dicts of bytes"
@@ -81,6 +81,7 @@ class FastPPO(PPO):
     """
 
     logs_gradient_norm = True
+    rollout_buffer: Rollout  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -170,7 +171,7 @@ class FastPPO(PPO):
         return update
 
     def act(self, observation: Any, update: Update) -> tuple[Any, Tensor, Tensor, Tensor]:
-        """-> what the rollout keeps of the observation; actions, values, log probabilities (one for each environment)."""
+        """-> what the rollout keeps of the observation; actions, values, log probabilities."""
         if self.rollout_buffer.distinct is None:
             observation = obs_as_tensor(observation, self.device)
             return observation, *update.act(observation)

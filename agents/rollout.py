@@ -87,7 +87,7 @@ class Distinct:
     def look_up(
         self, observation: dict[str, np.ndarray], network: Callable[[Observation], tuple[Tensor, Tensor]]
     ) -> tuple[np.ndarray, Tensor, Tensor]:
-        """-> numbers, outputs and values of a batch of observations; the network is asked for those not known so far."""
+        """-> numbers, outputs and values of a batch of observations; the network is asked for new ones."""
         numbers = self.number(observation)
         if self.known < len(self.numbers):
             outputs, values = network(self.observations(self.known))
@@ -121,13 +121,12 @@ class Rollout:
         self.n_steps, self.n_envs, self.gae_lambda, self.gamma = buffer_size, n_envs, gae_lambda, gamma
         self.observation_space, self.action_space, self.device = observation_space, action_space, torch.device(device)
         self.distinct = Distinct(observation_space, self.device) if distinct else None  # type: ignore[arg-type]
-        on_device = {"device": self.device}
         shape = (n_envs, buffer_size)
         self.numbers = np.zeros(shape, np.int64)
         self.observations = None if distinct else _storage(observation_space, shape, self.device)
         self.actions = _storage(action_space, shape, self.device)
-        self.values, self.log_probs = torch.zeros(shape, **on_device), torch.zeros(shape, **on_device)
-        self.advantages, self.returns = torch.zeros(shape, **on_device), torch.zeros(shape, **on_device)
+        self.values, self.log_probs = torch.zeros(shape, device=self.device), torch.zeros(shape, device=self.device)
+        self.advantages, self.returns = torch.zeros(shape, device=self.device), torch.zeros(shape, device=self.device)
         # these come from the environments, so from the CPU
         self.rewards, self.starts = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         self.position = 0
@@ -171,7 +170,7 @@ class Rollout:
         self.position += 1
 
     def finish(self, last_values: Tensor, dones: np.ndarray) -> None:
-        """Returns and advantages (Schulman et al. 2016, generalized advantage estimation), in SB3's order of operations.
+        """Returns and advantages (Schulman et al. 2016), in SB3's order of operations.
 
         δ_t = r_t + γ V_{t+1} (1 - done_t) - V_t,    A_t = δ_t + γ λ (1 - done_t) A_{t+1},    R_t = A_t + V_t
         """
@@ -192,7 +191,7 @@ class Rollout:
         self.returns = self.advantages + self.values
 
     def minibatches(self, order: np.ndarray, batch_size: int) -> Iterator[Minibatch]:
-        """All samples in the given order (a permutation of their indices), `batch_size` at a time; the last may be less."""
+        """All samples in the given order (a permutation of their indices), `batch_size` at a time, the rest last."""
         indices = torch.from_numpy(order).to(self.device)
         # shuffled once, so that a minibatch is a slice
         actions = self.actions.flatten(0, 1)[indices].split(batch_size)

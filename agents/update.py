@@ -42,8 +42,8 @@ class Loss:
         values: Tensor,
         log_std: Tensor | None,
         batch: Minibatch,
-        clip_range: float | Tensor,
-        clip_range_vf: float | Tensor | None,
+        clip_range: Any,
+        clip_range_vf: Any,
     ) -> tuple[Tensor, Tensor]:
         """-> the loss, and the `STATISTICS` of this minibatch as one tensor."""
         log_prob, entropy = self.distribution.measure(output, log_std, batch.actions)

@@ -192,7 +192,10 @@ def test_configs_reach_every_hyperparameter_and_have_sb3_s_defaults(agent):
     config = yaml.safe_load((FOLDER / "agent" / f"{agent}.yaml").read_text())["agent"]
     not_data = {"policy", "env", "tensorboard_log", "verbose", "seed", "device", "_init_setup_model"}
     not_data |= {"replay_buffer_class", "replay_buffer_kwargs", "rollout_buffer_class", "rollout_buffer_kwargs"}
-    signature = inspect.signature(AGENTS[agent].algorithm).parameters
+    signature = dict(inspect.signature(AGENTS[agent].algorithm).parameters)
+    if (fast := AGENTS[agent].fast) is not None:
+        signature |= inspect.signature(fast).parameters
+    not_data |= {"args", "kwargs", "precision"}  # precision is an option of its own
     assert set(config) == set(signature) - not_data
     for name, value in config.items():
         if (agent, name) != ("td3", "action_noise") and name != "policy_kwargs":

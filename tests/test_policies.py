@@ -142,7 +142,7 @@ def test_a_policy_plays_a_larger_grid_where_its_encoder_allows_it(tmp_path):
     relational, local = (save_policy(trained(encoder=e, env=small), tmp_path / e) for e in ("gnn", "cnn"))
     assert load_policy(relational, observation_space=large).predict(large.sample())
     with pytest.raises(
-        ValueError, match=r"do not fit the network: features_extractor.out.0.weight has shape \(128, 1600\)"
+        ValueError, match=r"do not fit the network: features_extractor.out.0.weight has shape \(128, 800\)"
     ):
         load_policy(local, observation_space=large)
 

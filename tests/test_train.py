@@ -95,9 +95,9 @@ def test_a_finished_run_is_read_an_unfinished_one_kept_aside_and_another_configu
 
 def test_the_engine_is_decided_and_changes_no_number(capsys):
     mine = train(TINY, env="DoorKey-5x5", run_dir="mine").folder
-    assert "8 environments in the batched engine, 10,000 levels" in capsys.readouterr().out.splitlines()[0]
+    assert "8 environments in the batched engine, 10,000 levels" in capsys.readouterr().out.splitlines()[1]
     theirs = train(TINY, env={"name": "DoorKey-5x5", "engine": "gymnasium"}, run_dir="theirs").folder
-    assert "8 environments in Gymnasium, 10,000 levels" in capsys.readouterr().out.splitlines()[0]
+    assert "8 environments in Gymnasium, 10,000 levels" in capsys.readouterr().out.splitlines()[1]
     configs = [yaml.safe_load((folder / "config.yaml").read_text())["env"] for folder in (mine, theirs)]
     assert [(config["engine"], config["bank"]) for config in configs] == [("batched", 10_000), ("gymnasium", 10_000)]
     for name in ("result.json", "evaluations.csv", "policy/policy.safetensors"):

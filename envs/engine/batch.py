@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -19,8 +18,8 @@ from envs.engine.kernel import AGENT, RESULT, TILE, VIEW, Levels, Output, State
 from envs.engine.levels import Made, Unsupported, generate, put
 from envs.engine.rules import RULES, step_owner, unsupported
 from envs.engine.tables import geometry
-from envs.memory import available_memory, shown
 from envs.levels import draw, level_seeds, mix
+from envs.memory import available_memory, shown
 
 log = logging.getLogger(__name__)
 
