@@ -215,13 +215,13 @@ def build(config: Mapping[str, Any], encoder: type[BaseFeaturesExtractor]) -> tu
     model = make_agent(
         env,
         encoder,
-        config["agent"]["name"],
+        config["agent"].get("algorithm", config["agent"]["name"]),
         symmetry,
         encoder_options={key: value for key, value in config["encoder"].items() if key not in ("name", "class")},
         seed=config["seed"],
         device=config["device"],
         **({} if config["precision"] == "float32" else {"precision": config["precision"]}),
-        **{key: value for key, value in config["agent"].items() if key != "name"},
+        **{key: value for key, value in config["agent"].items() if key not in ("name", "algorithm")},
     )
     return model, evaluation_env
 
