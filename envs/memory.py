@@ -21,4 +21,7 @@ def available_memory() -> int | None:
 
 def shown(size: int) -> str:
     """A number of bytes for the eye."""
-    return f"{size / 1e9:,.1f} GB" if size >= 1e8 else f"{size / 1e6:,.1f} MB"
+    for unit, scale in (("GB", 1e9), ("MB", 1e6)):
+        if size >= scale / 10:
+            return f"{size / scale:,.1f} {unit}"
+    return f"{size / 1e3:,.0f} kB"
