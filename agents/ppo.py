@@ -221,12 +221,12 @@ class FastPPO(PPO):
         for i in np.flatnonzero(dones):
             last = infos[i].get("terminal_observation")
             if last is not None and infos[i].get("TimeLimit.truncated", False):
-                one = (
-                    {key: part[None] for key, part in last.items()}
-                    if isinstance(last, dict)
-                    else np.asarray(last)[None]
-                )
-                rewards[i] += (self.gamma * self.values_of(one, update)).item()
+                if self.rollout_buffer.distinct is None:  # type: ignore[attr-defined]
+                    # SB3's tensor, strides included: on them depends in which order a convolution adds up
+                    value = update.network(self.policy.obs_to_tensor(last)[0])[1]
+                else:
+                    value = self.values_of({key: part[None] for key, part in last.items()}, update)
+                rewards[i] += (self.gamma * value).item()
 
     def train(self) -> None:
         """One update: `n_epochs` passes over the rollout in minibatches; logs what SB3 logs."""
