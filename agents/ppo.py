@@ -200,6 +200,7 @@ class FastPPO(PPO):
             kept, actions, values, log_probs = self.act(self._last_obs, update)
             taken = actions.cpu().numpy()
             if continuous:
+                taken = taken.reshape(-1, *self.action_space.shape)
                 taken = np.clip(taken, self.action_space.low, self.action_space.high)  # type: ignore[attr-defined]
             new_obs, rewards, dones, infos = env.step(taken)
             self.num_timesteps += env.num_envs

@@ -126,6 +126,8 @@ class Rollout:
         self.numbers = np.zeros(shape, np.int64)
         self.observations = None if distinct else _storage(observation_space, shape, self.device)
         self.actions = _storage(action_space, shape, self.device)
+        if isinstance(action_space, spaces.Box):
+            self.actions = self.actions.reshape(*shape, -1)
         self.values, self.log_probs = torch.zeros(shape, **on_device), torch.zeros(shape, **on_device)
         self.advantages, self.returns = torch.zeros(shape, **on_device), torch.zeros(shape, **on_device)
         # these come from the environments, so from the CPU
@@ -195,11 +197,16 @@ class Rollout:
         """All samples in the given order (a permutation of their indices), `batch_size` at a time; the last may be less."""
         indices = torch.from_numpy(order).to(self.device)
         # shuffled once, so that a minibatch is a slice
-        actions = self.actions.flatten(0, 1)[indices].split(batch_size)
+        actions = self._taken(indices).split(batch_size)
         numbers = self.measured[:, indices].split(batch_size, dim=1)
         for index, acted, measured in zip(indices.split(batch_size), actions, numbers, strict=True):
             observations, rows = self._observed(index)
             yield Minibatch(observations, rows, acted, *measured.unbind())
+
+    def _taken(self, index: Tensor | slice) -> Tensor:
+        """Actions as the distribution reads them; continuous ones of any precision as float32."""
+        actions = self.actions.flatten(0, 1)[index]
+        return actions.float() if isinstance(self.action_space, spaces.Box) else actions
 
     def _observed(self, index: Tensor) -> tuple[Observation, Tensor | None]:
         if self.distinct is None:
@@ -217,7 +224,7 @@ class Rollout:
         numbers = torch.zeros((4, size), device=self.device).unbind()
         rows = None if self.distinct is None else torch.zeros(size, dtype=torch.long, device=self.device)
         some = self.blank(size if rows is None else max(2, size // 4))
-        return Minibatch(some, rows, torch.zeros_like(self.actions.flatten(0, 1)[:size]), *numbers)
+        return Minibatch(some, rows, torch.zeros_like(self._taken(slice(size))), *numbers)
 
     def blank(self, count: int) -> Observation:
         """A batch of `count` observations that are all zeros."""
