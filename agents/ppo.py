@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3 import PPO
+from stable_baselines3.common.buffers import DictRolloutBuffer, RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.utils import explained_variance, obs_as_tensor
@@ -41,9 +42,11 @@ def sb3_only(options: Mapping[str, Any], action_space: spaces.Space) -> str | No
         return f"actions in {action_space}"
     if options.get("use_sde"):
         return "agent.use_sde=true"
-    for key in ("rollout_buffer_class", "rollout_buffer_kwargs"):
-        if options.get(key):
-            return f"agent.{key}"
+    # a loaded model names the stock buffer, which SB3 chose for it
+    if options.get("rollout_buffer_class") not in (None, RolloutBuffer, DictRolloutBuffer):
+        return "agent.rollout_buffer_class"
+    if options.get("rollout_buffer_kwargs"):
+        return "agent.rollout_buffer_kwargs"
     for key in ("optimizer_class", "optimizer_kwargs"):
         if (options.get("policy_kwargs") or {}).get(key):
             return f"agent.policy_kwargs.{key}"
