@@ -113,7 +113,7 @@ class CompiledUpdate(Update):
     ) -> tuple[Tensor, Tensor | None]:
         if len(batch.actions) != self.batch_size:
             return super().__call__(batch, clip_range, clip_range_vf)
-        (beta1, beta2), steps = self.adam.group["betas"], self.adam.steps.item() + 1
+        (beta1, beta2), steps = self.adam.group["betas"], self.adam.steps[0].item() + 1
         step_size = self.adam.group["lr"] / (1 - beta1**steps)
         numbers = [clip_range, clip_range_vf or 0.0, step_size, math.sqrt(1 - beta2**steps)]
         measured = self.learning(*self._inputs(batch, numbers))

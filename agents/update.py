@@ -115,12 +115,13 @@ class FlatAdam:
         ]
         # memory asked for anew at every step costs more than what is computed in it
         self.gradient, self.scale = torch.empty_like(self.flat), torch.empty_like(self.flat)
-        self.steps = torch.tensor(float(max(float(s.get("step", 0)) for s in states)))
-        for parameter, value, *moments in zip(
-            self.parameters, *map(self.views, (self.flat, *self.moments)), strict=True
+        # one count for each parameter, as torch.optim.Adam has it: it adds to each of them
+        self.steps = torch.full((len(states),), max(float(s.get("step", 0)) for s in states))
+        for parameter, step, value, *moments in zip(
+            self.parameters, self.steps, *map(self.views, (self.flat, *self.moments)), strict=True
         ):
             parameter.data = value
-            optimizer.state[parameter] = {"step": self.steps, "exp_avg": moments[0], "exp_avg_sq": moments[1]}
+            optimizer.state[parameter] = {"step": step, "exp_avg": moments[0], "exp_avg_sq": moments[1]}
 
     @staticmethod
     def unsupported(optimizer: torch.optim.Optimizer) -> str | None:
@@ -163,7 +164,7 @@ class FlatAdam:
         gradient.mul_(torch.clamp(max_norm / (norm + 1e-6), max=1.0))
         (beta1, beta2), mean, square = self.group["betas"], *self.moments
         self.steps += 1
-        steps = self.steps.item()
+        steps = self.steps[0].item()
         mean.lerp_(gradient, 1 - beta1)
         square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
         scale = torch.sqrt(square, out=self.scale).div_(math.sqrt(1 - beta2**steps)).add_(self.group["eps"])
