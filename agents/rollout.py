@@ -146,7 +146,7 @@ class Rollout:
     def reset(self) -> None:
         """Begin to collect anew, expecting to meet the observations of last time."""
         if self.distinct is not None:
-            self.distinct.keep(np.unique(self.numbers) if self.position else np.zeros(0, np.int64))
+            self.distinct.keep(np.unique(self.numbers[:, : self.position]))
         self.position = 0
 
     def add(
