@@ -145,14 +145,19 @@ class FlatAdam:
 
     def holds(self, optimizer: torch.optim.Optimizer) -> bool:
         """Whether the parameters are still views of these vectors (they are not after `.to(device)`, or `load`)."""
-        first, last = self.parameters[0], self.parameters[-1]
-        return (
-            optimizer is self.optimizer
-            and first.data_ptr() == self.flat.data_ptr()
-            and last.data_ptr() == self.flat[-last.numel() :].data_ptr()
-            and optimizer.state[first].get("exp_avg") is not None
-            and optimizer.state[first]["exp_avg"].data_ptr() == self.moments[0].data_ptr()
+        if optimizer is not self.optimizer or optimizer.param_groups[0] is not self.group:
+            return False
+        parameters = [p for p in self.group["params"] if p.requires_grad]
+        if [id(p) for p in parameters] != [id(p) for p in self.parameters]:
+            return False
+        vectors = zip(parameters, *map(self.views, (self.flat, *self.moments)), strict=True)
+        return all(
+            _same(parameter, value) and self._remembers(parameter, *moments) for parameter, value, *moments in vectors
         )
+
+    def _remembers(self, parameter: nn.Parameter, *moments: Tensor) -> bool:
+        state = self.optimizer.state.get(parameter) or {}
+        return "exp_avg" in state and all(map(_same, (state["exp_avg"], state["exp_avg_sq"]), moments))
 
     def step(self, gradients: Sequence[Tensor], max_norm: float) -> Tensor:
         """Clips the gradients (one for each parameter) and makes Adam's step, in SB3's and torch's order of operations.
@@ -174,6 +179,10 @@ class FlatAdam:
 
 def _joined(tensors: list[Tensor]) -> Tensor:
     return torch.cat([tensor.detach().flatten() for tensor in tensors])
+
+
+def _same(tensor: Tensor, view: Tensor) -> bool:
+    return tensor.data_ptr() == view.data_ptr() and tensor.dtype == view.dtype
 
 
 class Update:
