@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from agents.distributions import distribution_of
 from agents.rollout import Rollout
-from agents.update import STATISTICS, Loss, Update
+from agents.update import STATISTICS, Loss, Settings, Update
 from encoders.base import Encoder, kind_of
 
 log = logging.getLogger(__name__)
@@ -153,23 +153,26 @@ class FastPPO(PPO):
         return reason
 
     def ready(self) -> Update:
-        """The update on the present parameters and optimizer."""
-        if self.update is None or not self.update.adam.holds(self.policy.optimizer):
-            self.update = self._update("eager" if self.implementation == "auto" else self.implementation)
-        return self.update
+        """The update on the present parameters, optimizer and coefficients: a callback may have changed them."""
+        update = self.update
+        if update is None or update.settings != self._settings() or not update.adam.holds(self.policy.optimizer):
+            self.update = update = self._update("eager" if self.implementation == "auto" else self.implementation)
+        return update
 
-    def _update(self, implementation: str) -> Update:
+    def _settings(self) -> Settings:
         distribution = distribution_of(self.action_space)
         assert distribution is not None
-        loss = Loss(distribution, self.normalize_advantage, self.ent_coef, self.vf_coef)
-        arguments = (self.policy, loss, self.max_grad_norm, self.target_kl, self.precision == "bf16")
+        loss = Loss(distribution, self.normalize_advantage, self.ent_coef, self.vf_coef, self.clip_range_vf is not None)
+        return Settings(self.policy, loss, self.max_grad_norm, self.target_kl, self.precision == "bf16")
+
+    def _update(self, implementation: str) -> Update:
         if implementation == "eager":
-            return Update(*arguments)
+            return Update(self._settings())
         from agents.compiled import CompiledUpdate  # the compiler takes a while to import
 
         log.warning("compiling PPO's minibatch step (5 to 30 s; kept on disk for the next run like it)")
-        update = CompiledUpdate(*arguments)
-        update.prepare(self.rollout_buffer, self.batch_size, self.clip_range_vf is not None)  # type: ignore[arg-type]
+        update = CompiledUpdate(self._settings())
+        update.prepare(self.rollout_buffer, self.batch_size)  # type: ignore[arg-type]
         return update
 
     def act(self, observation: Any, update: Update) -> tuple[Any, Tensor, Tensor, Tensor]:
@@ -249,7 +252,7 @@ class FastPPO(PPO):
         for epoch in range(self.n_epochs):
             begin = len(statistics)
             for batch in rollout.minibatches(np.random.permutation(size), self.batch_size):  # type: ignore[attr-defined]
-                measured, norm = update(batch, clip_range, clip_range_vf)
+                measured, norm = update(batch, clip_range, clip_range_vf or 0.0)
                 statistics.append(measured)
                 first_norm = norm if first_norm is None else first_norm
                 if norm is None:

@@ -35,6 +35,7 @@ class Loss:
     normalize_advantage: bool
     ent_coef: float
     vf_coef: float
+    clips_values: bool
 
     def __call__(
         self,
@@ -43,7 +44,7 @@ class Loss:
         log_std: Tensor | None,
         batch: Minibatch,
         clip_range: float | Tensor,
-        clip_range_vf: float | Tensor | None,
+        clip_range_vf: float | Tensor,
     ) -> tuple[Tensor, Tensor]:
         """-> the loss, and the `STATISTICS` of this minibatch as one tensor."""
         log_prob, entropy = self.distribution.measure(output, log_std, batch.actions)
@@ -54,7 +55,7 @@ class Loss:
         ratio = log_ratio.exp()
         clipped = torch.clamp(ratio, 1 - clip_range, 1 + clip_range)
         policy_loss = -torch.min(advantages * ratio, advantages * clipped).mean()
-        if clip_range_vf is not None:
+        if self.clips_values:
             values = batch.values + torch.clamp(values - batch.values, -clip_range_vf, clip_range_vf)
         value_loss = F.mse_loss(batch.returns, values)
         entropy_loss = -entropy.mean()
@@ -185,27 +186,33 @@ def _same(tensor: Tensor, view: Tensor) -> bool:
     return tensor.data_ptr() == view.data_ptr() and tensor.dtype == view.dtype
 
 
-class Update:
-    """The step, operation by operation.
+@dataclass(frozen=True)
+class Settings:
+    """What an update is made for.
 
-    Args:
+    Attributes:
         policy: what is trained; its `optimizer` is Adam.
         loss: the loss.
         max_grad_norm: gradients longer than this are shortened to it.
         target_kl: a minibatch whose KL divergence exceeds 1.5 times this changes nothing; None: no limit.
+        autocast: whether the encoder computes in bfloat16.
     """
 
-    def __init__(
-        self,
-        policy: ActorCriticPolicy,
-        loss: Loss,
-        max_grad_norm: float,
-        target_kl: float | None,
-        autocast: bool = False,
-    ):
-        self.policy, self.loss, self.max_grad_norm, self.target_kl = policy, loss, max_grad_norm, target_kl
-        self.network = ActorCritic(policy, autocast)
-        self.adam = FlatAdam(policy.optimizer)
+    policy: ActorCriticPolicy
+    loss: Loss
+    max_grad_norm: float
+    target_kl: float | None
+    autocast: bool = False
+
+
+class Update:
+    """The step, operation by operation."""
+
+    def __init__(self, settings: Settings):
+        self.settings, self.policy, self.loss = settings, settings.policy, settings.loss
+        self.max_grad_norm, self.target_kl = settings.max_grad_norm, settings.target_kl
+        self.network = ActorCritic(settings.policy, settings.autocast)
+        self.adam = FlatAdam(settings.policy.optimizer)
 
     def act(self, observations: Any) -> tuple[Tensor, Tensor, Tensor]:
         """-> actions drawn for a batch of observations, values, log probabilities."""
@@ -216,9 +223,7 @@ class Update:
         )
         return actions, values, log_probs
 
-    def __call__(
-        self, batch: Minibatch, clip_range: float, clip_range_vf: float | None
-    ) -> tuple[Tensor, Tensor | None]:
+    def __call__(self, batch: Minibatch, clip_range: float, clip_range_vf: float = 0.0) -> tuple[Tensor, Tensor | None]:
         """-> the `STATISTICS`, and the gradient's norm before clipping: None if the KL divergence forbade the step."""
         output, values = self.network(batch.observations, batch.rows)
         log_std = getattr(self.policy, "log_std", None)
