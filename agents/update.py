@@ -83,12 +83,11 @@ class ActorCritic(nn.Module):
         policy = self.policy
         with torch.autocast(policy.device.type, torch.bfloat16, enabled=self.autocast):
             features = policy.extract_features(observations)
-        if policy.share_features_extractor:
-            assert isinstance(features, Tensor)
-            latent_pi, latent_vf = policy.mlp_extractor(features.float())
-        else:
-            latent_pi = policy.mlp_extractor.forward_actor(features[0].float())
-            latent_vf = policy.mlp_extractor.forward_critic(features[1].float())
+        actors, critics = (features, features) if policy.share_features_extractor else features
+        if self.autocast:
+            actors, critics = actors.float(), critics.float()
+        latent_pi = policy.mlp_extractor.forward_actor(actors)
+        latent_vf = policy.mlp_extractor.forward_critic(critics)
         output, values = policy.action_net(latent_pi), policy.value_net(latent_vf).flatten()
         # the heads come first: one row of their output is narrower than one of features
         return (output, values) if rows is None else (output[rows], values[rows])
