@@ -159,13 +159,14 @@ class FlatAdam:
         state = self.optimizer.state.get(parameter) or {}
         return "exp_avg" in state and all(map(_same, (state["exp_avg"], state["exp_avg_sq"]), moments))
 
-    def step(self, gradients: Sequence[Tensor], max_norm: float) -> Tensor:
+    def step(self, gradients: Sequence[Tensor | None], max_norm: float) -> Tensor:
         """Clips the gradients (one for each parameter) and makes Adam's step, in SB3's and torch's order of operations.
 
-        Returns the gradients' norm before clipping.
+        Parameters that the loss does not depend on have none; it counts as 0. Returns the norm before clipping.
         """
-        norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients]))
-        gradient = torch.cat([g.flatten() for g in gradients], out=self.gradient)
+        norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients if g is not None]))
+        every = [torch.zeros_like(p) if g is None else g for g, p in zip(gradients, self.parameters, strict=True)]
+        gradient = torch.cat([g.flatten() for g in every], out=self.gradient)
         gradient.mul_(torch.clamp(max_norm / (norm + 1e-6), max=1.0))
         (beta1, beta2), mean, square = self.group["betas"], *self.moments
         self.steps += 1
@@ -230,6 +231,6 @@ class Update:
         if self.target_kl is not None and statistics[-1].item() > 1.5 * self.target_kl:
             return statistics, None
         parameters = self.adam.parameters
-        gradients = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
+        gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
         with torch.no_grad():
             return statistics, self.adam.step(gradients, self.max_grad_norm)
