@@ -21,7 +21,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
 
 from agents.rollout import Minibatch, Observation, Rollout
-from agents.update import Update
+from agents.update import Update, varies
 
 
 def compiler() -> str | None:
@@ -72,6 +72,8 @@ class CompiledUpdate(Update):
         Raises:
             Exception: the encoder cannot be traced (the message says why), or compiling failed.
         """
+        if varies(self.policy):
+            raise ValueError("its output depends on more than the observation")
         batch = rollout.example(batch_size)
         self.batch_size, self.environments = len(batch.actions), 0
         keys = list(batch.observations) if isinstance(batch.observations, dict) else None
@@ -153,7 +155,7 @@ class CompiledUpdate(Update):
         new_square = square * beta2 + gradient * gradient * (1 - beta2)
         new_flat = flat - step_size * new_mean / (new_square.sqrt() / scale_by + self.adam.group["eps"])
         if self.target_kl is not None:
-            allowed = statistics[-1] <= 1.5 * self.target_kl
+            allowed = ~(statistics[-1] > 1.5 * self.target_kl)
             new_mean, new_square = torch.where(allowed, new_mean, mean), torch.where(allowed, new_square, square)
             new_flat = torch.where(allowed, new_flat, flat)
         mean.copy_(new_mean)

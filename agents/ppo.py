@@ -23,11 +23,11 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.utils import explained_variance, obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv
-from torch import Tensor, nn
+from torch import Tensor
 
 from agents.distributions import distribution_of
 from agents.rollout import Rollout
-from agents.update import STATISTICS, Loss, Settings, Update
+from agents.update import STATISTICS, Loss, Settings, Update, varies
 from encoders.base import Encoder, kind_of
 
 log = logging.getLogger(__name__)
@@ -60,10 +60,7 @@ def not_distinct(policy: ActorCriticPolicy) -> str | None:
         return "observations are not dicts of bytes"
     if not isinstance(policy.features_extractor, Encoder) or kind_of(space) != "grid":
         return "they are not grids read by an encoder of this project, which has no memory"
-    if any(
-        isinstance(module, (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd))
-        for module in policy.modules()
-    ):
+    if varies(policy):
         return "the encoder's output depends on more than the observation"
     return None
 
@@ -129,26 +126,29 @@ class FastPPO(PPO):
         return super().learn(total_timesteps, *args, **kwargs)
 
     def decide(self, total_timesteps: int) -> str:
-        """Settle `implementation=auto` for a run of this length; returns the reason."""
+        """Settle `implementation=auto` for a run of this length; returns the reason.
+
+        Raises:
+            ValueError: implementation="compiled", and that cannot be done.
+        """
+        if self.implementation == "compiled":
+            self.ready()  # what cannot be compiled is said before anything is collected
         if self.implementation != "auto":
             return "as chosen"
-        from agents.compiled import compiler
-
         size = self.n_steps * self.n_envs
         steps = -(-total_timesteps // size) * self.n_epochs * -(-size // self.batch_size)
         if self.device.type != "cpu":
             reason = "compiled graphs have not been measured on this device"
         elif steps < REPAID:
             reason = f"{steps:,} minibatch steps do not repay the compiling"
-        elif compiler() is None:
-            reason = "there is no C++ compiler"
         else:
             try:
-                self.update = self._update("compiled")
+                self.update = self._compiled()
                 self.implementation = "compiled"
                 return f"{steps:,} minibatch steps repay the compiling"
-            except Exception as error:  # whatever the encoder does that cannot be traced
-                reason = f"the encoder cannot be compiled: {str(error).splitlines()[0]}"
+            except ValueError as error:
+                reason = str(error)
+                log.warning("agent.implementation=eager: %s", reason)
         self.implementation = "eager"
         return reason
 
@@ -156,7 +156,14 @@ class FastPPO(PPO):
         """The update on the present parameters, optimizer and coefficients: a callback may have changed them."""
         update = self.update
         if update is None or update.settings != self._settings() or not update.adam.holds(self.policy.optimizer):
-            self.update = update = self._update("eager" if self.implementation == "auto" else self.implementation)
+            if self.implementation == "compiled":
+                try:
+                    update = self._compiled()
+                except ValueError as error:
+                    raise ValueError(f"agent.implementation=compiled: {error}; use eager") from error
+            else:
+                update = Update(self._settings())
+            self.update = update
         return update
 
     def _settings(self) -> Settings:
@@ -165,14 +172,20 @@ class FastPPO(PPO):
         loss = Loss(distribution, self.normalize_advantage, self.ent_coef, self.vf_coef, self.clip_range_vf is not None)
         return Settings(self.policy, loss, self.max_grad_norm, self.target_kl, self.precision == "bf16")
 
-    def _update(self, implementation: str) -> Update:
-        if implementation == "eager":
-            return Update(self._settings())
-        from agents.compiled import CompiledUpdate  # the compiler takes a while to import
+    def _compiled(self) -> Update:
+        """The update in graphs; a ValueError says why there is none."""
+        from agents.compiled import CompiledUpdate, compiler  # takes a while to import
 
+        if self.device.type == "cpu" and compiler() is None:
+            raise ValueError("there is no C++ compiler (g++ or clang++)")
         log.warning("compiling PPO's minibatch step (5 to 30 s; kept on disk for the next run like it)")
         update = CompiledUpdate(self._settings())
-        update.prepare(self.rollout_buffer, self.batch_size)  # type: ignore[arg-type]
+        try:
+            update.prepare(self.rollout_buffer, self.batch_size)  # type: ignore[arg-type]
+        except Exception as error:  # whatever the encoder does that cannot be traced
+            encoder = type(self.policy.features_extractor).__name__
+            why = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ValueError(f"the encoder {encoder} cannot be traced: {why}") from error
         return update
 
     def act(self, observation: Any, update: Update) -> tuple[Any, Tensor, Tensor, Tensor]:
