@@ -110,6 +110,8 @@ class FastPPO(PPO):
             )
         super()._setup_model()
         reason = not_distinct(self.policy)
+        if self._vec_normalize_env is not None and self._vec_normalize_env.norm_obs:
+            reason = "observations are normalized, so they are not bytes"
         if self.distinct == "auto":
             self.distinct = reason is None and self.device.type == "cpu"
         elif self.distinct and reason:

@@ -64,6 +64,7 @@ class Distinct:
         """The numbers (n,) of a batch of observations; new ones are added."""
         count = len(next(iter(observation.values())))
         packed = np.concatenate([observation[key].reshape(count, size) for key, size in self.sizes.items()], axis=1)
+        packed = packed.astype(np.uint8, copy=False)  # environments may give wider integers than they declare
         content, width = packed.tobytes(), packed.shape[1]
         found = np.empty(count, np.int64)
         numbers = self.numbers
