@@ -15,6 +15,7 @@ from gymnasium import spaces
 from torch import Tensor
 
 Observation = Any  # an array or tensor, or a dict of them
+TOGETHER = 1024  # observations encoded in one call: all of a long rollout would need memory for as many activations
 
 
 @dataclass
@@ -79,9 +80,9 @@ class Distinct:
             found[i] = number
         return found
 
-    def observations(self, first: int = 0) -> dict[str, Tensor]:
-        """Observations number `first`, first + 1, ..., unpacked."""
-        table = torch.from_numpy(self.rows[first : len(self.numbers)]).to(self.device)
+    def observations(self, first: int = 0, end: int | None = None) -> dict[str, Tensor]:
+        """Observations number `first`, first + 1, ..., end - 1 (None: all from `first` on), unpacked."""
+        table = torch.from_numpy(self.rows[first : len(self.numbers) if end is None else end]).to(self.device)
         parts = table.split(list(self.sizes.values()), dim=1)
         return {key: part.reshape(-1, *self.space[key].shape) for key, part in zip(self.sizes, parts, strict=True)}  # type: ignore[misc]
 
@@ -90,11 +91,12 @@ class Distinct:
     ) -> tuple[np.ndarray, Tensor, Tensor]:
         """-> numbers, outputs and values of a batch of observations; the network is asked for those not known so far."""
         numbers = self.number(observation)
-        if self.known < len(self.numbers):
-            outputs, values = network(self.observations(self.known))
+        while self.known < len(self.numbers):
+            end = min(self.known + TOGETHER, len(self.numbers))
+            outputs, values = network(self.observations(self.known, end))
             self.outputs = outputs if self.outputs is None else torch.cat([self.outputs, outputs])
             self.values = torch.cat([self.values, values])
-            self.known = len(self.numbers)
+            self.known = end
         rows = torch.from_numpy(numbers).to(self.device)
         assert self.outputs is not None
         return numbers, self.outputs[rows], self.values[rows]
