@@ -251,7 +251,11 @@ class FastPPO(PPO):
                 rewards[i] += (self.gamma * value).item()
 
     def train(self) -> None:
-        """One update: `n_epochs` passes over the rollout in minibatches; logs what SB3 logs."""
+        """One update: `n_epochs` passes over the rollout in minibatches; logs what SB3 logs.
+
+        Raises:
+            FloatingPointError: the loss is not a number any more, so neither is any parameter.
+        """
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
         clip_range = self.clip_range(self._current_progress_remaining)  # type: ignore[operator]
@@ -286,6 +290,10 @@ class FastPPO(PPO):
 
     def _log(self, statistics: np.ndarray, last_epoch: int, first_norm: Tensor | None) -> None:
         columns = dict(zip(STATISTICS, statistics.T, strict=True))
+        if np.isnan(columns["loss"][-1]):  # SB3 fails at the next action it draws
+            raise FloatingPointError(
+                f"learning diverged: the loss is not a number after {self.num_timesteps:,} steps; try a lower learning rate"
+            )
         rollout = self.rollout_buffer
         values, returns = (part.flatten().cpu().numpy() for part in (rollout.values, rollout.returns))  # type: ignore
         for key, column in (
