@@ -21,7 +21,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
 
 from agents.rollout import Minibatch, Observation, Rollout
-from agents.update import Update
+from agents.update import Update, varies
 
 
 def compiler() -> str | None:
@@ -67,14 +67,16 @@ def compiled(
 class CompiledUpdate(Update):
     """`Update` in graphs. Sizes other than those it was prepared for (an incomplete last minibatch) run eagerly."""
 
-    def prepare(self, rollout: Rollout, batch_size: int, clips_values: bool) -> None:
+    def prepare(self, rollout: Rollout, batch_size: int) -> None:
         """Trace and compile.
 
         Raises:
             Exception: the encoder cannot be traced (the message says why), or compiling failed.
         """
+        if varies(self.policy):
+            raise ValueError("its output depends on more than the observation")
         batch = rollout.example(batch_size)
-        self.clips_values, self.batch_size, self.environments = clips_values, len(batch.actions), 0
+        self.batch_size, self.environments = len(batch.actions), 0
         keys = list(batch.observations) if isinstance(batch.observations, dict) else None
         repeats = batch.rows is not None
 
@@ -109,14 +111,12 @@ class CompiledUpdate(Update):
             return super().act(observations)
         return self.acting(self.adam.flat, self.loss.distribution.noise(self.noise_like), *parts)
 
-    def __call__(
-        self, batch: Minibatch, clip_range: float, clip_range_vf: float | None
-    ) -> tuple[Tensor, Tensor | None]:
+    def __call__(self, batch: Minibatch, clip_range: float, clip_range_vf: float = 0.0) -> tuple[Tensor, Tensor | None]:
         if len(batch.actions) != self.batch_size:
             return super().__call__(batch, clip_range, clip_range_vf)
-        (beta1, beta2), steps = self.adam.group["betas"], self.adam.steps.item() + 1
+        (beta1, beta2), steps = self.adam.group["betas"], self.adam.steps[0].item() + 1
         step_size = self.adam.group["lr"] / (1 - beta1**steps)
-        numbers = [clip_range, clip_range_vf or 0.0, step_size, math.sqrt(1 - beta2**steps)]
+        numbers = [clip_range, clip_range_vf, step_size, math.sqrt(1 - beta2**steps)]
         measured = self.learning(*self._inputs(batch, numbers))
         if self.target_kl is not None and measured[-2].item() > 1.5 * self.target_kl:
             return measured[:-1], None
@@ -146,8 +146,7 @@ class CompiledUpdate(Update):
         with torch.enable_grad():
             leaves = [view.detach().requires_grad_() for view in self.adam.views(flat)]
             output, values, log_std = self._network(leaves, batch.observations, batch.rows)
-            limit = clip_range_vf if self.clips_values else None
-            loss, statistics = self.loss(output, values, log_std, batch, clip_range, limit)
+            loss, statistics = self.loss(output, values, log_std, batch, clip_range, clip_range_vf)
             gradients = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
         gradient = torch.cat([g.flatten() for g in gradients])
         norm = torch.linalg.vector_norm(gradient)
@@ -157,7 +156,7 @@ class CompiledUpdate(Update):
         new_square = square * beta2 + gradient * gradient * (1 - beta2)
         new_flat = flat - step_size * new_mean / (new_square.sqrt() / scale_by + self.adam.group["eps"])
         if self.target_kl is not None:
-            allowed = statistics[-1] <= 1.5 * self.target_kl
+            allowed = ~(statistics[-1] > 1.5 * self.target_kl)
             new_mean, new_square = torch.where(allowed, new_mean, mean), torch.where(allowed, new_square, square)
             new_flat = torch.where(allowed, new_flat, flat)
         mean.copy_(new_mean)

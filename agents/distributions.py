@@ -9,6 +9,7 @@ draw, and consumes the random stream as it does.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -34,6 +35,7 @@ class Distribution(Protocol):
         ...
 
 
+@dataclass(frozen=True)
 class Categorical:
     """Discrete actions; the output is their unnormalised logits."""
 
@@ -56,6 +58,7 @@ class Categorical:
         return log_prob, -(bounded * F.softmax(logits, -1)).sum(-1)
 
 
+@dataclass(frozen=True)
 class Gaussian:
     """Continuous actions with independent components; the output is their mean."""
 

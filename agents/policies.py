@@ -63,7 +63,7 @@ class HeadedActorCriticPolicy(ActorCriticPolicy):
         reps = representations(self.pi_features_extractor, self.symmetry, self.use_sde)
         if reps is None:
             features = self.action_net.in_features
-            self.action_net = head(features, self.action_net.out_features, gain=SMALL)
+            self.action_net = head(features, int(self.action_net.out_features), gain=SMALL)
             self.value_net = head(features, 1)
         else:
             out_rep, action = reps

@@ -18,15 +18,16 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3 import PPO
+from stable_baselines3.common.buffers import DictRolloutBuffer, RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.utils import explained_variance, obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv
-from torch import Tensor, nn
+from torch import Tensor
 
 from agents.distributions import distribution_of
 from agents.rollout import Rollout
-from agents.update import STATISTICS, Loss, Update
+from agents.update import STATISTICS, Loss, Settings, Update, varies
 from encoders.base import Encoder, kind_of
 
 log = logging.getLogger(__name__)
@@ -41,9 +42,11 @@ def sb3_only(options: Mapping[str, Any], action_space: spaces.Space) -> str | No
         return f"actions in {action_space}"
     if options.get("use_sde"):
         return "agent.use_sde=true"
-    for key in ("rollout_buffer_class", "rollout_buffer_kwargs"):
-        if options.get(key):
-            return f"agent.{key}"
+    # a loaded model names the stock buffer, which SB3 chose for it
+    if options.get("rollout_buffer_class") not in (None, RolloutBuffer, DictRolloutBuffer):
+        return "agent.rollout_buffer_class"
+    if options.get("rollout_buffer_kwargs"):
+        return "agent.rollout_buffer_kwargs"
     for key in ("optimizer_class", "optimizer_kwargs"):
         if (options.get("policy_kwargs") or {}).get(key):
             return f"agent.policy_kwargs.{key}"
@@ -57,10 +60,7 @@ def not_distinct(policy: ActorCriticPolicy) -> str | None:
         return "observations are not dicts of bytes"
     if not isinstance(policy.features_extractor, Encoder) or kind_of(space) != "grid":
         return "they are not grids read by an encoder of this project, which has no memory"
-    if any(
-        isinstance(module, (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd))
-        for module in policy.modules()
-    ):
+    if varies(policy):
         return "the encoder's output depends on more than the observation"
     return None
 
@@ -111,6 +111,8 @@ class FastPPO(PPO):
             )
         super()._setup_model()
         reason = not_distinct(self.policy)
+        if self._vec_normalize_env is not None and self._vec_normalize_env.norm_obs:
+            reason = "observations are normalized, so they are not bytes"
         if self.distinct == "auto":
             self.distinct = reason is None and self.device.type == "cpu"
         elif self.distinct and reason:
@@ -127,47 +129,66 @@ class FastPPO(PPO):
         return super().learn(total_timesteps, *args, **kwargs)
 
     def decide(self, total_timesteps: int) -> str:
-        """Settle `implementation=auto` for a run of this length; returns the reason."""
+        """Settle `implementation=auto` for a run of this length; returns the reason.
+
+        Raises:
+            ValueError: implementation="compiled", and that cannot be done.
+        """
+        if self.implementation == "compiled":
+            self.ready()  # what cannot be compiled is said before anything is collected
         if self.implementation != "auto":
             return "as chosen"
-        from agents.compiled import compiler
-
         size = self.n_steps * self.n_envs
         steps = -(-total_timesteps // size) * self.n_epochs * -(-size // self.batch_size)
         if self.device.type != "cpu":
             reason = "compiled graphs have not been measured on this device"
         elif steps < REPAID:
             reason = f"{steps:,} minibatch steps do not repay the compiling"
-        elif compiler() is None:
-            reason = "there is no C++ compiler"
         else:
             try:
-                self.update = self._update("compiled")
+                self.update = self._compiled()
                 self.implementation = "compiled"
                 return f"{steps:,} minibatch steps repay the compiling"
-            except Exception as error:  # whatever the encoder does that cannot be traced
-                reason = f"the encoder cannot be compiled: {str(error).splitlines()[0]}"
+            except ValueError as error:
+                reason = str(error)
+                log.warning("agent.implementation=eager: %s", reason)
         self.implementation = "eager"
         return reason
 
     def ready(self) -> Update:
-        """The update on the present parameters and optimizer."""
-        if self.update is None or not self.update.adam.holds(self.policy.optimizer):
-            self.update = self._update("eager" if self.implementation == "auto" else self.implementation)
-        return self.update
+        """The update on the present parameters, optimizer and coefficients: a callback may have changed them."""
+        update = self.update
+        if update is None or update.settings != self._settings() or not update.adam.holds(self.policy.optimizer):
+            if self.implementation == "compiled":
+                try:
+                    update = self._compiled()
+                except ValueError as error:
+                    raise ValueError(f"agent.implementation=compiled: {error}; use eager") from error
+            else:
+                update = Update(self._settings())
+            self.update = update
+        return update
 
-    def _update(self, implementation: str) -> Update:
+    def _settings(self) -> Settings:
         distribution = distribution_of(self.action_space)
         assert distribution is not None
-        loss = Loss(distribution, self.normalize_advantage, self.ent_coef, self.vf_coef)
-        arguments = (self.policy, loss, self.max_grad_norm, self.target_kl, self.precision == "bf16")
-        if implementation == "eager":
-            return Update(*arguments)
-        from agents.compiled import CompiledUpdate  # the compiler takes a while to import
+        loss = Loss(distribution, self.normalize_advantage, self.ent_coef, self.vf_coef, self.clip_range_vf is not None)
+        return Settings(self.policy, loss, self.max_grad_norm, self.target_kl, self.precision == "bf16")
 
+    def _compiled(self) -> Update:
+        """The update in graphs; a ValueError says why there is none."""
+        from agents.compiled import CompiledUpdate, compiler  # takes a while to import
+
+        if self.device.type == "cpu" and compiler() is None:
+            raise ValueError("there is no C++ compiler (g++ or clang++)")
         log.warning("compiling PPO's minibatch step (5 to 30 s; kept on disk for the next run like it)")
-        update = CompiledUpdate(*arguments)
-        update.prepare(self.rollout_buffer, self.batch_size, self.clip_range_vf is not None)  # type: ignore[arg-type]
+        update = CompiledUpdate(self._settings())
+        try:
+            update.prepare(self.rollout_buffer, self.batch_size)  # type: ignore[arg-type]
+        except Exception as error:  # whatever the encoder does that cannot be traced
+            encoder = type(self.policy.features_extractor).__name__
+            why = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ValueError(f"the encoder {encoder} cannot be traced: {why}") from error
         return update
 
     def act(self, observation: Any, update: Update) -> tuple[Any, Tensor, Tensor, Tensor]:
@@ -201,6 +222,7 @@ class FastPPO(PPO):
             kept, actions, values, log_probs = self.act(self._last_obs, update)
             taken = actions.cpu().numpy()
             if continuous:
+                taken = taken.reshape(-1, *self.action_space.shape)
                 taken = np.clip(taken, self.action_space.low, self.action_space.high)  # type: ignore[attr-defined]
             new_obs, rewards, dones, infos = env.step(taken)
             self.num_timesteps += env.num_envs
@@ -222,15 +244,19 @@ class FastPPO(PPO):
         for i in np.flatnonzero(dones):
             last = infos[i].get("terminal_observation")
             if last is not None and infos[i].get("TimeLimit.truncated", False):
-                one = (
-                    {key: part[None] for key, part in last.items()}
-                    if isinstance(last, dict)
-                    else np.asarray(last)[None]
-                )
-                rewards[i] += (self.gamma * self.values_of(one, update)).item()
+                if self.rollout_buffer.distinct is None:  # type: ignore[attr-defined]
+                    # SB3's tensor, strides included: on them depends in which order a convolution adds up
+                    value = update.network(self.policy.obs_to_tensor(last)[0])[1]
+                else:
+                    value = self.values_of({key: part[None] for key, part in last.items()}, update)
+                rewards[i] += (self.gamma * value).item()
 
     def train(self) -> None:
-        """One update: `n_epochs` passes over the rollout in minibatches; logs what SB3 logs."""
+        """One update: `n_epochs` passes over the rollout in minibatches; logs what SB3 logs.
+
+        Raises:
+            FloatingPointError: the loss is not a number any more, so neither is any parameter.
+        """
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
         clip_range = self.clip_range(self._current_progress_remaining)  # type: ignore[operator]
@@ -246,7 +272,7 @@ class FastPPO(PPO):
         for epoch in range(self.n_epochs):
             begin = len(statistics)
             for batch in rollout.minibatches(np.random.permutation(size), self.batch_size):  # type: ignore[attr-defined]
-                measured, norm = update(batch, clip_range, clip_range_vf)
+                measured, norm = update(batch, clip_range, clip_range_vf or 0.0)
                 statistics.append(measured)
                 first_norm = norm if first_norm is None else first_norm
                 if norm is None:
@@ -265,6 +291,10 @@ class FastPPO(PPO):
 
     def _log(self, statistics: np.ndarray, last_epoch: int, first_norm: Tensor | None) -> None:
         columns = dict(zip(STATISTICS, statistics.T, strict=True))
+        if np.isnan(columns["loss"][-1]):  # SB3 fails at the next action it draws
+            raise FloatingPointError(
+                f"learning diverged: the loss is not a number after {self.num_timesteps:,} steps; try a lower learning rate"
+            )
         rollout = self.rollout_buffer
         values, returns = (part.flatten().cpu().numpy() for part in (rollout.values, rollout.returns))  # type: ignore
         for key, column in (

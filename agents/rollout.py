@@ -15,6 +15,7 @@ from gymnasium import spaces
 from torch import Tensor
 
 Observation = Any  # an array or tensor, or a dict of them
+TOGETHER = 1024  # observations encoded in one call: all of a long rollout would need memory for as many activations
 
 
 @dataclass
@@ -64,6 +65,7 @@ class Distinct:
         """The numbers (n,) of a batch of observations; new ones are added."""
         count = len(next(iter(observation.values())))
         packed = np.concatenate([observation[key].reshape(count, size) for key, size in self.sizes.items()], axis=1)
+        packed = packed.astype(np.uint8, copy=False)  # environments may give wider integers than they declare
         content, width = packed.tobytes(), packed.shape[1]
         found = np.empty(count, np.int64)
         numbers = self.numbers
@@ -78,9 +80,9 @@ class Distinct:
             found[i] = number
         return found
 
-    def observations(self, first: int = 0) -> dict[str, Tensor]:
-        """Observations number `first`, first + 1, ..., unpacked."""
-        table = torch.from_numpy(self.rows[first : len(self.numbers)]).to(self.device)
+    def observations(self, first: int = 0, end: int | None = None) -> dict[str, Tensor]:
+        """Observations number `first`, first + 1, ..., end - 1 (None: all from `first` on), unpacked."""
+        table = torch.from_numpy(self.rows[first : len(self.numbers) if end is None else end]).to(self.device)
         parts = table.split(list(self.sizes.values()), dim=1)
         return {key: part.reshape(-1, *self.space[key].shape) for key, part in zip(self.sizes, parts, strict=True)}  # type: ignore[misc]
 
@@ -89,11 +91,12 @@ class Distinct:
     ) -> tuple[np.ndarray, Tensor, Tensor]:
         """-> numbers, outputs and values of a batch of observations; the network is asked for new ones."""
         numbers = self.number(observation)
-        if self.known < len(self.numbers):
-            outputs, values = network(self.observations(self.known))
+        while self.known < len(self.numbers):
+            end = min(self.known + TOGETHER, len(self.numbers))
+            outputs, values = network(self.observations(self.known, end))
             self.outputs = outputs if self.outputs is None else torch.cat([self.outputs, outputs])
             self.values = torch.cat([self.values, values])
-            self.known = len(self.numbers)
+            self.known = end
         rows = torch.from_numpy(numbers).to(self.device)
         assert self.outputs is not None
         return numbers, self.outputs[rows], self.values[rows]
@@ -125,6 +128,8 @@ class Rollout:
         self.numbers = np.zeros(shape, np.int64)
         self.observations = None if distinct else _storage(observation_space, shape, self.device)
         self.actions = _storage(action_space, shape, self.device)
+        if isinstance(action_space, spaces.Box):
+            self.actions = self.actions.reshape(*shape, -1)
         self.values, self.log_probs = torch.zeros(shape, device=self.device), torch.zeros(shape, device=self.device)
         self.advantages, self.returns = torch.zeros(shape, device=self.device), torch.zeros(shape, device=self.device)
         # these come from the environments, so from the CPU
@@ -143,7 +148,7 @@ class Rollout:
     def reset(self) -> None:
         """Begin to collect anew, expecting to meet the observations of last time."""
         if self.distinct is not None:
-            self.distinct.keep(np.unique(self.numbers) if self.position else np.zeros(0, np.int64))
+            self.distinct.keep(np.unique(self.numbers[:, : self.position]))
         self.position = 0
 
     def add(
@@ -194,11 +199,16 @@ class Rollout:
         """All samples in the given order (a permutation of their indices), `batch_size` at a time, the rest last."""
         indices = torch.from_numpy(order).to(self.device)
         # shuffled once, so that a minibatch is a slice
-        actions = self.actions.flatten(0, 1)[indices].split(batch_size)
+        actions = self._taken(indices).split(batch_size)
         numbers = self.measured[:, indices].split(batch_size, dim=1)
         for index, acted, measured in zip(indices.split(batch_size), actions, numbers, strict=True):
             observations, rows = self._observed(index)
             yield Minibatch(observations, rows, acted, *measured.unbind())
+
+    def _taken(self, index: Tensor | slice) -> Tensor:
+        """Actions as the distribution reads them; continuous ones of any precision as float32."""
+        actions = self.actions.flatten(0, 1)[index]
+        return actions.float() if isinstance(self.action_space, spaces.Box) else actions
 
     def _observed(self, index: Tensor) -> tuple[Observation, Tensor | None]:
         if self.distinct is None:
@@ -216,7 +226,7 @@ class Rollout:
         numbers = torch.zeros((4, size), device=self.device).unbind()
         rows = None if self.distinct is None else torch.zeros(size, dtype=torch.long, device=self.device)
         some = self.blank(size if rows is None else max(2, size // 4))
-        return Minibatch(some, rows, torch.zeros_like(self.actions.flatten(0, 1)[:size]), *numbers)
+        return Minibatch(some, rows, torch.zeros_like(self._taken(slice(size))), *numbers)
 
     def blank(self, count: int) -> Observation:
         """A batch of `count` observations that are all zeros."""

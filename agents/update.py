@@ -35,6 +35,7 @@ class Loss:
     normalize_advantage: bool
     ent_coef: float
     vf_coef: float
+    clips_values: bool
 
     def __call__(
         self,
@@ -54,7 +55,7 @@ class Loss:
         ratio = log_ratio.exp()
         clipped = torch.clamp(ratio, 1 - clip_range, 1 + clip_range)
         policy_loss = -torch.min(advantages * ratio, advantages * clipped).mean()
-        if clip_range_vf is not None:
+        if self.clips_values:
             values = batch.values + torch.clamp(values - batch.values, -clip_range_vf, clip_range_vf)
         value_loss = F.mse_loss(batch.returns, values)
         entropy_loss = -entropy.mean()
@@ -64,6 +65,15 @@ class Loss:
             kl = ((log_ratio.exp() - 1) - log_ratio).mean()
             statistics = torch.stack([policy_loss, value_loss, entropy_loss, loss, clip_fraction, kl])
         return loss, statistics
+
+
+def varies(network: nn.Module) -> bool:
+    """Whether what it says of an observation depends on chance, on the rest of the batch, or on whether it is training."""
+    return any(
+        isinstance(module, (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd))
+        or bool(getattr(module, "dropout", 0.0))  # of recurrent layers and attention, a number
+        for module in network.modules()
+    )
 
 
 class ActorCritic(nn.Module):
@@ -82,12 +92,11 @@ class ActorCritic(nn.Module):
         policy = self.policy
         with torch.autocast(policy.device.type, torch.bfloat16, enabled=self.autocast):
             features = policy.extract_features(observations)
-        if policy.share_features_extractor:
-            assert isinstance(features, Tensor)
-            latent_pi, latent_vf = policy.mlp_extractor(features.float())
-        else:
-            latent_pi = policy.mlp_extractor.forward_actor(features[0].float())
-            latent_vf = policy.mlp_extractor.forward_critic(features[1].float())
+        actors, critics = (features, features) if policy.share_features_extractor else features
+        if self.autocast:
+            actors, critics = actors.float(), critics.float()
+        latent_pi = policy.mlp_extractor.forward_actor(actors)
+        latent_vf = policy.mlp_extractor.forward_critic(critics)
         output, values = policy.action_net(latent_pi), policy.value_net(latent_vf).flatten()
         # the heads come first: one row of their output is narrower than one of features
         return (output, values) if rows is None else (output[rows], values[rows])
@@ -115,12 +124,13 @@ class FlatAdam:
         ]
         # memory asked for anew at every step costs more than what is computed in it
         self.gradient, self.scale = torch.empty_like(self.flat), torch.empty_like(self.flat)
-        self.steps = torch.tensor(float(max(float(s.get("step", 0)) for s in states)))
-        for parameter, value, *moments in zip(
-            self.parameters, *map(self.views, (self.flat, *self.moments)), strict=True
+        # one count for each parameter, as torch.optim.Adam has it: it adds to each of them
+        self.steps = torch.full((len(states),), max(float(s.get("step", 0)) for s in states))
+        for parameter, step, value, *moments in zip(
+            self.parameters, self.steps, *map(self.views, (self.flat, *self.moments)), strict=True
         ):
             parameter.data = value
-            optimizer.state[parameter] = {"step": self.steps, "exp_avg": moments[0], "exp_avg_sq": moments[1]}
+            optimizer.state[parameter] = {"step": step, "exp_avg": moments[0], "exp_avg_sq": moments[1]}
 
     @staticmethod
     def unsupported(optimizer: torch.optim.Optimizer) -> str | None:
@@ -144,26 +154,32 @@ class FlatAdam:
 
     def holds(self, optimizer: torch.optim.Optimizer) -> bool:
         """Whether the parameters are still views of these vectors (they are not after `.to(device)`, or `load`)."""
-        first, last = self.parameters[0], self.parameters[-1]
-        return (
-            optimizer is self.optimizer
-            and first.data_ptr() == self.flat.data_ptr()
-            and last.data_ptr() == self.flat[-last.numel() :].data_ptr()
-            and optimizer.state[first].get("exp_avg") is not None
-            and optimizer.state[first]["exp_avg"].data_ptr() == self.moments[0].data_ptr()
+        if optimizer is not self.optimizer or optimizer.param_groups[0] is not self.group:
+            return False
+        parameters = [p for p in self.group["params"] if p.requires_grad]
+        if [id(p) for p in parameters] != [id(p) for p in self.parameters]:
+            return False
+        vectors = zip(parameters, *map(self.views, (self.flat, *self.moments)), strict=True)
+        return all(
+            _same(parameter, value) and self._remembers(parameter, *moments) for parameter, value, *moments in vectors
         )
 
-    def step(self, gradients: Sequence[Tensor], max_norm: float) -> Tensor:
+    def _remembers(self, parameter: nn.Parameter, *moments: Tensor) -> bool:
+        state = self.optimizer.state.get(parameter) or {}
+        return "exp_avg" in state and all(map(_same, (state["exp_avg"], state["exp_avg_sq"]), moments))
+
+    def step(self, gradients: Sequence[Tensor | None], max_norm: float) -> Tensor:
         """Clips the gradients (one for each parameter) and makes Adam's step, in SB3's and torch's order of operations.
 
-        Returns the gradients' norm before clipping.
+        Parameters that the loss does not depend on have none; it counts as 0. Returns the norm before clipping.
         """
-        norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients]))
-        gradient = torch.cat([g.flatten() for g in gradients], out=self.gradient)
+        norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients if g is not None]))
+        every = [torch.zeros_like(p) if g is None else g for g, p in zip(gradients, self.parameters, strict=True)]
+        gradient = torch.cat([g.flatten() for g in every], out=self.gradient)
         gradient.mul_(torch.clamp(max_norm / (norm + 1e-6), max=1.0))
         (beta1, beta2), mean, square = self.group["betas"], *self.moments
         self.steps += 1
-        steps = self.steps.item()
+        steps = self.steps[0].item()
         mean.lerp_(gradient, 1 - beta1)
         square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
         scale = torch.sqrt(square, out=self.scale).div_(math.sqrt(1 - beta2**steps)).add_(self.group["eps"])
@@ -175,27 +191,37 @@ def _joined(tensors: list[Tensor]) -> Tensor:
     return torch.cat([tensor.detach().flatten() for tensor in tensors])
 
 
-class Update:
-    """The step, operation by operation.
+def _same(tensor: Tensor, view: Tensor) -> bool:
+    return tensor.data_ptr() == view.data_ptr() and tensor.dtype == view.dtype
 
-    Args:
+
+@dataclass(frozen=True)
+class Settings:
+    """What an update is made for.
+
+    Attributes:
         policy: what is trained; its `optimizer` is Adam.
         loss: the loss.
         max_grad_norm: gradients longer than this are shortened to it.
         target_kl: a minibatch whose KL divergence exceeds 1.5 times this changes nothing; None: no limit.
+        autocast: whether the encoder computes in bfloat16.
     """
 
-    def __init__(
-        self,
-        policy: ActorCriticPolicy,
-        loss: Loss,
-        max_grad_norm: float,
-        target_kl: float | None,
-        autocast: bool = False,
-    ):
-        self.policy, self.loss, self.max_grad_norm, self.target_kl = policy, loss, max_grad_norm, target_kl
-        self.network = ActorCritic(policy, autocast)
-        self.adam = FlatAdam(policy.optimizer)
+    policy: ActorCriticPolicy
+    loss: Loss
+    max_grad_norm: float
+    target_kl: float | None
+    autocast: bool = False
+
+
+class Update:
+    """The step, operation by operation."""
+
+    def __init__(self, settings: Settings):
+        self.settings, self.policy, self.loss = settings, settings.policy, settings.loss
+        self.max_grad_norm, self.target_kl = settings.max_grad_norm, settings.target_kl
+        self.network = ActorCritic(settings.policy, settings.autocast)
+        self.adam = FlatAdam(settings.policy.optimizer)
 
     def act(self, observations: Any) -> tuple[Tensor, Tensor, Tensor]:
         """-> actions drawn for a batch of observations, values, log probabilities."""
@@ -206,9 +232,7 @@ class Update:
         )
         return actions, values, log_probs
 
-    def __call__(
-        self, batch: Minibatch, clip_range: float, clip_range_vf: float | None
-    ) -> tuple[Tensor, Tensor | None]:
+    def __call__(self, batch: Minibatch, clip_range: float, clip_range_vf: float = 0.0) -> tuple[Tensor, Tensor | None]:
         """-> the `STATISTICS`, and the gradient's norm before clipping: None if the KL divergence forbade the step."""
         output, values = self.network(batch.observations, batch.rows)
         log_std = getattr(self.policy, "log_std", None)
@@ -216,6 +240,6 @@ class Update:
         if self.target_kl is not None and statistics[-1].item() > 1.5 * self.target_kl:
             return statistics, None
         parameters = self.adam.parameters
-        gradients = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
+        gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
         with torch.no_grad():
             return statistics, self.adam.step(gradients, self.max_grad_norm)
