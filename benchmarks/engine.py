@@ -1,4 +1,4 @@
-"""Steps per CPU-second of MiniGrid and classic control on one core: the batched engine, Gymnasium and EnvPool in one run.
+"""Steps per CPU-second of MiniGrid and classic control on one core: the batched engine, Gymnasium, EnvPool.
 
     python benchmarks/engine.py [--json PATH] [--picture PATH] [--seconds 0.6] [--repeats 3] [--sizes ...] [id ...]
 
@@ -8,9 +8,10 @@ Random actions, one thread, 1 to 8,192 environments:
                  episode statistics; the next episode begins in the same step
     gymnasium    the same call with engine="gymnasium", up to 256 environments: its cost per step hardly depends on it
     bare         `gymnasium.make(id).step` alone: no vector, no statistics and none of our observation keys
-    envpool      EnvPool (Weng et al. 2022), where it is installed: what its `step` returns, without statistics. It makes
-                 a new level for each episode, where the batched engine draws from a bank of 1,024; but its random
-                 episodes all begin in step 0, and with many environments none ends while it is measured.
+    envpool      EnvPool (Weng et al. 2022), where it is installed: what its `step` returns, without statistics. Each of
+                 its episodes has a new level, where the batched engine draws from a bank of 1,024; but they all begin
+                 in step 0, so with many environments none ends while it is measured. Up to 16 environments expect
+                 a factor of 2 between runs: its worker's waiting counts.
 
 Then how the batched engine grows: its cost per step with the number of environments, and with the size of the grid.
 Medians over rounds that time everything in turn; expect 25 % between runs, and compare within one.
