@@ -1,0 +1,267 @@
+"""What our PPO gains over Stable-Baselines3's own: environment steps per CPU-second of training, one core, in one run.
+
+    python benchmarks/training.py [--cases SUBSTRING ...] [--forms FORM ...] [--json PATH] [--picture PATH]
+    python benchmarks/training.py --profile --cases "DoorKey-5x5 cnn, tuned"
+    python benchmarks/training.py --wall [--seeds 5] [--cap-seconds 600]
+
+One layer after another is switched on:
+
+    sb3         SB3's PPO class, environments stepped one by one in Gymnasium: the baseline
+    + engine    the same class on the batched engine
+    + eager     agents.ppo, operation by operation: the same parameters, bit for bit
+    + distinct  each distinct observation encoded once (grids only)
+    + compiled  a minibatch step as one graph; the wall time of compiling it, in a new process with nothing kept from
+                earlier, has a column of its own, with the environment steps after which it is repaid
+
+Each form has a policy and environments of its own with the same seeds, learns from one rollout to warm up, then is
+timed in rounds, which interleave the forms. How many observations are distinct depends on what the policy does: it is
+measured early in training, on a bank of 1,000 levels, where it wanders; one that goes straight to the goal repeats
+itself more. Rollouts longer than 2,048 steps (or --steps) are cut to that: minibatches for each step stay the same.
+
+`--wall` asks instead what a user waits for: benchmarks/wall.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import json
+import platform
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import torch
+from omegaconf import OmegaConf
+from stable_baselines3.common.utils import set_random_seed
+from torch._inductor.utils import fresh_cache
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from wall import TASKS, wall
+
+from agents import make_agent
+from configs.compose import FOLDER, compose, overrides_of
+from envs import make_vec_env
+from train import env_options
+
+Rows = dict[str, dict[str, Any]]  # of each form
+
+FORMS: dict[str, tuple[str, dict[str, Any]]] = {  # form -> engine, options of the agent
+    "sb3": ("gymnasium", {"implementation": "sb3", "distinct": "auto"}),
+    "engine": ("batched", {"implementation": "sb3", "distinct": "auto"}),
+    "eager": ("batched", {"implementation": "eager", "distinct": False}),
+    "distinct": ("batched", {"implementation": "eager", "distinct": True}),
+    "compiled": ("batched", {"implementation": "compiled", "distinct": "auto"}),
+}
+DEFAULTS: Any = OmegaConf.to_container(OmegaConf.load(FOLDER / "agent/ppo.yaml"))
+STARTER = {"learning_rate": 1e-3, "n_steps": 128, "batch_size": 256, "n_epochs": 4, "ent_coef": 0.01}
+SETTINGS: dict[str, dict[str, Any]] = {  # what is changed in what `train.py` would do
+    "tuned": {},
+    "SB3's defaults": {**DEFAULTS, "env": {"reward_scale": 1}},
+    "rl-starter-files": {"n_envs": 16, "agent": STARTER},  # of MiniGrid's authors' own training scripts
+    "large batches": {"n_envs": 16, "agent": {**STARTER, "batch_size": 1024}},
+}
+MEASURED = [
+    ("CartPole", "SB3's defaults", ("mlp", "homomorphic")),
+    ("CartPole", "tuned", ("homomorphic",)),
+    *[("DoorKey-5x5", each, ("mlp", "cnn", "gnn", "transformer")) for each in list(SETTINGS) if "SB3" not in each],
+]
+CASES = {
+    f"{env} {encoder}, {setting}": [f"env={env}", f"encoder={encoder}", *overrides_of(SETTINGS[setting])]
+    for env, setting, encoders in MEASURED
+    for encoder in encoders
+}
+LEVELS = 1000
+LONGEST_ROLLOUT = 2048  # steps
+SECONDS, ENOUGH = 0.7, 2.0  # CPU-seconds after which a round, or a form as a whole, is not measured further
+
+
+def parts(config: dict[str, Any], group: str) -> dict[str, Any]:
+    return {key: value for key, value in config[group].items() if key not in ("name", "class")}
+
+
+class Contestant:
+    """A model in one of the forms, that learns for a while whenever it is timed; `compiling` took wall seconds."""
+
+    def __init__(self, config: dict[str, Any], form: str, steps: int):
+        engine, options = FORMS[form]
+        n_envs, bank = config["n_envs"], LEVELS if "bank" in config["env"] else None
+        env = make_vec_env(**env_options(config), engine=engine, bank=bank, n_envs=n_envs, seed=0)
+        agent = parts(config, "agent") | {"seed": 0, "device": "cpu"} | options
+        longest = max(min(steps, LONGEST_ROLLOUT), agent["batch_size"])
+        agent["n_steps"] = min(agent["n_steps"], longest // n_envs)
+        encoder, about = config["encoder"]["class"], parts(config, "encoder")
+        self.model: Any = make_agent(env, encoder, "ppo", encoder_options=about, **agent)
+        self.compiling = starting() + seconds_of(self.model.ready) if form == "compiled" else 0.0
+        self.rollout, self.rollouts, self.spent = agent["n_steps"] * n_envs, 1, 0.0
+        warm = self.per_cpu_second(0)
+        self.rollouts = max(1, min(-(-steps // self.rollout), int(SECONDS * warm / self.rollout)))
+        self.rates: list[float] = []
+
+    def per_cpu_second(self, seed: int) -> float:
+        set_random_seed(seed)
+        begin, before = time.process_time(), self.model.num_timesteps
+        self.model.learn(self.rollouts * self.rollout, reset_num_timesteps=False)
+        spent = time.process_time() - begin
+        self.spent += spent
+        return (self.model.num_timesteps - before) / spent
+
+
+def seconds_of(compiling: Callable[[], Any]) -> float:
+    """Wall seconds, with nothing kept from earlier."""
+    with fresh_cache():
+        begin = time.perf_counter()
+        compiling()
+        return time.perf_counter() - begin
+
+
+@functools.cache
+def starting() -> float:
+    """Wall seconds that every process spends before it compiles its first graph."""
+    from agents.compiled import compiled
+
+    first, second = (seconds_of(functools.partial(compiled, each, [torch.ones(8)])) for each in (torch.sin, torch.cos))
+    return first - second
+
+
+def measure(case: str, chosen: Sequence[str], steps: int, repeats: int) -> Rows:
+    """The medians of the rounds, their ratio to the first form's, and what compiling took."""
+    config = compose("train", CASES[case])
+    levels = "bank" in config["env"]
+    if levels:  # made before it is measured, not while
+        make_vec_env(**env_options(config), engine="batched", bank=LEVELS, n_envs=4 * LEVELS, seed=0).reset()
+    forms = [form for form in chosen if levels or form != "distinct"]
+    contestants = {form: Contestant(config, form, steps) for form in forms}
+    for seed in range(1, repeats + 1):
+        for contestant in contestants.values():
+            if not contestant.rates or contestant.spent < ENOUGH:
+                contestant.rates.append(contestant.per_cpu_second(seed))
+    rates = {form: float(np.median(contestant.rates)) for form, contestant in contestants.items()}
+    rows: Rows = {form: {"steps_per_cpu_second": rate, "ratio": rate / rates[forms[0]]} for form, rate in rates.items()}
+    for before, form in zip(forms, forms[1:], strict=False):
+        if compiling := contestants[form].compiling:
+            saved = 1 / rates[before] - 1 / rates[form]  # seconds in each step
+            rows[form] |= {"compile_seconds": compiling, "repaid_after_steps": compiling / saved if saved > 0 else None}
+    agent = config["agent"]
+    shape = f"{config['n_envs']} environments x {agent['n_steps']:,} steps, batch {agent['batch_size']:,}"
+    print(f"\n{case}: {shape}, {agent['n_epochs']} epochs\n")
+    print(f"{'':>12}{'steps/CPU-s':>14}{'x ' + forms[0]:>10}{'x previous':>12}{'compiling':>12}{'repaid after':>18}")
+    for before, form in zip([forms[0], *forms], forms, strict=False):
+        line = (
+            f"{'' if form == 'sb3' else '+ '}{form}".ljust(12)
+            + f"{rates[form]:>14,.0f}{rows[form]['ratio']:>10.2f}{rates[form] / rates[before]:>12.2f}"
+        )
+        if "compile_seconds" in rows[form]:
+            after = rows[form]["repaid_after_steps"]
+            line += f"{rows[form]['compile_seconds']:>10.1f} s{f'{after:,.0f} steps' if after else 'never':>18}"
+        print(line, flush=True)
+    return rows
+
+
+def draw(results: dict[str, Rows], file: Path) -> None:
+    """A group of horizontal bars for each case, a bar for each form: how many times as fast as the first form."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    colours = dict(zip(FORMS, ("#b0b0b0", "#c6dbef", "#6baed6", "#2171b5", "#e6862e"), strict=True))
+    figure, axis = plt.subplots(figsize=(9, 1.2 + 0.24 * sum(len(rows) + 1 for rows in results.values())))
+    ticks, bars, position = [], {}, 0
+    for rows in results.values():
+        ticks.append(position + (len(rows) - 1) / 2)
+        for form, row in rows.items():
+            bars[form] = axis.barh(position, row["ratio"], height=0.92, color=colours[form])
+            axis.bar_label(bars[form], [f"{row['ratio']:.1f}"], padding=3)
+            position += 1
+        position += 1
+    axis.set_yticks(ticks, [case.replace(", ", "\n") for case in results])
+    axis.set_ylim(position - 0.5, -1)
+    axis.set_xlabel("environment steps per CPU-second of training, relative to Stable-Baselines3 (sb3)")
+    ordered = [bars[form] for form in FORMS if form in bars]
+    axis.legend(ordered, [form for form in FORMS if form in bars], loc="lower right")
+    figure.tight_layout()
+    figure.savefig(file, dpi=110)
+
+
+def timed(function: Callable[..., Any], spent: dict[str, float], part: str) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        begin = time.process_time()
+        result = function(*args, **kwargs)
+        spent[part] += time.process_time() - begin
+        return result
+
+    return call
+
+
+def profile(case: str, form: str, steps: int) -> dict[str, float]:
+    """Where the time of a form of ours goes: µs of CPU time in each environment step."""
+    contestant = Contestant(compose("train", CASES[case]), form, steps)
+    model, spent = contestant.model, defaultdict[str, float](float)
+    rollout, update = model.rollout_buffer, type(model.ready())
+    methods = [(update, "__call__", "minibatch step"), (model.env, "step", "environment step")]
+    methods += [(model, "act", "acting"), (model, "values_of", "acting")]
+    methods += [(rollout, method, "storage") for method in ("reset", "add", "finish", "freeze", "_observed")]
+    with contextlib.ExitStack() as patches:
+        for owner, method, part in methods:
+            patches.enter_context(patch.object(owner, method, timed(getattr(owner, method), spent, part)))
+        whole = 1e6 / contestant.per_cpu_second(1)
+    each = {part: 1e6 * seconds / (contestant.rollouts * contestant.rollout) for part, seconds in spent.items()}
+    each["rest"] = whole - sum(each.values())
+    print(f"\n{case}, {form}: where the time goes, in each environment step\n")
+    for part, us in [*sorted(each.items(), key=lambda item: -item[1]), ("all", whole)]:
+        print(f"{part:<18}{us:>10.1f} µs{100 * us / whole:>8.1f} %")
+    contestant.rollouts = 1
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
+        contestant.per_cpu_second(2)
+    print("\nthe operations of one rollout and of learning from it\n")
+    print(profiler.key_averages().table(sort_by="self_cpu_time_total", row_limit=15, max_name_column_width=40))
+    return each
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    add = parser.add_argument
+    add("--cases", nargs="+", default=[""], help="those whose name has one of these in it")
+    add("--forms", nargs="+", default=list(FORMS), choices=FORMS)
+    add("--steps", type=int, default=4096, help="environment steps of a measurement; slow forms run fewer")
+    add("--repeats", type=int, default=3, help="rounds; slow forms take part in fewer")
+    add("--json", type=Path, help="write the numbers there")
+    add("--picture", type=Path, help="draw the ratios there")
+    add("--profile", action="store_true", help="where the time of the last of the forms goes")
+    add("--wall", action="store_true", help="time until it is learned")
+    add("--seeds", type=int, default=5)
+    add("--cap-seconds", type=float, default=600, help="for every run of --wall")
+    add("--agent", default="ppo_fast", help="what --wall compares with the stock one")
+    add("--overrides", nargs="+", default=[], help="of train.py, for both sides of --wall")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    machine = {"processor": platform.processor() or platform.machine(), "python": platform.python_version()}
+    packages = ("torch", "stable-baselines3", "numba", "numpy", "gymnasium", "minigrid")
+    machine |= {package: version(package) for package in packages}
+    print(", ".join(f"{key} {value}" for key, value in machine.items()), flush=True)
+    forms = [form for form in FORMS if form in options.forms]
+    cases = [case for case in (TASKS if options.wall else CASES) if any(part in case for part in options.cases)]
+    if options.wall:
+        play = functools.partial(wall, agent=options.agent, seeds=options.seeds, cap=options.cap_seconds)
+        kind, results = "time_to_learn", {case: play(case, overrides=options.overrides) for case in cases}
+    elif options.profile:
+        kind, results = "microseconds_per_step", {case: profile(case, forms[-1], options.steps) for case in cases}
+    else:
+        kind, results = "training", {case: measure(case, forms, options.steps, options.repeats) for case in cases}
+        if options.picture:
+            draw(results, options.picture)
+    if options.json:
+        options.json.write_text(json.dumps({"machine": machine, kind: results}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

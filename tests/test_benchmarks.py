@@ -1,0 +1,63 @@
+"""The benchmarks run as commands and write what they promise; what they measure is never asserted."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from conftest import command
+from PIL import Image
+
+
+def run(*arguments: str) -> dict[str, Any]:
+    """What the benchmark wrote with `--json`."""
+    done = command(f"benchmarks/{arguments[0]}.py", *arguments[1:], "--json", "numbers.json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(Path("numbers.json").read_text())
+
+
+def positive(numbers: Any) -> bool:
+    return all(isinstance(each, (int, float)) and math.isfinite(each) and each > 0 for each in numbers)
+
+
+def test_training_compares_every_form_and_draws_it():
+    forms = ("sb3", "engine", "eager")  # not compiled, which takes its time
+    options = ("--cases", "CartPole", "--steps", "256", "--repeats", "1", "--picture", "forms.png")
+    written = run("training", *options, "--forms", *forms)
+    assert {"torch", "stable-baselines3", "python"} <= written["machine"].keys()
+    assert len(written["training"]) == 3
+    for rows in written["training"].values():
+        assert tuple(rows) == forms
+        assert all(positive(row.values()) for row in rows.values())
+        assert rows["sb3"]["ratio"] == 1
+    with Image.open("forms.png") as picture:
+        assert min(picture.size) > 300
+
+
+def test_profile_tells_where_all_of_the_time_goes():
+    written = run("training", "--profile", "--cases", "CartPole mlp", "--forms", "eager", "--steps", "256")
+    (parts,) = written["microseconds_per_step"].values()
+    assert set(parts) == {"minibatch step", "environment step", "acting", "storage", "rest"}
+    assert positive(parts.values())
+
+
+def test_wall_keeps_the_time_of_every_seed():
+    limits = ("--seeds", "2", "--cap-seconds", "0.5", "--agent", "ppo")
+    written = run("training", "--wall", "--cases", "CartPole", *limits, "--overrides", "agent.n_epochs=1")
+    forms = written["time_to_learn"]["CartPole"]
+    for columns in (forms["stock"], forms["ours"]):
+        assert columns["reached"] == [False, False] and len(columns["seconds"]) == 2
+        assert positive([*columns["seconds"], *columns["steps"]])
+
+
+def test_engine_compares_grows_and_draws():
+    options = ("--sizes", "8", "256", "--seconds", "0.02", "--repeats", "1", "--picture", "engine.png")
+    written = run("engine", *options, "CartPole")
+    rates = written["steps_per_cpu_second"]["CartPole"]
+    assert rates.keys() >= {"bare 1", "gymnasium 8", "gymnasium 256", "batched 8", "batched 256"}
+    assert positive(rates.values()) and positive(written["grids"].values()) and len(written["grids"]) == 3
+    assert written["cost_by_environments"] == {"CartPole": {"256": 1.0}}
+    with Image.open("engine.png") as picture:
+        assert min(picture.size) > 300
