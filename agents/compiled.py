@@ -53,9 +53,9 @@ def compiled(
     like = [fake(*each) for each in zip(inputs, [*varying, *[False] * len(inputs)], strict=False)]
     with fakes, enable_python_dispatcher():
         graph = make_fx(function)(*like)
-    for tensor, varies in zip(like, varying, strict=False):
+    for tensor, any_length in zip(like, varying, strict=False):
         length = tensor.shape[0]
-        if varies and (isinstance(length, int) or length.node.maybe_as_int() is not None):
+        if any_length and (isinstance(length, int) or length.node.maybe_as_int() is not None):
             raise ValueError("it depends on how many different observations there are")
     options = {"triton.cudagraphs": True} if inputs[0].is_cuda else None
     with torch.no_grad():

@@ -184,7 +184,7 @@ class FastPPO(PPO):
         log.warning("compiling PPO's minibatch step (5 to 30 s; kept on disk for the next run like it)")
         update = CompiledUpdate(self._settings())
         try:
-            update.prepare(self.rollout_buffer, self.batch_size)  # type: ignore[arg-type]
+            update.prepare(self.rollout_buffer, self.batch_size)
         except Exception as error:  # whatever the encoder does that cannot be traced
             encoder = type(self.policy.features_extractor).__name__
             why = (str(error).splitlines() or [type(error).__name__])[0]
@@ -244,7 +244,7 @@ class FastPPO(PPO):
         for i in np.flatnonzero(dones):
             last = infos[i].get("terminal_observation")
             if last is not None and infos[i].get("TimeLimit.truncated", False):
-                if self.rollout_buffer.distinct is None:  # type: ignore[attr-defined]
+                if self.rollout_buffer.distinct is None:
                     # SB3's tensor, strides included: on them depends in which order a convolution adds up
                     value = update.network(self.policy.obs_to_tensor(last)[0])[1]
                 else:
@@ -264,14 +264,14 @@ class FastPPO(PPO):
         if self.clip_range_vf is not None:
             clip_range_vf = self.clip_range_vf(self._current_progress_remaining)  # type: ignore[operator]
         update, rollout = self.ready(), self.rollout_buffer
-        rollout.freeze()  # type: ignore[attr-defined]
-        size = rollout.n_steps * rollout.n_envs  # type: ignore[attr-defined]
+        rollout.freeze()
+        size = rollout.n_steps * rollout.n_envs
         statistics: list[Tensor] = []
         first_norm: Tensor | None = None
         going_on = True
         for epoch in range(self.n_epochs):
             begin = len(statistics)
-            for batch in rollout.minibatches(np.random.permutation(size), self.batch_size):  # type: ignore[attr-defined]
+            for batch in rollout.minibatches(np.random.permutation(size), self.batch_size):
                 measured, norm = update(batch, clip_range, clip_range_vf or 0.0)
                 statistics.append(measured)
                 first_norm = norm if first_norm is None else first_norm
@@ -292,11 +292,10 @@ class FastPPO(PPO):
     def _log(self, statistics: np.ndarray, last_epoch: int, first_norm: Tensor | None) -> None:
         columns = dict(zip(STATISTICS, statistics.T, strict=True))
         if np.isnan(columns["loss"][-1]):  # SB3 fails at the next action it draws
-            raise FloatingPointError(
-                f"learning diverged: the loss is not a number after {self.num_timesteps:,} steps; try a lower learning rate"
-            )
+            after = f"the loss is not a number after {self.num_timesteps:,} steps"
+            raise FloatingPointError(f"learning diverged: {after}; try a lower learning rate")
         rollout = self.rollout_buffer
-        values, returns = (part.flatten().cpu().numpy() for part in (rollout.values, rollout.returns))  # type: ignore
+        values, returns = (part.flatten().cpu().numpy() for part in (rollout.values, rollout.returns))
         for key, column in (
             ("entropy_loss", "entropy_loss"),
             ("policy_gradient_loss", "policy_loss"),

@@ -68,7 +68,7 @@ class Loss:
 
 
 def varies(network: nn.Module) -> bool:
-    """Whether what it says of an observation depends on chance, on the rest of the batch, or on whether it is training."""
+    """Whether what it says of an observation depends on chance, the rest of the batch, or the mode it is in."""
     return any(
         isinstance(module, (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd))
         or bool(getattr(module, "dropout", 0.0))  # of recurrent layers and attention, a number
@@ -91,7 +91,7 @@ class ActorCritic(nn.Module):
     def forward(self, observations: Any, rows: Tensor | None = None) -> tuple[Tensor, Tensor]:
         policy = self.policy
         with torch.autocast(policy.device.type, torch.bfloat16, enabled=self.autocast):
-            features = policy.extract_features(observations)
+            features: Any = policy.extract_features(observations)
         actors, critics = (features, features) if policy.share_features_extractor else features
         if self.autocast:
             actors, critics = actors.float(), critics.float()
