@@ -139,6 +139,7 @@ def _train(config: dict[str, Any], defaults: dict[str, Any]) -> Result:
 
     from agents.agent import encoder_named
     from encoders.homomorphic import Homomorphic
+    from evaluation.callbacks import open_logs
     from evaluation.report import result_table
     from evaluation.runs import prepare, read_run, run_folder
 
@@ -157,7 +158,8 @@ def _train(config: dict[str, Any], defaults: dict[str, Any]) -> Result:
     config["env"] = {**config["env"], "engine": env.engine}  # type: ignore[attr-defined]
     config["agent"], reason = settled(model, config)
     prepare(folder, config, config["overwrite"], write=True)
-    with closing(env), closing(evaluation_env):
+    open_logs(model, folder, config)
+    with closing(env), closing(evaluation_env), closing(model.logger):
         print(opening(folder, config, asked, reason), flush=True)
         return Result(folder, learn(model, evaluation_env, config, folder), config)
 
@@ -253,7 +255,7 @@ def learn(
     import torch
 
     from agents import Policy, save_policy
-    from evaluation.callbacks import Evaluate, GradientNorm, ShowProgress, StopOnSignal, check_finite, open_logs
+    from evaluation.callbacks import Evaluate, GradientNorm, ShowProgress, StopOnSignal, check_finite
     from evaluation.report import draw_run, parameter_counts, result_table
     from evaluation.rollout import rollout
     from evaluation.runs import read_run
@@ -266,7 +268,6 @@ def learn(
         "environment": {**env_options(config), "reward_scale": 1.0},
         "command": shlex.join(["python", "train.py", *config["command"]]),
     }
-    open_logs(model, folder, config)
     stop = StopOnSignal()
     evaluate = Evaluate(
         evaluation_env,
