@@ -93,7 +93,7 @@ class CompiledUpdate(Update):
     def _prepare_acting(self, observations: Observation) -> None:
         keys = list(observations) if isinstance(observations, dict) else None
         parts = _parts(observations)
-        self.environments = len(parts[0])
+        self.environments, self.types = len(parts[0]), [part.dtype for part in parts]
         with torch.no_grad():
             self.noise_like = self.network(observations)[0]
 
@@ -108,6 +108,8 @@ class CompiledUpdate(Update):
         parts = _parts(observations)
         if len(parts[0]) != self.environments:
             return super().act(observations)
+        # the graph reads memory as it was told; environments may give wider numbers, or transposed images
+        parts = [part.to(declared).contiguous() for part, declared in zip(parts, self.types, strict=True)]
         return self.acting(self.adam.flat, self.loss.distribution.noise(self.noise_like), *parts)
 
     def __call__(self, batch: Minibatch, clip_range: float, clip_range_vf: float = 0.0) -> tuple[Tensor, Tensor | None]:
