@@ -1,7 +1,7 @@
-"""PPO's steps as compiled graphs: forward, loss, backward, clipping and Adam of a minibatch in one call, acting in another.
+"""PPO's steps as compiled graphs: forward, loss, backward, clipping and Adam of a minibatch in one call, acting in one.
 
-What agents/update.py does is traced once, down to tensor operations, and compiled by TorchInductor: into C++ on the CPU,
-as a CUDA graph on the GPU. Operations are fused and reordered, so results equal the eager form's to rounding.
+What agents/update.py does is traced once, down to tensor operations, and compiled by TorchInductor: into C++ on the
+CPU, as a CUDA graph on the GPU. Operations are fused and reordered, so results equal the eager form's to rounding.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
 
 from agents.rollout import Minibatch, Observation, Rollout
-from agents.update import Update, varies
+from agents.update import Update, depends_on_more
 
 
 def compiler() -> str | None:
@@ -72,7 +72,7 @@ class CompiledUpdate(Update):
         Raises:
             Exception: the encoder cannot be traced (the message says why), or compiling failed.
         """
-        if varies(self.policy):
+        if depends_on_more(self.policy):
             raise ValueError("its output depends on more than the observation")
         batch = rollout.example(batch_size)
         self.batch_size, self.environments = len(batch.actions), 0

@@ -2,8 +2,8 @@
 
     eager     the same arithmetic in the same order: SB3's parameters, bit for bit, after any number of updates
     compiled  one compiled graph for a minibatch step: equal to rounding (agents/compiled.py)
-    distinct  each distinct observation of a rollout is encoded once while collecting, and each of a minibatch once while
-              learning: equal to rounding; for encoders without memory on observations that repeat
+    distinct  each distinct observation of a rollout is encoded once while collecting, and each of a minibatch once
+              while learning: equal to rounding; for encoders without memory on observations that repeat
 
 What SB3 alone can do (`sb3_only`) is left to SB3's own class.
 """
@@ -27,7 +27,7 @@ from torch import Tensor
 
 from agents.distributions import distribution_of
 from agents.rollout import Rollout
-from agents.update import STATISTICS, Loss, Settings, Update, varies
+from agents.update import STATISTICS, Loss, Settings, Update, depends_on_more
 from encoders.base import Encoder, kind_of
 
 log = logging.getLogger(__name__)
@@ -54,13 +54,13 @@ def sb3_only(options: Mapping[str, Any], action_space: spaces.Space) -> str | No
 
 
 def not_distinct(policy: ActorCriticPolicy) -> str | None:
-    """Why encoding each distinct observation once would change what is learned, or bring nothing; None if it would not."""
+    """Why encoding each distinct observation once would change what is learned, or bring nothing; None if neither."""
     space = policy.observation_space
     if not isinstance(space, spaces.Dict) or any(part.dtype != np.uint8 for part in space.values()):
         return "observations are not dicts of bytes"
     if not isinstance(policy.features_extractor, Encoder) or kind_of(space) != "grid":
         return "they are not grids read by an encoder of this project, which has no memory"
-    if varies(policy):
+    if depends_on_more(policy):
         return "the encoder's output depends on more than the observation"
     return None
 
@@ -191,7 +191,7 @@ class FastPPO(PPO):
         return update
 
     def act(self, observation: Any, update: Update) -> tuple[Any, Tensor, Tensor, Tensor]:
-        """-> what the rollout keeps of the observation; actions, values, log probabilities (one for each environment)."""
+        """-> what the rollout keeps of the observation; actions, values, log probabilities of each environment."""
         if self.rollout_buffer.distinct is None:
             observation = obs_as_tensor(observation, self.device)
             return observation, *update.act(observation)
@@ -291,8 +291,9 @@ class FastPPO(PPO):
     def _log(self, statistics: np.ndarray, last_epoch: int, first_norm: Tensor | None) -> None:
         columns = dict(zip(STATISTICS, statistics.T, strict=True))
         if np.isnan(columns["loss"][-1]):  # SB3 fails at the next action it draws
+            steps = f"{self.num_timesteps:,}"
             raise FloatingPointError(
-                f"learning diverged: the loss is not a number after {self.num_timesteps:,} steps; try a lower learning rate"
+                f"learning diverged: the loss is not a number after {steps} steps; try a lower learning rate"
             )
         rollout = self.rollout_buffer
         values, returns = (part.flatten().cpu().numpy() for part in (rollout.values, rollout.returns))  # type: ignore

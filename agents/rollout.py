@@ -89,7 +89,7 @@ class Distinct:
     def look_up(
         self, observation: dict[str, np.ndarray], network: Callable[[Observation], tuple[Tensor, Tensor]]
     ) -> tuple[np.ndarray, Tensor, Tensor]:
-        """-> numbers, outputs and values of a batch of observations; the network is asked for those not known so far."""
+        """-> numbers, outputs and values of a batch of observations; the network is asked for those not yet known."""
         numbers = self.number(observation)
         while self.known < len(self.numbers):
             end = min(self.known + TOGETHER, len(self.numbers))
@@ -176,7 +176,7 @@ class Rollout:
         self.position += 1
 
     def finish(self, last_values: Tensor, dones: np.ndarray) -> None:
-        """Returns and advantages (Schulman et al. 2016, generalized advantage estimation), in SB3's order of operations.
+        """Returns and generalized advantage estimates (Schulman et al. 2016), in SB3's order of operations.
 
         δ_t = r_t + γ V_{t+1} (1 - done_t) - V_t,    A_t = δ_t + γ λ (1 - done_t) A_{t+1},    R_t = A_t + V_t
         """
@@ -197,7 +197,7 @@ class Rollout:
         self.returns = self.advantages + self.values
 
     def minibatches(self, order: np.ndarray, batch_size: int) -> Iterator[Minibatch]:
-        """All samples in the given order (a permutation of their indices), `batch_size` at a time; the last may be less."""
+        """All samples in the given order (a permutation of their indices), `batch_size` at a time, or what is left."""
         indices = torch.from_numpy(order).to(self.device)
         # shuffled once, so that a minibatch is a slice
         actions = self._taken(indices).split(batch_size)

@@ -67,8 +67,8 @@ class Loss:
         return loss, statistics
 
 
-def varies(network: nn.Module) -> bool:
-    """Whether what it says of an observation depends on chance, on the rest of the batch, or on whether it is training."""
+def depends_on_more(network: nn.Module) -> bool:
+    """Whether what it says of an observation depends on chance too, on the rest of the batch, or on `training`."""
     return any(
         isinstance(module, (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd))
         or bool(getattr(module, "dropout", 0.0))  # of recurrent layers and attention, a number
