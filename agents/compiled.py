@@ -21,7 +21,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
 
 from agents.rollout import Minibatch, Observation, Rollout
-from agents.update import Update, varies
+from agents.update import Update, depends_on_more
 
 
 def compiler() -> str | None:
@@ -73,7 +73,7 @@ class CompiledUpdate(Update):
         Raises:
             Exception: the encoder cannot be traced (the message says why), or compiling failed.
         """
-        if varies(self.policy):
+        if depends_on_more(self.policy):
             raise ValueError("its output depends on more than the observation")
         batch = rollout.example(batch_size)
         self.batch_size, self.environments = len(batch.actions), 0
@@ -94,7 +94,7 @@ class CompiledUpdate(Update):
     def _prepare_acting(self, observations: Observation) -> None:
         keys = list(observations) if isinstance(observations, dict) else None
         parts = _parts(observations)
-        self.environments = len(parts[0])
+        self.environments, self.types = len(parts[0]), [part.dtype for part in parts]
         with torch.no_grad():
             self.noise_like = self.network(observations)[0]
 
@@ -109,6 +109,8 @@ class CompiledUpdate(Update):
         parts = _parts(observations)
         if len(parts[0]) != self.environments:
             return super().act(observations)
+        # the graph reads memory as it was told; environments may give wider numbers, or transposed images
+        parts = [part.to(declared).contiguous() for part, declared in zip(parts, self.types, strict=True)]
         return self.acting(self.adam.flat, self.loss.distribution.noise(self.noise_like), *parts)
 
     def __call__(self, batch: Minibatch, clip_range: float, clip_range_vf: float = 0.0) -> tuple[Tensor, Tensor | None]:

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from agents.distributions import distribution_of
 from agents.rollout import Rollout
-from agents.update import STATISTICS, Loss, Settings, Update, varies
+from agents.update import STATISTICS, Loss, Settings, Update, depends_on_more
 from encoders.base import Encoder, kind_of
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ def not_distinct(policy: ActorCriticPolicy) -> str | None:
         return "observations are not dicts of bytes"
     if not isinstance(policy.features_extractor, Encoder) or kind_of(space) != "grid":
         return "they are not grids read by an encoder of this project, which has no memory"
-    if varies(policy):
+    if depends_on_more(policy):
         return "the encoder's output depends on more than the observation"
     return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from copy import deepcopy
+from functools import cache
 
 import gymnasium
 import numpy as np
@@ -421,9 +422,15 @@ SLOWLY_COMPILED = {
 }
 
 
-def check_compiled(case):
+@cache
+def compiled_model(case):
     """After one rollout's update, so that rounding has not yet changed an action."""
-    eager, compiled = (learned(i, steps=160, **case) for i in ("eager", "compiled"))
+    return learned("compiled", steps=160, **{**COMPILED, **SLOWLY_COMPILED}[case])
+
+
+def check_compiled(case):
+    compiled = compiled_model(case)
+    eager = learned("eager", steps=160, **{**COMPILED, **SLOWLY_COMPILED}[case])
     assert type(compiled.update).__name__ == "CompiledUpdate"
     assert distance(eager, compiled) < 1e-6
     assert compiled._n_updates == eager._n_updates
@@ -435,7 +442,7 @@ def check_compiled(case):
 
 @pytest.mark.parametrize("case", COMPILED)
 def test_compiled_equals_eager_to_rounding(case):
-    eager, _ = check_compiled(COMPILED[case])
+    eager, _ = check_compiled(case)
     for change in ({"max_grad_norm": 0.49}, {"vf_coef": 0.51}, {"ent_coef": 0.1}, {"gae_lambda": 0.94}):
         assert distance(eager, learned("eager", steps=160, **{**COMPILED[case], **change})) > 1e-6, change
 
@@ -443,14 +450,14 @@ def test_compiled_equals_eager_to_rounding(case):
 @pytest.mark.slow
 @pytest.mark.parametrize("case", SLOWLY_COMPILED)
 def test_everything_else_that_compiles_equals_eager_to_rounding(case):
-    eager, _ = check_compiled(SLOWLY_COMPILED[case])
+    eager, _ = check_compiled(case)
     options = {k: v for k, v in SLOWLY_COMPILED[case].items() if k not in ("clip_range_vf", "target_kl")}
     if len(options) < len(SLOWLY_COMPILED[case]):  # the option it is about has an effect
         assert distance(eager, learned("eager", steps=160, **options)) > 1e-5
 
 
 def test_a_compiled_symmetric_policy_stays_symmetric():
-    model = learned("compiled", **COMPILED["symmetric"])
+    model = compiled_model("symmetric")
     policy, s = model.policy, torch.randn(50, 4)
     with torch.no_grad():
         here, there = (policy.get_distribution(states).distribution.probs for states in (s, -s))
@@ -458,6 +465,22 @@ def test_a_compiled_symmetric_policy_stays_symmetric():
     assert (here[:, 0] - there[:, 1]).abs().max() < 1e-6 and (values - mirrored).abs().max() < 1e-6
     assert (here[:, 0] - here[:, 1]).abs().max() > 1e-3  # and has learned something
     assert equivariance_error(model, "CartPole") < 1e-12
+
+
+def test_a_compiled_policy_acts_on_observations_however_they_are_laid_out():
+    """Environments give transposed images, and wider numbers than they declare."""
+    model = compiled_model("symmetric")
+    s = torch.randn(5, 4)
+
+    def acted(observations):
+        torch.manual_seed(0)
+        return torch.stack([part.double() for part in model.update.act(observations)])
+
+    expected = acted(s)
+    assert not torch.equal(acted(-s), expected)
+    assert torch.equal(acted(s.T.contiguous().T), expected) and torch.equal(acted(s.double()), expected)
+    with torch.no_grad():  # another number of environments than it was compiled for
+        assert (acted(s[:3])[1] - expected[1, :3]).abs().max() < 1e-6
 
 
 UNTRACEABLE = [("DoorKey-5x5", "hypernetwork", "Hypernetwork"), ("GoToDoor-5x5", "mlp", "MLP")]
