@@ -1,6 +1,6 @@
 """What our PPO gains over Stable-Baselines3's own: environment steps per CPU-second of training, one core, in one run.
 
-    python benchmarks/training.py [--cases SUBSTRING ...] [--forms FORM ...] [--json PATH] [--picture PATH]
+    python benchmarks/training.py [--cases SUBSTRING ...] [--grid ENV] [--json PATH] [--picture PATH]
     python benchmarks/training.py --profile --cases "DoorKey-5x5 cnn, tuned"
     python benchmarks/training.py --wall [--seeds 5] [--cap-seconds 600]
 
@@ -14,9 +14,10 @@ One layer after another is switched on:
                 earlier, has a column of its own, with the environment steps after which it is repaid
 
 Each form has a policy and environments of its own with the same seeds, learns from one rollout to warm up, then is
-timed in rounds, which interleave the forms. How many observations are distinct depends on what the policy does: it is
-measured early in training, on a bank of 1,000 levels, where it wanders; one that goes straight to the goal repeats
-itself more. Rollouts longer than 2,048 steps (or --steps) are cut to that: minibatches for each step stay the same.
+timed in rounds, which interleave the forms. How many observations are distinct depends on the environment (in a larger
+--grid fewer repeat) and on what the policy does: it is measured early in training, on a bank of 1,000 levels, where it
+wanders; one that goes straight to the goal repeats itself more. Rollouts longer than 2,048 steps (or --steps) are cut
+to that: the minibatches for each step stay the same.
 
 `--wall` asks instead what a user waits for: benchmarks/wall.py.
 """
@@ -69,19 +70,21 @@ SETTINGS: dict[str, dict[str, Any]] = {  # what is changed in what `train.py` wo
     "rl-starter-files": {"n_envs": 16, "agent": STARTER},  # of MiniGrid's authors' own training scripts
     "large batches": {"n_envs": 16, "agent": {**STARTER, "batch_size": 1024}},
 }
-MEASURED = [
-    ("CartPole", "SB3's defaults", ("mlp", "homomorphic")),
-    ("CartPole", "tuned", ("homomorphic",)),
-    *[("DoorKey-5x5", each, ("mlp", "cnn", "gnn", "transformer")) for each in list(SETTINGS) if "SB3" not in each],
-]
-CASES = {
-    f"{env} {encoder}, {setting}": [f"env={env}", f"encoder={encoder}", *overrides_of(SETTINGS[setting])]
-    for env, setting, encoders in MEASURED
-    for encoder in encoders
-}
 LEVELS = 1000
 LONGEST_ROLLOUT = 2048  # steps
 SECONDS, ENOUGH = 0.7, 2.0  # CPU-seconds after which a round, or a form as a whole, is not measured further
+
+
+def cases_of(grid: str) -> dict[str, list[str]]:
+    """What is measured, by name: overrides of `train.py`."""
+    measured = [("CartPole", encoder, "SB3's defaults") for encoder in ("mlp", "homomorphic")]
+    measured += [("CartPole", "homomorphic", "tuned")]
+    for setting in ("tuned", "rl-starter-files", "large batches"):
+        measured += [(grid, encoder, setting) for encoder in ("mlp", "cnn", "gnn", "transformer")]
+    return {
+        f"{env} {encoder}, {setting}": [f"env={env}", f"encoder={encoder}", *overrides_of(SETTINGS[setting])]
+        for env, encoder, setting in measured
+    }
 
 
 def parts(config: dict[str, Any], group: str) -> dict[str, Any]:
@@ -132,9 +135,9 @@ def starting() -> float:
     return first - second
 
 
-def measure(case: str, chosen: Sequence[str], steps: int, repeats: int) -> Rows:
+def measure(case: str, overrides: list[str], chosen: Sequence[str], steps: int, repeats: int) -> Rows:
     """The medians of the rounds, their ratio to the first form's, and what compiling took."""
-    config = compose("train", CASES[case])
+    config = compose("train", overrides)
     levels = "bank" in config["env"]
     if levels:  # made before it is measured, not while
         make_vec_env(**env_options(config), engine="batched", bank=LEVELS, n_envs=4 * LEVELS, seed=0).reset()
@@ -186,8 +189,9 @@ def draw(results: dict[str, Rows], file: Path) -> None:
     axis.set_yticks(ticks, [case.replace(", ", "\n") for case in results])
     axis.set_ylim(position - 0.5, -1)
     axis.set_xlabel("environment steps per CPU-second of training, relative to Stable-Baselines3 (sb3)")
-    ordered = [bars[form] for form in FORMS if form in bars]
-    axis.legend(ordered, [form for form in FORMS if form in bars], loc="lower right")
+    axis.margins(x=0.1)
+    shown = {form: bars[form] for form in FORMS if form in bars}
+    axis.legend(shown.values(), shown.keys(), loc="lower center", bbox_to_anchor=(0.4, 1), ncols=5, frameon=False)
     figure.tight_layout()
     figure.savefig(file, dpi=110)
 
@@ -202,9 +206,9 @@ def timed(function: Callable[..., Any], spent: dict[str, float], part: str) -> C
     return call
 
 
-def profile(case: str, form: str, steps: int) -> dict[str, float]:
+def profile(case: str, overrides: list[str], form: str, steps: int) -> dict[str, float]:
     """Where the time of a form of ours goes: µs of CPU time in each environment step."""
-    contestant = Contestant(compose("train", CASES[case]), form, steps)
+    contestant = Contestant(compose("train", overrides), form, steps)
     model, spent = contestant.model, defaultdict[str, float](float)
     rollout, update = model.rollout_buffer, type(model.ready())
     methods = [(update, "__call__", "minibatch step"), (model.env, "step", "environment step")]
@@ -231,6 +235,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     add = parser.add_argument
     add("--cases", nargs="+", default=[""], help="those whose name has one of these in it")
+    add("--grid", default="DoorKey-5x5", help="the MiniGrid environment among the cases")
     add("--forms", nargs="+", default=list(FORMS), choices=FORMS)
     add("--steps", type=int, default=4096, help="environment steps of a measurement; slow forms run fewer")
     add("--repeats", type=int, default=3, help="rounds; slow forms take part in fewer")
@@ -249,14 +254,17 @@ def main() -> None:
     machine |= {package: version(package) for package in packages}
     print(", ".join(f"{key} {value}" for key, value in machine.items()), flush=True)
     forms = [form for form in FORMS if form in options.forms]
-    cases = [case for case in (TASKS if options.wall else CASES) if any(part in case for part in options.cases)]
+    chosen = TASKS if options.wall else cases_of(options.grid)
+    cases: dict[str, Any] = {name: chosen[name] for name in chosen if any(part in name for part in options.cases)}
     if options.wall:
         play = functools.partial(wall, agent=options.agent, seeds=options.seeds, cap=options.cap_seconds)
-        kind, results = "time_to_learn", {case: play(case, overrides=options.overrides) for case in cases}
+        kind, results = "time_to_learn", {name: play(name, overrides=options.overrides) for name in cases}
     elif options.profile:
-        kind, results = "microseconds_per_step", {case: profile(case, forms[-1], options.steps) for case in cases}
+        kind = "microseconds_per_step"
+        results = {name: profile(name, case, forms[-1], options.steps) for name, case in cases.items()}
     else:
-        kind, results = "training", {case: measure(case, forms, options.steps, options.repeats) for case in cases}
+        kind = "training"
+        results = {name: measure(name, case, forms, options.steps, options.repeats) for name, case in cases.items()}
         if options.picture:
             draw(results, options.picture)
     if options.json:

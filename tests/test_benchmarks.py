@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import pytest
 from conftest import command
 from PIL import Image
 
@@ -36,6 +37,7 @@ def test_training_compares_every_form_and_draws_it():
         assert min(picture.size) > 300
 
 
+@pytest.mark.slow
 def test_profile_tells_where_all_of_the_time_goes():
     written = run("training", "--profile", "--cases", "CartPole mlp", "--forms", "eager", "--steps", "256")
     (parts,) = written["microseconds_per_step"].values()
