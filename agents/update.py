@@ -67,7 +67,7 @@ class Loss:
         return loss, statistics
 
 
-def varies(network: nn.Module) -> bool:
+def depends_on_more(network: nn.Module) -> bool:
     """Whether what it says of an observation depends on chance, the rest of the batch, or the mode it is in."""
     return any(
         isinstance(module, (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd))
