@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from encoders.base import Encoder, Flatten, kind_of, mlp
+from encoders.layers.distinct import distinct
 from encoders.layers.hyper import HyperLinear
 from encoders.layers.stem import Context, Observation, Stem
 
@@ -69,10 +70,3 @@ class Hypernetwork(Encoder):
         for layer in self.layers:
             x = layer.grouped(x, embedded, group).relu()  # type: ignore[operator]
         return x
-
-
-def distinct(parts: dict[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
-    """The distinct rows of several observation parts taken together, and which of them each sample has."""
-    rows, group = torch.cat(list(parts.values()), dim=1).unique(dim=0, return_inverse=True)
-    columns = rows.split([part.shape[1] for part in parts.values()], dim=1)
-    return dict(zip(parts, columns, strict=True)), group

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from encoders.base import Encoder, describe, kind_of, pixel_scale
+from encoders.layers.distinct import distinct
 from encoders.layers.stem import Observation
 from encoders.resolve import resolve
 
@@ -50,6 +51,8 @@ class LSTM(Encoder):
         assert isinstance(observation_space, spaces.Dict)
         self.scale = {key: pixel_scale(observation_space[key]) for key in frame_keys(observation_space)}
         self.trunk = resolve(TRUNKS[trunk])(frames)
+        # windows overlap and grids repeat: each distinct one is encoded once
+        self.repeats = isinstance(frames, spaces.Dict) and kind_of(frames) == "grid"
         self.lstm = nn.LSTM(self.trunk.features_dim, width, batch_first=True)
 
     def forward(self, obs: Observation) -> Float[Tensor, "batch features"]:
@@ -62,7 +65,11 @@ class LSTM(Encoder):
         order = (steps + history - length[:, None]) % history
         rows = (torch.arange(batch, device=valid.device)[:, None] * history + order).flatten()
         frames = {key: obs[key].flatten(0, 1)[rows] * scale for key, scale in self.scale.items()}
-        features = self.trunk(frames["observation"] if list(frames) == ["observation"] else frames)
+        if self.repeats:
+            once, which = distinct(frames)
+            features = self.trunk(once)[which]
+        else:
+            features = self.trunk(frames["observation"] if list(frames) == ["observation"] else frames)
         states, _ = self.lstm(features.reshape(batch, history, -1))
         return states[torch.arange(batch, device=valid.device), length - 1]
 

@@ -1,0 +1,14 @@
+"""Work that is the same for many samples, done once."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def distinct(parts: dict[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
+    """The distinct rows of several observation parts taken together, and which of them each sample has."""
+    columns = {key: part.flatten(1) for key, part in parts.items()}
+    rows, which = torch.cat(list(columns.values()), dim=1).unique(dim=0, return_inverse=True)
+    pieces = rows.split([column.shape[1] for column in columns.values()], dim=1)
+    return {key: piece.reshape(-1, *parts[key].shape[1:]) for key, piece in zip(parts, pieces, strict=True)}, which
