@@ -379,3 +379,20 @@ def test_help_needs_neither_torch_nor_sb3():
         env={**os.environ, "PYTHONPATH": str(PROJECT)},
     )
     assert done.stdout.strip().endswith("[]") and "encoder: cnn, custom, gnn" in done.stdout, done.stderr
+
+
+def test_ppo_fast_is_ppo_with_other_hyperparameters():
+    result = train(TINY, env="DoorKey-5x5", encoder="mlp", agent={"name": "ppo_fast", "n_steps": 16})
+    assert result.scores["agent"] == "ppo_fast" and "ppo_fast-mlp" in str(result.folder)
+    assert result.config["agent"]["distinct"] and result.config["agent"]["implementation"] == "eager"
+    assert load_policy(result.folder).spec["agent"] == "ppo"
+
+
+def test_implementation_and_distinct_are_recorded_as_decided_and_auto_finds_its_run_again():
+    config = {"env": "DoorKey-5x5", "encoder": "mlp", "agent": {"n_steps": 32}, **TINY}
+    first = train(config)
+    recorded = yaml.safe_load((first.folder / "config.yaml").read_text())["agent"]
+    assert (recorded["implementation"], recorded["distinct"]) == ("eager", True)
+    assert train(config).scores == first.scores
+    other = train({**config, "agent": {"n_steps": 32, "implementation": "sb3"}})
+    assert other.folder != first.folder and other.config["agent"]["distinct"] is False
