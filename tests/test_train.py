@@ -382,7 +382,7 @@ def test_help_needs_neither_torch_nor_sb3():
 
 
 def test_ppo_fast_is_ppo_with_other_hyperparameters():
-    result = train(TINY, env="DoorKey-5x5", encoder="mlp", agent={"name": "ppo_fast", "n_steps": 16})
+    result = train(TINY, env="DoorKey-5x5", encoder="mlp", agent={"name": "ppo_fast", "n_steps": 32})
     assert result.scores["agent"] == "ppo_fast" and "ppo_fast-mlp" in str(result.folder)
     assert result.config["agent"]["distinct"] and result.config["agent"]["implementation"] == "eager"
     assert load_policy(result.folder).spec["agent"] == "ppo"
