@@ -33,7 +33,7 @@ from encoders.base import Encoder, kind_of
 log = logging.getLogger(__name__)
 
 IMPLEMENTATIONS = ("auto", "sb3", "eager", "compiled")
-REPAID = 15_000  # minibatch steps: compiling takes 8 to 40 s and saves 1 to 8 ms in each (benchmarks/training.py)
+REPAID = 25_000  # minibatch steps: compiling takes 10 to 50 s and saves 1 to 8 ms in each (benchmarks/training.py)
 
 
 def sb3_only(options: Mapping[str, Any], action_space: spaces.Space) -> str | None:
@@ -181,7 +181,7 @@ class FastPPO(PPO):
 
         if self.device.type == "cpu" and compiler() is None:
             raise ValueError("there is no C++ compiler (g++ or clang++)")
-        log.warning("compiling PPO's minibatch step (10 to 40 s; kept on disk for the next run like it)")
+        log.warning("compiling PPO's minibatch step (10 to 50 s; kept on disk for the next run like it)")
         update = CompiledUpdate(self._settings())
         try:
             update.prepare(self.rollout_buffer, self.batch_size)
