@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from gymnasium import spaces
 from jaxtyping import Float
 from torch import Tensor, nn
