@@ -197,9 +197,7 @@ class FastPPO(PPO):
             observation = obs_as_tensor(observation, self.device)
             return observation, *update.act(observation)
         numbers, output, values = self.rollout_buffer.distinct.look_up(observation, update.network)
-        distribution = update.loss.distribution
-        noise = distribution.noise(output)
-        actions, log_probs = distribution.sample(output, getattr(self.policy, "log_std", None), noise)
+        actions, log_probs = update.draw(output)
         return numbers, actions, values, log_probs
 
     def values_of(self, observation: Any, update: Update) -> Tensor:

@@ -226,11 +226,13 @@ class Update:
     def act(self, observations: Any) -> tuple[Tensor, Tensor, Tensor]:
         """-> actions drawn for a batch of observations, values, log probabilities."""
         output, values = self.network(observations)
-        distribution = self.loss.distribution
-        actions, log_probs = distribution.sample(
-            output, getattr(self.policy, "log_std", None), distribution.noise(output)
-        )
+        actions, log_probs = self.draw(output)
         return actions, values, log_probs
+
+    def draw(self, output: Tensor) -> tuple[Tensor, Tensor]:
+        """-> actions drawn for what the policy head said, their log probabilities."""
+        distribution = self.loss.distribution
+        return distribution.sample(output, getattr(self.policy, "log_std", None), distribution.noise(output))
 
     def __call__(self, batch: Minibatch, clip_range: float, clip_range_vf: float = 0.0) -> tuple[Tensor, Tensor | None]:
         """-> the `STATISTICS`, and the gradient's norm before clipping: None if the KL divergence forbade the step."""
