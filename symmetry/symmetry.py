@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
+
 from symmetry.group import Group
 from symmetry.representation import Representation
 
@@ -41,6 +43,19 @@ class Symmetry:
                 raise ValueError(
                     f"{name} transforms under {representation.group}, the symmetry's group is {self.group}"
                 )
+
+    def observe(self, g: int, observation: Any) -> Any:
+        """φ(g)s of a batch of observations: a tensor, or a dict with a tensor for each key."""
+        if isinstance(observation, Mapping):
+            return {key: self.observation[key](g, part) for key, part in observation.items()}
+        return self.observation["observation"](g, observation)
+
+    def act(self, g: int, actions: Tensor) -> Tensor:
+        """ψ(g)a of a batch of actions: integers are indices of discrete ones, floats are vectors (batch, size)."""
+        if actions.is_floating_point():
+            return self.action(g, actions)
+        moved = self.action.source[self.action.group.inverse(g)]  # ψ(g) e_j = e_{moved[j]}
+        return moved.to(actions.device)[actions]
 
     def to_data(self) -> dict[str, Any]:
         """Plain numbers and strings, enough for `from_data` to rebuild everything but `twin`."""

@@ -130,3 +130,15 @@ def test_a_symmetry_survives_its_data():
         Symmetry.from_data({"group": {"name": "C2"}})
     with pytest.raises(ValueError, match="transforms under"):
         Symmetry(C2, {"observation": sign(C4)}, sign(C2))
+
+
+def test_discrete_actions_move_as_their_one_hot_form_does():
+    symmetry = Symmetry(
+        S3,
+        {"observation": Representation.regular(S3)},
+        Representation(S3, [([1, 2, 0], [1] * 3), ([1, 0, 2], [1] * 3)]),
+    )
+    actions = torch.arange(3)
+    for g in range(S3.order):
+        one_hot = torch.nn.functional.one_hot(actions, 3).double()
+        assert torch.equal(symmetry.act(g, one_hot).argmax(1), symmetry.act(g, actions))
