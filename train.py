@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from configs.check import check
 from configs.compose import UsageError, command_line, compose, compose_defaults, overrides_of
 
 if TYPE_CHECKING:
@@ -62,43 +63,10 @@ def train(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> Res
     overrides = (
         overrides_of({**config, **options}) if isinstance(config, Mapping) else [*config, *overrides_of(options)]
     )
-    composed = compose("train", overrides)
-    check(composed)
+    composed, defaults = compose("train", overrides), compose_defaults(overrides)
+    check(composed, defaults)
     composed["command"] = overrides
-    return _train(composed, compose_defaults(overrides))
-
-
-def check(config: Mapping[str, Any]) -> None:
-    """Raise UsageError for values that no run can have."""
-    evaluation = config["evaluation"]
-    for key, value, least in (
-        ("total_timesteps", config["total_timesteps"], 1),
-        ("n_envs", config["n_envs"], 1),
-        ("seed", config["seed"], 0),
-        ("threads", config["threads"], 1),
-        ("evaluation.every", evaluation["every"], 1),
-        ("evaluation.episodes", evaluation["episodes"], 1),
-        ("evaluation.final_episodes", evaluation["final_episodes"], 1),
-        ("env.history", config["env"]["history"], 0),
-        ("env.bank", config["env"].get("bank", 0), 0),
-    ):
-        if value == "auto" and key in ("threads", "evaluation.every"):
-            continue
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            hint = f", write {int(value)}" if isinstance(value, float) and value.is_integer() else ""
-            raise UsageError(f"{key} is a whole number, at least {least}; got {value!r}{hint}")
-    if config["device"] not in ("auto", "cpu", "cuda"):
-        raise UsageError(f"device is auto, cpu or cuda; got {config['device']!r}")
-    if config["env"].get("bank", 0) > 2**31:
-        raise UsageError("env.bank is at most 2147483648: evaluations play the levels from there on")
-    scale = config["env"]["reward_scale"]
-    if not isinstance(scale, (int, float)) or scale <= 0:
-        raise UsageError(f"env.reward_scale is a positive number; got {scale!r}")
-    for key in ("overwrite", "progress"):
-        if not isinstance(config[key], bool):
-            raise UsageError(f"{key} is true or false; got {config[key]!r}")
-    if not isinstance(config["trust"], list):
-        raise UsageError(f"trust is a list of modules, like trust=[my_pkg]; got {config['trust']!r}")
+    return _train(composed, defaults)
 
 
 def decide(config: dict[str, Any], promises: bool) -> dict[str, Any]:
@@ -295,6 +263,7 @@ def learn(
         check_finite(model.policy, model.num_timesteps)
         if stop.requested:
             save_policy(model, folder / "policy", **about)
+            draw_run(read_run(folder), folder / "learning_curve.png")
             print(f"interrupted after {model.num_timesteps:,} steps; what was learned is in {folder / 'policy'}")
             return None
         measured = scores(

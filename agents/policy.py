@@ -190,6 +190,10 @@ def find(source: str | Path) -> Path:
         for folder in (existing(base), existing(base / "policy")):
             if (folder / "policy.yaml").is_file():
                 return folder
+    below = sorted(str(path.parent.parent) for path in given.glob("**/policy/policy.yaml")) if given.is_dir() else []
+    if below:
+        more = f" and {len(below) - 3} more" if len(below) > 3 else ""
+        raise FileNotFoundError(f"{source} is no policy, but holds some: {', '.join(below[:3])}{more}")
     shipped = sorted(str(path.parent.relative_to(PROJECT)) for path in PROJECT.glob("pretrained/*/policy.yaml"))
     raise FileNotFoundError(
         f"there is no policy in {source}: give a run folder, a folder with policy.yaml and policy.safetensors, or "

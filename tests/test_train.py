@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -269,6 +270,9 @@ def test_an_interruption_saves_what_was_learned_and_says_where(number):
         str(folder / "policy")
     )
     assert load_policy(folder).predict(np.zeros(4, np.float32)) and not (folder / "result.json").exists()
+    assert (folder / "learning_curve.png").exists()
+    with pytest.raises(FileNotFoundError, match=f"is no policy, but holds some: {re.escape(str(folder))}"):
+        load_policy(folder.parent)
 
 
 def test_diverged_learning_is_an_error_and_not_a_result():

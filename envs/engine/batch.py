@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +196,7 @@ def _check_memory(needed: int, n: int, bank: int) -> None:
         )
 
 
+@cache
 def announce() -> None:
     """Says that the engine is about to be compiled, where numba has not kept it from an earlier time."""
     if not kernel.step_all.signatures and not any(
