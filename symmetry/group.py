@@ -21,6 +21,7 @@ class Group:
         generators: permutations p of {0, ..., n-1}; p maps j to p[j].
         elements: every permutation of the group, the identity first.
         factors: for each element but the identity, a pair (k, parent) with element = generators[k] ∘ elements[parent].
+        products: products[k][h] is the index of generators[k] ∘ elements[h].
 
     Raises:
         ValueError: a generator is not a permutation, their degrees differ, or the closure exceeds `LARGEST_ORDER`.
@@ -37,16 +38,20 @@ class Group:
         identity = tuple(range(degree))
         self.elements: list[Permutation] = [identity]
         self.factors: list[tuple[int, int] | None] = [None]
+        self.products: list[list[int]] = [[] for _ in self.generators]
         self._index = {identity: 0}
         for parent, element in enumerate(self.elements):  # the list grows while it is read: breadth first
             for k, generator in enumerate(self.generators):
                 product = compose(generator, element)
                 if product not in self._index:
                     if len(self.elements) == LARGEST_ORDER:
-                        raise ValueError(f"the generators close to more than {LARGEST_ORDER} elements")
+                        raise ValueError(
+                            f"the generators close to more than {LARGEST_ORDER} elements; use a smaller subgroup"
+                        )
                     self._index[product] = len(self.elements)
                     self.elements.append(product)
                     self.factors.append((k, parent))
+                self.products[k].append(self._index[product])
         self.name = name or f"<{', '.join(str(list(g)) for g in self.generators)}>"
 
     @property
@@ -87,3 +92,25 @@ def cyclic(n: int) -> Group:
     if n < 1:
         raise ValueError(f"C_n needs n >= 1, got {n}")
     return Group([[(j + 1) % n for j in range(n)]], name=f"C{n}")
+
+
+def dihedral(n: int) -> Group:
+    """D_n, the 2n symmetries of the regular n-gon: the rotation j ↦ j + 1 and the reflection j ↦ -j (mod n)."""
+    if n < 3:
+        raise ValueError(f"D_n needs n >= 3, got {n}; use cyclic(2) for D1, product(cyclic(2), cyclic(2)) for D2")
+    return Group([[(j + 1) % n for j in range(n)], [-j % n for j in range(n)]], name=f"D{n}")
+
+
+def symmetric(n: int) -> Group:
+    """S_n, all n! permutations: the cycle j ↦ j + 1 mod n and the exchange of 0 and 1."""
+    if n < 2:
+        raise ValueError(f"S_n needs n >= 2, got {n}; the trivial group is cyclic(1)")
+    return Group([[(j + 1) % n for j in range(n)], [1, 0, *range(2, n)]], name=f"S{n}")
+
+
+def product(g: Group, h: Group) -> Group:
+    """The direct product G × H: G moves the first points and H those after them; generators of G, then of H."""
+    first, second = len(g.generators[0]), len(h.generators[0])
+    moved = [(*generator, *range(first, first + second)) for generator in g.generators]
+    moved += [(*range(first), *(first + j for j in generator)) for generator in h.generators]
+    return Group(moved, name=f"{g.name}x{h.name}")

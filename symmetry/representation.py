@@ -34,43 +34,54 @@ class Representation:
             (the message names the product that breaks it).
     """
 
+    group: Group
+    size: int
+    source: Tensor
+    sign: Tensor
+
     def __init__(self, group: Group, generators: Sequence[tuple[Sequence[int], Sequence[int]]]):
         if len(generators) != len(group.generators):
             raise ValueError(f"{group} has {len(group.generators)} generators, got images for {len(generators)}")
-        self.group = group
-        self.generators: tuple[SignedPermutation, ...] = tuple(
-            (tuple(int(i) for i in permutation), tuple(int(s) for s in signs)) for permutation, signs in generators
-        )
-        self.size = len(self.generators[0][0])
-        for permutation, signs in self.generators:
-            if sorted(permutation) != list(range(self.size)):
-                raise ValueError(f"{list(permutation)} is not a permutation of 0..{self.size - 1}")
-            if len(signs) != self.size or any(s not in (-1, 1) for s in signs):
-                raise ValueError(f"signs must be {self.size} values of +1 or -1, got {list(signs)}")
-        self._images = self._extend()
-        source = [_inverse(permutation) for permutation, _ in self._images]
-        self.source = torch.tensor(source, dtype=torch.long).reshape(group.order, self.size)
-        self.sign = torch.tensor(
-            [[signs[j] for j in row] for row, (_, signs) in zip(source, self._images, strict=True)],
-            dtype=torch.float64,
-        ).reshape(group.order, self.size)
+        size = len(generators[0][0])
+        for permutation, signs in generators:
+            if sorted(permutation) != list(range(size)):
+                raise ValueError(f"{list(permutation)} is not a permutation of 0..{size - 1}")
+            if len(signs) != size or any(s not in (-1, 1) for s in signs):
+                raise ValueError(f"signs must be {size} values of +1 or -1, got {list(signs)}")
+        sources = torch.tensor([list(permutation) for permutation, _ in generators], dtype=torch.long).argsort(1)
+        signs_at = torch.tensor([list(signs) for _, signs in generators], dtype=torch.float64).gather(1, sources)
+        self._set(group, *_extend(group, sources, signs_at))
+        for k, (source, sign) in enumerate(zip(sources, signs_at, strict=True)):
+            products = group.products[k]  # ρ(g)ρ(h) for the generator g and every h, beside ρ(gh)
+            same = (self.source[:, source] == self.source[products]) & (
+                self.sign[:, source] * sign == self.sign[products]
+            )
+            if not same.all():
+                h = int(same.all(1).int().argmin())
+                raise ValueError(
+                    f"not a homomorphism of {group}: ρ(g)ρ(h) differs from ρ(gh) for the generator "
+                    f"g = {group.generators[k]} and h = {group.elements[h]}"
+                )
 
-    def _extend(self) -> list[SignedPermutation]:
-        """Images of all elements by their factorisations, then the homomorphism law for every generator and element."""
-        images: list[SignedPermutation] = [(tuple(range(self.size)), (1,) * self.size)]
-        for factor in self.group.factors[1:]:
-            assert factor is not None
-            generator, parent = factor
-            images.append(_compose(self.generators[generator], images[parent]))
-        for k, image in enumerate(self.generators):
+    def _set(self, group: Group, source: Tensor, sign: Tensor) -> None:
+        self.group, self.size, self.source, self.sign = group, source.shape[1], source, sign
+
+    @classmethod
+    def derived(cls, group: Group, source: Tensor, sign: Tensor | None = None) -> Representation:
+        """One with these `source` and `sign`, a homomorphism because of what it is made from: nothing is checked."""
+        representation = cls.__new__(cls)
+        representation._set(group, source, torch.ones(source.shape, dtype=torch.float64) if sign is None else sign)
+        return representation
+
+    @property
+    def generators(self) -> tuple[SignedPermutation, ...]:
+        """The (permutation, signs) pair of each generator, as the constructor takes them."""
+        pairs = []
+        for k in range(len(self.group.generators)):
             g = self.group.generator(k)
-            for h in range(self.group.order):
-                if _compose(image, images[h]) != images[self.group.multiply(g, h)]:
-                    raise ValueError(
-                        f"not a homomorphism of {self.group}: ρ(g)ρ(h) differs from ρ(gh) for the generator "
-                        f"g = {self.group.elements[g]} and h = {self.group.elements[h]}"
-                    )
-        return images
+            permutation = self.source[g].argsort()
+            pairs.append((tuple(permutation.tolist()), tuple(self.sign[g, permutation].int().tolist())))
+        return tuple(pairs)
 
     def __call__(self, g: int, x: Tensor) -> Tensor:
         """ρ(g)x along the last axis of x (..., n)."""
@@ -82,42 +93,47 @@ class Representation:
 
     def unsigned(self) -> Representation:
         """|ρ|: the same permutations without signs; how scales (standard deviations) transform."""
-        return Representation(self.group, [(permutation, (1,) * self.size) for permutation, _ in self.generators])
+        return self.derived(self.group, self.source)
 
     @property
     def is_permutation(self) -> bool:
         """Whether no sign is negative, so that every pointwise nonlinearity commutes with ρ."""
-        return all(s == 1 for _, signs in self.generators for s in signs)
+        return bool((self.sign > 0).all())
 
     def __add__(self, other: Representation) -> Representation:
         """The direct sum ρ ⊕ ρ'."""
-        if other.group != self.group:
-            raise ValueError(f"cannot add representations of {self.group} and {other.group}")
-        return Representation(
-            self.group,
-            [
-                (p + tuple(self.size + i for i in q), s + t)
-                for (p, s), (q, t) in zip(self.generators, other.generators, strict=True)
-            ],
-        )
+        self._same_group(other, "add")
+        source = torch.cat([self.source, self.size + other.source], dim=1)
+        return self.derived(self.group, source, torch.cat([self.sign, other.sign], dim=1))
 
     def __mul__(self, copies: int) -> Representation:
         """The direct sum of `copies` copies, laid out copy after copy."""
         if copies < 1:
             raise ValueError(f"a multiple of a representation needs at least one copy, got {copies}")
-        return Representation(
-            self.group,
-            [
-                (tuple(c * self.size + i for c in range(copies) for i in permutation), signs * copies)
-                for permutation, signs in self.generators
-            ],
-        )
+        return self.trivial(self.group, copies).tensor(self)
+
+    def tensor(self, other: Representation) -> Representation:
+        """The tensor product ρ(g) ⊗ ρ'(g), as of channels in cells; pair (i, j) is coordinate i · other.size + j."""
+        self._same_group(other, "multiply")
+        source = self.source[:, :, None] * other.size + other.source[:, None]
+        return self.derived(self.group, source.flatten(1), (self.sign[:, :, None] * other.sign[:, None]).flatten(1))
+
+    __matmul__ = tensor
+
+    def _same_group(self, other: Representation, verb: str) -> None:
+        if other.group != self.group:
+            raise ValueError(f"cannot {verb} representations of {self.group} and {other.group}")
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Representation) and (self.group, self.generators) == (other.group, other.generators)
+        return (
+            isinstance(other, Representation)
+            and self.group == other.group
+            and torch.equal(self.source, other.source)
+            and torch.equal(self.sign, other.sign)
+        )
 
     def __hash__(self) -> int:
-        return hash((self.group, self.generators))
+        return hash((self.group, self.size))
 
     def __repr__(self) -> str:
         return f"Representation({self.group.name}, size {self.size})"
@@ -125,24 +141,35 @@ class Representation:
     @classmethod
     def trivial(cls, group: Group, size: int = 1) -> Representation:
         """Nothing moves: ρ(g) = 1."""
-        return cls(group, [(range(size), [1] * size)] * len(group.generators))
+        return cls.derived(group, torch.arange(size).repeat(group.order, 1))
+
+    @classmethod
+    def one_dimensional(cls, group: Group, signs: Sequence[int]) -> Representation:
+        """One number that each generator multiplies by its sign; -1 for all of them is the sign representation."""
+        return cls(group, [((0,), (s,)) for s in signs])
+
+    @classmethod
+    def permutation(cls, group: Group, images: Sequence[Sequence[int]] | None = None) -> Representation:
+        """Coordinate j goes to images[k][j] under generator k; default: the group's own action on its points."""
+        images = group.generators if images is None else images
+        return cls(group, [(image, (1,) * len(image)) for image in images])
 
     @classmethod
     def regular(cls, group: Group) -> Representation:
         """The group acting on itself: ρ(g) e_h = e_{gh}."""
-        return cls(
-            group,
-            [
-                ([group.multiply(group.generator(k), h) for h in range(group.order)], [1] * group.order)
-                for k in range(len(group.generators))
-            ],
-        )
+        return cls.derived(group, *_extend(group, torch.tensor(group.products).argsort(1)))
 
 
-def _compose(a: SignedPermutation, b: SignedPermutation) -> SignedPermutation:
-    """First b, then a."""
-    return tuple(a[0][i] for i in b[0]), tuple(a[1][i] * s for i, s in zip(b[0], b[1], strict=True))
-
-
-def _inverse(permutation: tuple[int, ...]) -> list[int]:
-    return sorted(range(len(permutation)), key=permutation.__getitem__)
+def _extend(group: Group, sources: Tensor, signs: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """(source, sign) of all elements from those of the generators, by the elements' factorisations."""
+    size = sources.shape[1]
+    source = torch.empty(group.order, size, dtype=torch.long)
+    sign = torch.ones(group.order, size, dtype=torch.float64)
+    source[0] = torch.arange(size)
+    for g, factor in enumerate(group.factors):
+        if factor is not None:
+            generator, parent = factor
+            source[g] = source[parent, sources[generator]]
+            if signs is not None:
+                sign[g] = signs[generator] * sign[parent, sources[generator]]
+    return source, sign
