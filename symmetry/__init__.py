@@ -1,8 +1,31 @@
-"""Finite groups, their representations and the linear maps that commute with them. Imports torch alone."""
+"""Finite groups, their representations and the maps that commute with them. Imports torch alone."""
 
-from symmetry.group import Group, cyclic
-from symmetry.linear import EquivariantLinear, symmetrize
+from symmetry.conv import EquivariantConv2d, EquivariantPool2d
+from symmetry.group import Group, cyclic, dihedral, product, symmetric
+from symmetry.linear import EquivariantLinear
+from symmetry.nonlinearity import nonlinearity
+from symmetry.orthogonal import OrthogonalRepresentation
+from symmetry.plain import to_plain
+from symmetry.plane import cells
 from symmetry.representation import Representation
 from symmetry.symmetry import Symmetry
+from symmetry.tied import expanded, symmetrize
 
-__all__ = ["EquivariantLinear", "Group", "Representation", "Symmetry", "cyclic", "symmetrize"]
+__all__ = [
+    "EquivariantConv2d",
+    "EquivariantLinear",
+    "EquivariantPool2d",
+    "Group",
+    "OrthogonalRepresentation",
+    "Representation",
+    "Symmetry",
+    "cells",
+    "cyclic",
+    "dihedral",
+    "expanded",
+    "nonlinearity",
+    "product",
+    "symmetric",
+    "symmetrize",
+    "to_plain",
+]

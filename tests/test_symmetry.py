@@ -1,28 +1,12 @@
-"""Laws of groups, representations and equivariant layers, in float64."""
+"""Laws of groups and their representations, in float64."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
+from groups import C2, C3, C4, GROUPS, KLEIN, S3, representations, sign, turn
 
-from symmetry import EquivariantLinear, Group, Representation, Symmetry, cyclic, symmetrize
-
-S3 = Group([[1, 2, 0], [1, 0, 2]], name="S3")
-C2, C4 = cyclic(2), cyclic(4)
-KLEIN = Group([[1, 0, 2, 3], [0, 1, 3, 2]], name="C2xC2")
-GROUPS = [C2, cyclic(3), C4, S3, KLEIN]
-
-
-def sign(group: Group) -> Representation:
-    """Minus one for every generator: a representation of groups whose relations have even length."""
-    return Representation(group, [([0], [-1])] * len(group.generators))
-
-
-def representations(group: Group) -> list[Representation]:
-    regular = Representation.regular(group)
-    some = [regular, regular * 2, Representation.trivial(group, 2) + regular]
-    return some + [sign(group) + regular] if group in (C2, C4, KLEIN) else some
+from symmetry import Group, OrthogonalRepresentation, Representation, Symmetry, cyclic, dihedral, product, symmetric
 
 
 @pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
@@ -37,8 +21,18 @@ def test_a_group_is_closed_associative_and_has_inverses(group):
 
 
 def test_groups_have_their_known_orders():
-    assert [group.order for group in GROUPS] == [2, 3, 4, 6, 4]
-    assert Group([[1, 2, 3, 0], [3, 2, 1, 0]]).order == 8  # the square's
+    assert [group.order for group in GROUPS] == [2, 3, 4, 8, 6, 4]
+    assert [dihedral(n).order for n in (3, 5)] == [6, 10] and [symmetric(n).order for n in (2, 4)] == [2, 24]
+    assert (KLEIN.name, product(S3, C4).order) == ("C2xC2", 24)
+    for what in (lambda: dihedral(2), lambda: symmetric(1), lambda: cyclic(0)):
+        with pytest.raises(ValueError, match="needs n >="):
+            what()
+
+
+def test_the_factors_of_a_product_commute():
+    group = product(S3, C2)
+    for k in range(len(S3.generators)):
+        assert group.products[k][group.generator(2)] == group.multiply(group.generator(2), group.generator(k))
 
 
 @pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
@@ -51,8 +45,10 @@ def test_representations_are_homomorphisms(group):
 
 def test_what_is_no_homomorphism_is_refused_by_name():
     Representation(C4, [([1, 2, 3, 0], [1, 1, 1, 1])])
+    with pytest.raises(ValueError, match=r"not a homomorphism .* g = \(1, 2, 3, 0\) and h = \(3, 0, 1, 2\)"):
+        Representation(C4, [([1, 2, 0], [1, 1, 1])])  # order 3 does not divide 4: g³ g is not 1
     with pytest.raises(ValueError, match="not a homomorphism"):
-        Representation(C4, [([1, 2, 0], [1, 1, 1])])  # order 3 does not divide 4
+        Representation.one_dimensional(C3, [-1])
     with pytest.raises(ValueError, match="not a permutation"):
         Representation(C2, [([0, 0], [1, 1])])
     with pytest.raises(ValueError, match="signs"):
@@ -64,62 +60,48 @@ def test_what_is_no_homomorphism_is_refused_by_name():
 
 
 @pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
-def test_equivariant_layers_commute_with_the_group(group):
-    for rep_in in representations(group):
-        for rep_out in representations(group):
-            layer = EquivariantLinear(rep_in, rep_out).double()
-            nn.init.normal_(layer.free_weight)
-            if layer.free_bias is not None:
-                nn.init.normal_(layer.free_bias)
-            x = torch.randn(5, rep_in.size, dtype=torch.float64)
-            for g in range(group.order):
-                torch.testing.assert_close(layer(rep_in(g, x)), rep_out(g, layer(x)), rtol=0, atol=1e-12)
+def test_sums_multiples_and_tensor_products_are_those_of_the_matrices(group):
+    a, b = Representation.permutation(group), Representation.regular(group)
+    if group in (C2, C4, KLEIN):
+        b = b + sign(group)
+    for g in range(group.order):
+        assert torch.equal((a + b).matrix(g), torch.block_diag(a.matrix(g), b.matrix(g)))
+        assert torch.equal((b * 3).matrix(g), torch.block_diag(*[b.matrix(g)] * 3))
+        assert torch.equal((a @ b).matrix(g), torch.kron(a.matrix(g), b.matrix(g)))
+        assert torch.equal((a @ b).unsigned().matrix(g), torch.kron(a.matrix(g), b.matrix(g)).abs())
 
 
-def test_a_plain_layer_does_not():
-    rep = Representation.regular(C2)
-    plain = nn.Linear(2, 2).double()
-    x = torch.randn(5, 2, dtype=torch.float64)
-    assert (plain(rep(1, x)) - rep(1, plain(x))).abs().max() > 1e-3
+def test_a_representation_is_rebuilt_from_its_generators():
+    rep = sign(C4) @ Representation.regular(C4) + Representation.permutation(C4)
+    assert Representation(C4, rep.generators) == rep
+    assert rep != rep.unsigned() and hash(rep) == hash(Representation(C4, rep.generators))
+    # coordinate j goes to permutation[j] with its sign
+    third = Representation(cyclic(3), [([1, 2, 0], [1, 1, 1])])
+    assert torch.equal(third(1, torch.tensor([1.0, 2.0, 3.0])), torch.tensor([3.0, 1.0, 2.0]))
 
 
-@pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.name)
-def test_tied_weights_reach_exactly_the_equivariant_matrices(group):
-    for rep_in in representations(group):
-        for rep_out in representations(group):
-            layer = EquivariantLinear(rep_in, rep_out, bias=False).double()
-            torch.testing.assert_close(symmetrize(layer.weight, rep_in, rep_out), layer.weight, rtol=0, atol=1e-12)
-            # every projection of a random matrix is found again, so no equivariant matrix is out of reach
-            projected = symmetrize(torch.randn(rep_out.size, rep_in.size, dtype=torch.float64), rep_in, rep_out)
-            free = torch.zeros_like(layer.free_weight.data)
-            kept = layer.sign != 0
-            free[layer.index[kept]] = (projected / torch.where(kept, layer.sign, 1.0))[kept]
-            torch.testing.assert_close(free[layer.index] * layer.sign, projected, rtol=0, atol=1e-12)
+def test_representations_of_different_groups_do_not_combine():
+    for combine in (Representation.__add__, Representation.tensor):
+        with pytest.raises(ValueError, match="cannot"):
+            combine(Representation.regular(C2), Representation.regular(C4))
+    with pytest.raises(ValueError, match="at least one copy"):
+        Representation.regular(C2) * 0
 
 
-def test_cartpole_reduces_to_van_der_pols_formula():
-    state, action = Representation(C2, [(range(4), [-1] * 4)]), Representation(C2, [([1, 0], [1, 1])])
-    weight = torch.randn(2, 4, dtype=torch.float64)
-    swap, negate = action.matrix(1), -torch.eye(4, dtype=torch.float64)
-    expected = weight / 2 + swap.inverse() @ weight @ negate / 2
-    torch.testing.assert_close(symmetrize(weight, state, action), expected)
-    layer = EquivariantLinear(state, action)
-    nn.init.normal_(layer.free_bias)
-    assert torch.equal(layer.weight[0], -layer.weight[1]) and torch.equal(layer.bias[0], layer.bias[1])
-
-
-def test_initial_activations_have_the_scale_of_an_ordinary_layer():
-    rep = Representation.regular(C4) * 64
-    torch.manual_seed(0)
-    x = torch.randn(512, rep.size)
-    ratio = EquivariantLinear(rep, rep)(x).std() / nn.Linear(rep.size, rep.size, bias=False)(x).std()
-    assert 0.9 < ratio < 1.1
-
-
-def test_a_map_that_can_only_be_zero_is_refused():
-    with pytest.raises(ValueError, match="zero"):
-        EquivariantLinear(Representation.trivial(C2), sign(C2))
-    assert EquivariantLinear(sign(C2), sign(C2)).bias is None
+def test_rotations_are_an_orthogonal_representation():
+    rotation = turn(120)
+    rep = OrthogonalRepresentation(C3, [rotation])
+    for g in range(3):
+        for h in range(3):
+            product_of = rep.matrix(g) @ rep.matrix(h)
+            torch.testing.assert_close(product_of, rep.matrix(C3.multiply(g, h)), rtol=0, atol=1e-12)
+    x = torch.randn(5, 4, dtype=torch.float64)
+    torch.testing.assert_close((rep * 2)(1, x), x @ torch.block_diag(rotation, rotation).T)
+    assert (rep + Representation.regular(C3)).size == 5
+    with pytest.raises(ValueError, match="not an orthogonal"):
+        OrthogonalRepresentation(C3, [2 * rotation])
+    with pytest.raises(ValueError, match="not a homomorphism"):
+        OrthogonalRepresentation(C3, [turn(100)])
 
 
 def test_a_symmetry_survives_its_data():
