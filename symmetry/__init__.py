@@ -1,5 +1,6 @@
 """Finite groups, their representations and the maps that commute with them. Imports torch alone."""
 
+from symmetry.codes import Codes
 from symmetry.conv import EquivariantConv2d, EquivariantPool2d
 from symmetry.group import Group, cyclic, dihedral, product, symmetric
 from symmetry.linear import EquivariantLinear
@@ -12,6 +13,7 @@ from symmetry.symmetry import Symmetry
 from symmetry.tied import expanded, symmetrize
 
 __all__ = [
+    "Codes",
     "EquivariantConv2d",
     "EquivariantLinear",
     "EquivariantPool2d",
