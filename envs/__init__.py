@@ -3,7 +3,8 @@
 make_env(id, **options) -> gymnasium.Env
 make_vec_env(id, n_envs=8, seed=0, **options) -> VecEnv
 make_vector_env(id, n_envs=8, **options) -> gymnasium.vector.VectorEnv
-symmetry_of(id) -> Symmetry | None
+symmetry_of(id or env) -> Symmetry | None; register_symmetry(id, symmetry) declares one
+check_symmetry(env, symmetry) proves it, discover_symmetries(env) proposes it
 """
 
 from __future__ import annotations
@@ -12,19 +13,34 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from envs.discover import discover_symmetries
     from envs.make import make_env, make_vec_env, make_vector_env
-    from envs.symmetries import symmetric_ids, symmetry_of
+    from envs.symmetries import register_symmetry, symmetric_ids, symmetry_of
+    from envs.twins import check_symmetry
 
-__all__ = ["make_env", "make_vec_env", "make_vector_env", "symmetric_ids", "symmetry_of"]
-
-# `python train.py --help` needs names only; what imports torch waits until it is used.
+# `python train.py --help` needs names only; what imports torch waits until it is used. The module envs.check_symmetry
+# is a command, for `python -m`; the function of that name is elsewhere, as an imported module would hide it.
 _PLACES = {
+    "check_symmetry": "envs.twins",
+    "discover_symmetries": "envs.discover",
     "make_env": "envs.make",
     "make_vec_env": "envs.make",
     "make_vector_env": "envs.make",
+    "register_symmetry": "envs.symmetries",
     "symmetric_ids": "envs.symmetries",
     "symmetry_of": "envs.symmetries",
 }
+
+__all__ = [
+    "check_symmetry",
+    "discover_symmetries",
+    "make_env",
+    "make_vec_env",
+    "make_vector_env",
+    "register_symmetry",
+    "symmetric_ids",
+    "symmetry_of",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 import gymnasium
-from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.wrappers import TransformReward
 from minigrid.minigrid_env import MiniGridEnv
@@ -36,7 +35,7 @@ def make_env(
     render_mode: str | None = None,
     kwargs: Mapping[str, Any] | None = None,
 ) -> gymnasium.Env:
-    """One environment, with the observations that agents here are given.
+    """One environment, with the observations that agents here are given; `.symmetry` is what it declares, or None.
 
     Args:
         id: a short name (CartPole, DoorKey-5x5) or any Gymnasium id.
@@ -60,6 +59,7 @@ def make_env(
     env = Monitor(env)
     if reward_scale != 1:
         env = TransformReward(env, lambda reward: float(reward) * reward_scale)
+    env.symmetry = symmetry_of(env)  # type: ignore[attr-defined]
     return env
 
 
@@ -97,7 +97,7 @@ def make_vec_env(
     batched = _batched("BatchedVecEnv", engine_threads, *chosen)
     env: Any = batched or LevelsVecEnv(_real(id, n_envs, bank, first_level, options))
     env.engine = "batched" if batched else "gymnasium"
-    env.symmetry = None if isinstance(env.observation_space, spaces.Dict) else symmetry_of(id)
+    env.symmetry = make_env(id, **options).symmetry  # type: ignore[attr-defined]
     if seed is not None:
         env.seed(seed)
         env.action_space.seed(seed)

@@ -1,4 +1,4 @@
-"""The symmetries that environments declare. One entry an environment; nothing outside this folder knows CartPole."""
+"""Classic control: left and right may be exchanged."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from envs.names import resolve_id, short_name_of
 from symmetry import Representation, Symmetry, cyclic
 
 MIRROR = cyclic(2)
@@ -18,7 +17,7 @@ def flip(*signs: int) -> Representation:
 
 
 def permute(*images: int) -> Representation:
-    """The mirror acting on discrete actions: action j becomes images[j]."""
+    """The mirror moving number (or discrete action) j to images[j]."""
     return Representation(MIRROR, [(images, [1] * len(images))])
 
 
@@ -28,7 +27,7 @@ def negate_state(env: Any, g: int) -> None:
         env.unwrapped.state = -np.asarray(env.unwrapped.state)
 
 
-SYMMETRIES = {
+CLASSIC = {
     # left <-> right: position, velocity, angle, angular velocity; push left <-> push right
     "CartPole-v1": Symmetry(MIRROR, {"observation": flip(-1, -1, -1, -1)}, permute(1, 0)),
     # cos and sin of both joint angles, their velocities; torque -1 <-> +1
@@ -36,13 +35,3 @@ SYMMETRIES = {
     # cos and sin of the angle, its velocity; the torque changes sign
     "Pendulum-v1": Symmetry(MIRROR, {"observation": flip(1, -1, -1)}, flip(-1), negate_state),
 }
-
-
-def symmetry_of(id: str) -> Symmetry | None:
-    """The symmetry that an environment (short name or Gymnasium id) declares, or None."""
-    return SYMMETRIES.get(resolve_id(id))
-
-
-def symmetric_ids() -> list[str]:
-    """Where a symmetry is declared: short names, or ids without one."""
-    return [short_name_of(env_id) or env_id for env_id in SYMMETRIES]

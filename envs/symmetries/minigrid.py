@@ -1,0 +1,152 @@
+"""MiniGrid: the world may be reflected, and, seen as a whole, turned. Object types, colours and door states stay.
+
+Directions are 0 right, 1 down, 2 left, 3 up (y grows downwards), and an element of the group is what it does to them. A
+reflection exchanges turning left and right, and the words "left" and "right" in missions, where they are seen from the
+agent. Every other word ("front", "behind", "next to") means the same in the reflected world.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cache, partial
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from minigrid.core.constants import COLOR_TO_IDX, DIR_TO_VEC, OBJECT_TO_IDX
+from minigrid.core.grid import Grid
+
+from envs.minigrid import WORDS, MiniGridObservation
+from symmetry import Codes, Group, Representation, Symmetry
+
+Directions = tuple[int, ...]
+
+TURN: Directions = (1, 2, 3, 0)
+REFLECT_X: Directions = (2, 1, 0, 3)
+REFLECT_Y: Directions = (0, 3, 2, 1)
+MIRROR = Group([REFLECT_X], "C2")
+RECTANGLE = Group([REFLECT_X, REFLECT_Y], "C2xC2")
+SQUARE = Group([TURN, REFLECT_X], "D4")
+
+TYPES, COLOURS = len(OBJECT_TO_IDX), len(COLOR_TO_IDX)
+STATES = 4  # of a door: open, closed, locked; of the agent: its direction
+EXCHANGED = {"left": "right", "right": "left"}
+
+
+def minigrid_symmetry_of(env: gymnasium.Env) -> Symmetry | None:
+    """The symmetry of a MiniGrid environment made by `make_env`, one's own too; None if it shows pixels."""
+    layer: Any = env
+    while not isinstance(layer, MiniGridObservation):
+        if not isinstance(layer, gymnasium.Wrapper):
+            raise ValueError(f"{env} is no MiniGrid environment made by make_env(id, view=...)")
+        layer = layer.env
+    assert isinstance(layer.action_space, spaces.Discrete)
+    return minigrid_symmetry(layer.observation_space, layer.view, WORDS, int(layer.action_space.n))
+
+
+def minigrid_symmetry(space: spaces.Space, view: str, vocabulary: Sequence[str], actions: int = 7) -> Symmetry | None:
+    """The mirror for the agent's own view, D4 for a full view that is square, else C2xC2; None for "rgb".
+
+    Args:
+        space: of the observations, as `envs.minigrid` describes them.
+        view: "partial", "full" or "rgb".
+        vocabulary: the words of missions, in the order of their ids.
+        actions: how many there are; the first two turn left and right.
+    """
+    if view == "rgb":
+        return None
+    assert isinstance(space, spaces.Dict)
+    image = space["image"].shape
+    assert image is not None
+    words = space["mission"].shape if "mission" in space.spaces else None
+    return _declared(view, image[:2], "carrying" in space.spaces, words, tuple(vocabulary), actions)
+
+
+@cache
+def _declared(
+    view: str, size: tuple[int, int], carries: bool, words: tuple[int] | None, vocabulary: tuple[str, ...], actions: int
+) -> Symmetry:
+    full = view == "full"
+    group = MIRROR if not full else SQUARE if size[0] == size[1] else RECTANGLE
+
+    def permutation(images: Sequence[Sequence[int]]) -> Representation:
+        return Representation(group, [(image, [1] * len(image)) for image in images])
+
+    def stay(size: int) -> Representation:
+        return Representation.trivial(group, size)
+
+    def exchange(size: int, a: int, b: int) -> Representation:
+        """Reflections exchange a and b."""
+        exchanged = [b if i == a else a if i == b else i for i in range(size)]
+        return permutation([exchanged if reflects(g) else range(size) for g in group.generators])
+
+    # the egocentric view is reflected along its own x, whichever way the agent faces
+    cells = permutation(
+        [
+            [x * size[1] + y for x, y in (moved((x, y), g, size) for x in range(size[0]) for y in range(size[1]))]
+            for g in group.generators
+        ]
+    )
+    directions = permutation(group.generators)
+    state = (2, directions, (0, OBJECT_TO_IDX["agent"])) if full else (2, stay(STATES), None)
+    observation = {
+        "image": Codes(group, (*size, 3), cells, [(0, stay(TYPES), None), (1, stay(COLOURS), None), state]),
+        "direction": Codes(group, (1,), stay(1), [(0, directions, None)]),
+    }
+    if carries:
+        observation["carrying"] = Codes(group, (2,), stay(1), [(0, stay(TYPES), None), (1, stay(COLOURS), None)])
+    if words is not None:
+        known = {"left", "right"} <= set(vocabulary)
+        swapped = (vocabulary.index("left"), vocabulary.index("right")) if known else (0, 0)
+        renamed = exchange(len(vocabulary), *swapped)
+        observation["mission"] = Codes(group, words, stay(words[0]), [(0, renamed, None)])
+    return Symmetry(group, observation, exchange(actions, 0, 1), partial(transform, group=group))
+
+
+def reflects(directions: Directions) -> bool:
+    """Whether neighbouring directions change their order."""
+    return (directions[1] - directions[0]) % 4 == 3
+
+
+def moved(position: Any, directions: Directions, size: tuple[int, int]) -> tuple[int, int]:
+    """Where a cell of a grid of that size goes: its vector from the middle is turned as the directions are."""
+    corner = np.array(size) - 1
+    x, y = 2 * np.asarray(position) - corner
+    vector = x * DIR_TO_VEC[directions[0]] + y * DIR_TO_VEC[directions[1]]
+    new_x, new_y = (vector + corner) // 2
+    return int(new_x), int(new_y)
+
+
+def transform(env: Any, g: int, group: Group) -> None:
+    """The twin: cells with what they contain, the agent, remembered positions and the mission's words."""
+    if g == 0:
+        return
+    world, directions = env.unwrapped, group.elements[g]
+    size = world.width, world.height
+    move = partial(moved, directions=directions, size=size)
+    grid, old = Grid(*size), world.grid
+    for x in range(size[0]):
+        for y in range(size[1]):
+            cell = old.get(x, y)
+            grid.set(*move((x, y)), cell)
+            if cell is not None and cell.cur_pos is not None:
+                cell.cur_pos = move((x, y))
+    world.grid = grid
+    world.agent_dir = directions[world.agent_dir]
+    for name, value in vars(world).items():  # agent_pos, and what the task remembers: target_pos, success_pos, ...
+        if name.endswith("_pos") and value is not None:
+            setattr(world, name, move(value))
+    if hasattr(world, "instrs"):  # BabyAI's verifier
+        _move_instructions(world.instrs, move)
+    if reflects(directions):
+        world.mission = re.sub(r"\b(left|right)\b", lambda word: EXCHANGED[word[0]], world.mission)
+
+
+def _move_instructions(instruction: Any, move: Any) -> None:
+    for part in vars(instruction).values():
+        if hasattr(part, "obj_poss"):
+            part.obj_poss = [move(position) for position in part.obj_poss]
+        elif hasattr(part, "verify"):
+            _move_instructions(part, move)

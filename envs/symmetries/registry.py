@@ -1,0 +1,127 @@
+"""Which symmetry an environment declares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+import torch
+from gymnasium import spaces
+
+from envs.history import History
+from envs.names import is_minigrid, resolve_id, short_name_of, short_names
+from envs.symmetries.classic import CLASSIC
+from envs.symmetries.minigrid import minigrid_symmetry_of
+from envs.symmetries.mujoco import MUJOCO, NEARLY
+from symmetry import Symmetry
+
+Declaration = Symmetry | Callable[[gymnasium.Env], Symmetry | None]
+
+TOLERANCE = 1e-6  # in what an exact symmetry may differ in a simulator's floating-point numbers
+
+_declared: dict[str, Declaration] = {}
+_tolerances: dict[str, float] = {}
+
+
+def register_symmetry(id: str, symmetry: Declaration, tolerance: float = TOLERANCE) -> None:
+    """Declare the symmetry of an environment: every environment of that id made from now on has it.
+
+    Args:
+        id: a short name or Gymnasium id, which may be registered later.
+        symmetry: the symmetry; or, where it depends on options, a function of the environment that `make_env` made.
+        tolerance: the error, relative to max(1, |x|), that `check_symmetry` accepts: more than the default says that
+            the symmetry is only approximate.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if not isinstance(symmetry, Symmetry) and not callable(symmetry):
+        raise ValueError(f"register_symmetry({id!r}, ...) takes a Symmetry or a function of the environment")
+    _declared[_plain(id)] = symmetry
+    _tolerances[_plain(id)] = tolerance
+
+
+def symmetry_of(env: str | gymnasium.Env, **options: Any) -> Symmetry | None:
+    """The symmetry that an environment declares, or None; None too for windows (`env.history`) and pixels.
+
+    Args:
+        env: an environment made by `make_env`, or a short name or Gymnasium id with the options of `make_env`.
+
+    Raises:
+        ValueError: no such environment, or a declaration that does not match its spaces.
+    """
+    if isinstance(env, str):
+        declaration = _declaration(resolve_id(env))
+        if declaration is None or (isinstance(declaration, Symmetry) and not options):
+            return declaration  # nothing needs to be made
+        from envs.make import make_env  # which offers what is declared here
+
+        env = make_env(env, **options)
+    declaration = None if env.spec is None else _declaration(env.spec.id)
+    if declaration is None or _has_layer(env, History):
+        return None
+    symmetry = declaration if isinstance(declaration, Symmetry) else declaration(env)
+    if symmetry is not None:
+        match_spaces(symmetry, env.observation_space, env.action_space)
+    return symmetry
+
+
+def tolerance_of(env: str | gymnasium.Env) -> float:
+    """The error that a declaration admits."""
+    env_id = resolve_id(env) if isinstance(env, str) else env.spec.id if env.spec is not None else ""
+    return _tolerances.get(_plain(env_id), TOLERANCE)
+
+
+def symmetric_ids() -> list[str]:
+    """Where a symmetry is declared by name (short names, or ids without one); MiniGrid's environments all have one."""
+    return [short_name_of(env_id) or env_id for env_id in _declared]
+
+
+def match_spaces(symmetry: Symmetry, observation: spaces.Space, action: spaces.Space) -> None:
+    """Compare a declaration with the spaces of an environment.
+
+    Raises:
+        ValueError: sizes differ, bounds of actions are not carried onto bounds, or a space that no symmetry acts on.
+    """
+    parts = observation.spaces if isinstance(observation, spaces.Dict) else {"observation": observation}
+    for key, part in parts.items():
+        if not isinstance(part, spaces.Box):
+            raise ValueError(f"a symmetry acts on Box observations (or a Dict of them), and {key!r} is {part}")
+    shapes = {key: tuple(part.shape or ()) for key, part in parts.items()}
+    if isinstance(action, spaces.Discrete):
+        symmetry.validate(shapes, int(action.n), discrete=True)
+        return
+    if not isinstance(action, spaces.Box) or len(action.shape) != 1:
+        raise ValueError(f"a symmetry acts on Discrete actions or vectors, got {action}")
+    symmetry.validate(shapes, action.shape[0], discrete=False)
+    low, high = torch.from_numpy(action.low), torch.from_numpy(action.high)
+    for g in range(symmetry.group.order):
+        ends = torch.stack([symmetry.action(g, low), symmetry.action(g, high)])
+        if not torch.equal(ends.amin(0), low) or not torch.equal(ends.amax(0), high):
+            raise ValueError(
+                f"element {symmetry.group.elements[g]} carries the actions between {low.tolist()} and {high.tolist()} "
+                f"to those between {ends.amin(0).tolist()} and {ends.amax(0).tolist()}"
+            )
+
+
+def _plain(id: str) -> str:
+    return short_names().get(id, id).split(":")[-1]
+
+
+def _declaration(env_id: str) -> Declaration | None:
+    return _declared.get(_plain(env_id), minigrid_symmetry_of if is_minigrid(_plain(env_id)) else None)
+
+
+def _has_layer(env: gymnasium.Env, kind: type) -> bool:
+    while not isinstance(env, kind):
+        if not isinstance(env, gymnasium.Wrapper):
+            return False
+        env = env.env
+    return True
+
+
+for _id, _symmetry in {**CLASSIC, **MUJOCO}.items():
+    register_symmetry(_id, _symmetry)
+for _id, (_symmetry, _error) in NEARLY.items():
+    register_symmetry(_id, _symmetry, _error)
