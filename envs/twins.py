@@ -15,6 +15,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
+from gymnasium.utils import EzPickle
 
 from envs.symmetries import symmetry_of, tolerance_of
 from envs.symmetries.registry import TOLERANCE, match_spaces
@@ -183,11 +184,17 @@ def put_into_twin(env: gymnasium.Env, symmetry: Symmetry, g: int, observation: A
 
 
 def _copy(env: gymnasium.Env) -> gymnasium.Env:
-    shared = [getattr(layer, name, None) for layer in (env, env.unwrapped) for name in ("spec", "symmetry")]
+    core = env.unwrapped
+    fixed = [getattr(layer, name, None) for layer in (env, core) for name in ("spec", "symmetry", "model")]
+    known: dict[int, Any] = {id(part): part for part in fixed}
     try:
-        return deepcopy(env, {id(part): part for part in shared})
+        if isinstance(core, EzPickle):  # whose copies would begin anew
+            copied = type(core).__new__(type(core))
+            known[id(core)] = copied
+            copied.__dict__.update(deepcopy(core.__dict__, known))
+        return deepcopy(env, known)
     except TypeError as error:
-        raise ValueError(f"{env.unwrapped} cannot be copied, so it can have no twin: {error}") from error
+        raise ValueError(f"{core} cannot be copied, so it can have no twin: {error}") from error
 
 
 def _random_state(env: gymnasium.Env) -> Any:

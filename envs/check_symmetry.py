@@ -1,0 +1,85 @@
+"""Prove the declared symmetries in the simulators.
+
+python -m envs.check_symmetry                         all of them: the largest differences, relative to max(1, |x|)
+python -m envs.check_symmetry env=Ant-v5 steps=1000   one of them, for every element of its group
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+from envs.arguments import read_arguments
+from envs.make import make_env
+from envs.minigrid import VIEWS
+from envs.names import is_minigrid, resolve_id, short_names
+from envs.symmetries import symmetric_ids, tolerance_of
+from envs.symmetries.registry import TOLERANCE
+from envs.twins import Check, measure_symmetry
+
+COLUMNS = "{:<28} {:<8} {:<6} {:>5} {:>12} {:>12} {:>12}  {}"
+VIEWS_CHECKED = VIEWS[:2]  # pixels have no symmetry here
+
+
+def main() -> int:
+    """Print the table; 1 if something declared does not hold."""
+    given = read_arguments(sys.argv[1:], env=None, view="", steps=200, seed=0)
+    if given["env"]:
+        minigrid = is_minigrid(resolve_id(given["env"]))
+        views = [given["view"]] if given["view"] else VIEWS_CHECKED if minigrid else [""]
+        rows = [(given["env"], view) for view in views]
+    else:
+        rows = [*_declared()]
+    print(COLUMNS.format("environment", "view", "group", "order", "observation", "reward", "termination", ""))
+    failed = False
+    for name, view in rows:
+        try:
+            env = make_env(name, **({"view": view} if view else {}))
+        except ValueError as error:
+            if given["env"]:
+                raise
+            extra = "mujoco" if "mujoco" in str(error).lower() else None
+            print(COLUMNS.format(name, view, *[""] * 5, f'needs pip install ".[{extra}]"' if extra else error))
+            continue
+        check = measure_symmetry(env, steps=given["steps"], seed=given["seed"])
+        verdict, holds = _verdict(check, tolerance_of(name))
+        failed |= not holds
+        _print_row(name, view, check, verdict)
+        if given["env"]:
+            for g, element in enumerate(check.symmetry.group.elements):
+                found = (check.observation[g], check.reward[g], check.termination[g])
+                print(COLUMNS.format(f"  {list(element)}", "", "", "", *(f"{error:.1e}" for error in found), ""))
+    return int(failed)
+
+
+def _declared() -> Iterator[tuple[str, str]]:
+    for name in symmetric_ids():
+        yield name, ""
+    for view in VIEWS_CHECKED:
+        for name, env_id in short_names().items():
+            if is_minigrid(env_id):
+                yield name, view
+
+
+def _verdict(check: Check, tolerance: float) -> tuple[str, bool]:
+    if check.draws:
+        return "draws random numbers in its steps: holds in distribution, not checked", True
+    if check.worst > tolerance:
+        return f"DOES NOT HOLD: {check.where}", False
+    return (
+        "holds" if tolerance <= TOLERANCE else f"holds approximately: declared with an error of {tolerance:g}"
+    ), True
+
+
+def _print_row(name: str, view: str, check: Check, verdict: str) -> None:
+    group = check.symmetry.group
+    found = (max(check.observation), max(check.reward), max(check.termination))
+    errors = ["-"] * 3 if check.draws else [f"{error:.1e}" for error in found]
+    print(COLUMNS.format(name, view, group.name, group.order, *errors, verdict), flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except ValueError as error:
+        sys.exit(f"error: {error}")
