@@ -8,10 +8,9 @@ import pytest
 from minigrid.core.world_object import Key
 from minigrid.wrappers import FullyObsWrapper, RGBImgPartialObsWrapper
 
-from envs import make_env, make_vec_env, symmetric_ids, symmetry_of
+from envs import make_env, make_vec_env
 from envs.minigrid import MISSION_LENGTH, WORDS, word_ids
 from envs.names import resolve_id, short_names
-from symmetry import Representation, Symmetry, cyclic
 
 
 def walk(env: gymnasium.Env, steps: int, seed: int = 0):
@@ -136,47 +135,3 @@ def test_what_cannot_be_made_says_why():
     ]:
         with pytest.raises(ValueError, match=message):
             make_env(name, **options)
-
-
-def largest_difference(env_id: str, symmetry: Symmetry, steps: int = 200) -> float:
-    """The largest difference in observation or reward between a step, transformed, and the step of its twin."""
-    env, mirrored = gymnasium.make(env_id).unwrapped, gymnasium.make(env_id).unwrapped
-    env.reset(seed=0)
-    mirrored.reset(seed=0)
-    generator, worst = np.random.default_rng(0), 0.0
-    for _ in range(steps):
-        mirrored.state = np.array(env.state)
-        if symmetry.twin is not None:
-            symmetry.twin(mirrored, 1)
-        else:
-            mirrored.state = transform(symmetry.observation["observation"], mirrored.state)
-        if isinstance(env.action_space, gymnasium.spaces.Discrete):
-            action = int(generator.integers(env.action_space.n))
-            twin_action = int(symmetry.action.matrix(1)[:, action].argmax())
-        else:
-            action = generator.uniform(-2, 2, env.action_space.shape)
-            twin_action = transform(symmetry.action, action)
-        observation, reward, terminated, *_ = env.step(action)
-        twin, twin_reward, twin_terminated, *_ = mirrored.step(twin_action)
-        expected = transform(symmetry.observation["observation"], observation)
-        worst = max(worst, np.abs(expected - twin).max(), abs(reward - twin_reward), terminated != twin_terminated)
-        if terminated:
-            env.reset()
-            mirrored.reset()
-    return float(worst)
-
-
-def transform(representation: Representation, vector) -> np.ndarray:
-    return representation.matrix(1).numpy() @ np.asarray(vector, np.float64)
-
-
-@pytest.mark.parametrize("name", symmetric_ids())
-def test_declared_symmetries_hold_in_the_simulator(name):
-    assert largest_difference(resolve_id(name), symmetry_of(name)) < 1e-6
-
-
-def test_a_wrong_declaration_does_not():
-    flip, keep = [(range(4), [-1] * 4)], [(range(2), [1, 1])]
-    wrong = Symmetry(cyclic(2), {"observation": Representation(cyclic(2), flip)}, Representation(cyclic(2), keep))
-    assert largest_difference("CartPole-v1", wrong) > 0.1
-    assert symmetry_of("MountainCar") is None

@@ -1,0 +1,266 @@
+"""Find the symmetry of a low-dimensional environment from its simulator alone.
+
+Looked for are pairs of signed permutations, T of the simulator's state x and Q of the action, with
+F(Tx, Qa) = T F(x, a), the same reward and the same end, on sampled transitions. What T does to the observation, P, is
+then read off: number i of what the twins show is ± number j of what the originals show. All pairs form a group.
+
+1. Permutations that do not preserve which number of the state depends on which (one-sided differences) are left out.
+2. Each remaining pair is tried on one transition after another, and dropped at the first that it breaks.
+
+python -m envs.discover env=CartPole
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import permutations, product
+from math import factorial
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from gymnasium import spaces
+
+from envs.arguments import read_arguments
+from envs.twins import check_symmetry
+from symmetry import Group, Representation, Symmetry
+
+LARGEST_STATE = 8  # numbers
+MOST_CANDIDATES = 200_000
+SMALL = 1e-4  # step of the differences that show dependence
+
+Signed = tuple[tuple[int, ...], tuple[int, ...]]  # number j goes to images[j], multiplied by signs[j]
+
+
+@dataclass
+class Transition:
+    """One step: (state, action) -> (state, observation, reward, end)."""
+
+    state: np.ndarray
+    action: Any
+    following: np.ndarray
+    observation: np.ndarray
+    outcome: np.ndarray
+
+
+def discover_symmetries(
+    env: gymnasium.Env | str, samples: int = 64, seed: int = 0, tolerance: float = 1e-6
+) -> list[Symmetry]:
+    """The signed permutations of observation and action that the transitions obey: one `Symmetry` of them all, or none.
+
+    Args:
+        env: with vector observations, `env.unwrapped.state` a vector of at most 8 numbers that determines what follows,
+            and discrete actions or a short vector.
+        samples: how many transitions of random play a candidate must obey.
+        seed: of that play.
+        tolerance: relative to max(1, |x|).
+
+    Raises:
+        ValueError: the environment has another form, draws random numbers in its steps, or is too large to search.
+    """
+    if isinstance(env, str):
+        from envs.make import make_env
+
+        env = make_env(env)
+    core = env.unwrapped
+    transitions = _play(env, samples, seed)
+    found: list[tuple[Signed, Signed, Signed]] = []
+    for state, action in _candidates(core, transitions):
+        observation = _observation_of(core, transitions, state, action, tolerance)
+        if observation is not None:
+            found.append((state, observation, action))
+    if len(found) == 1:  # the identity
+        return []
+    symmetry = _close(found, isinstance(core.action_space, spaces.Discrete))
+    check_symmetry(env, symmetry, steps=samples, seed=seed + 1, tolerance=tolerance)
+    return [symmetry]
+
+
+def rewrite_state(env: Any, g: int, state: Representation) -> None:
+    """The twin with T(g)x for `env.unwrapped.state`."""
+    if g:
+        x = torch.as_tensor(np.asarray(env.unwrapped.state, np.float64))
+        env.unwrapped.state = state(g, x).numpy()
+
+
+def _step(core: Any, state: np.ndarray, action: Any) -> Transition:
+    """What one action does in a state; the simulator may have ended an episode before."""
+    core.state = state.copy()
+    observation, reward, *ends, _ = core.step(action)
+    following = np.asarray(core.state, np.float64).copy()
+    if any(ends):
+        core.reset()
+    return Transition(
+        state, action, following, np.asarray(observation, np.float64), np.array([reward, *ends], np.float64)
+    )
+
+
+def _play(env: gymnasium.Env, samples: int, seed: int) -> list[Transition]:
+    core: Any = env.unwrapped
+    if not isinstance(core.observation_space, spaces.Box) or len(core.observation_space.shape or ()) != 1:
+        raise ValueError(f"symmetries are discovered for vector observations, {core} shows {core.observation_space}")
+    core.action_space.seed(seed)
+    core.reset(seed=seed)
+    if getattr(core, "state", None) is None or np.ndim(core.state) != 1 or len(core.state) > LARGEST_STATE:
+        raise ValueError(
+            f"discovery sets the simulator's state: {core} needs an attribute `state`, a vector of at most "
+            f"{LARGEST_STATE} numbers, and has {getattr(core, 'state', None)!r}"
+        )
+    faster = np.random.default_rng(seed)
+    played: list[Transition] = []
+    while len(played) < samples:
+        state, chance = np.asarray(core.state, np.float64).copy(), str(core.np_random.bit_generator.state)
+        played.append(_step(core, state, core.action_space.sample()))
+        if not played[-1].outcome[1:].any() and str(core.np_random.bit_generator.state) != chance:
+            raise ValueError(f"{core} draws random numbers in its steps, so that transitions cannot be compared")
+        following = np.asarray(core.state, np.float64).copy()
+        # random play alone does not get far
+        played.append(_step(core, state * (1 + faster.random(len(state))), core.action_space.sample()))
+        core.state = following
+    return played
+
+
+def _candidates(core: Any, transitions: list[Transition]) -> Iterator[tuple[Signed, Signed]]:
+    """Signed permutations of state and action that may be a symmetry."""
+    size = len(transitions[0].state)
+    depends = _dependence(core, transitions)
+    allowed = [order for order in permutations(range(size)) if (depends[np.ix_(order, order)] == depends).all()]
+    actions = core.action_space
+    numbers = int(actions.n) if isinstance(actions, spaces.Discrete) else int(np.prod(actions.shape))
+    signed = 1 if isinstance(actions, spaces.Discrete) else 2**numbers
+    count = len(allowed) * 2**size * factorial(numbers) * signed
+    if count > MOST_CANDIDATES:
+        raise ValueError(f"{core} has {count} candidates for a symmetry; {MOST_CANDIDATES} can be tried")
+    for order in allowed:
+        for signs in product((1, -1), repeat=size):
+            for action in _action_candidates(actions):
+                yield (order, signs), action
+
+
+def _action_candidates(space: spaces.Space) -> Iterator[Signed]:
+    if isinstance(space, spaces.Discrete):
+        for order in permutations(range(int(space.n))):
+            yield order, (1,) * len(order)
+        return
+    if not isinstance(space, spaces.Box) or len(space.shape) != 1:
+        raise ValueError(f"symmetries are discovered for Discrete actions or vectors, got {space}")
+    for order in permutations(range(space.shape[0])):
+        for signs in product((1, -1), repeat=len(order)):
+            ends = np.sort([_apply((order, signs), space.low), _apply((order, signs), space.high)], axis=0)
+            if (ends == [space.low, space.high]).all():
+                yield order, signs
+
+
+def _dependence(core: Any, transitions: list[Transition]) -> np.ndarray:
+    """depends[i, j]: whether number i of the next state ever changes with number j of the state."""
+    size = len(transitions[0].state)
+    depends = np.zeros((size, size), bool)
+    for transition in transitions[:8]:
+        for j in range(size):
+            nudged = transition.state.copy()
+            nudged[j] += SMALL
+            depends[:, j] |= _step(core, nudged, transition.action).following != transition.following
+    return depends
+
+
+def _observation_of(
+    core: Any, transitions: list[Transition], state: Signed, action: Signed, tolerance: float
+) -> Signed | None:
+    """What the pair does to the observation if every transition obeys it, else None."""
+    shown = []
+    for original in transitions:
+        twin = _step(core, _apply(state, original.state), _act(action, original.action, core.action_space))
+        if not _equal(twin.following, _apply(state, original.following), tolerance):
+            return None
+        if not _equal(twin.outcome, original.outcome, tolerance):
+            return None
+        shown.append(twin.observation)
+    seen, images = np.stack([original.observation for original in transitions]), np.stack(shown)
+    order, signs = [], []
+    for j in range(seen.shape[1]):  # itself first, so that numbers that cannot be told apart stay
+        places = [j, *(i for i in range(seen.shape[1]) if i != j)]
+        fits = [
+            (i, sign)
+            for i in places
+            for sign in (1, -1)
+            if i not in order and _equal(images[:, i], sign * seen[:, j], tolerance)
+        ]
+        if not fits:
+            return None
+        order.append(fits[0][0])
+        signs.append(fits[0][1])
+    return tuple(order), tuple(signs)
+
+
+def _apply(signed: Signed, x: np.ndarray) -> np.ndarray:
+    moved = np.empty_like(x)
+    moved[list(signed[0])] = x * np.asarray(signed[1], x.dtype)
+    return moved
+
+
+def _act(signed: Signed, action: Any, space: spaces.Space) -> Any:
+    return type(action)(signed[0][action]) if isinstance(space, spaces.Discrete) else _apply(signed, action)
+
+
+def _equal(a: np.ndarray, b: np.ndarray, tolerance: float) -> bool:
+    return bool((np.abs(a - b) <= tolerance * np.maximum(1, np.abs(b))).all())
+
+
+def _close(found: list[tuple[Signed, Signed, Signed]], discrete: bool) -> Symmetry:
+    """The group that the triples (state, observation, action) form, generated by few of them."""
+
+    def points(triple: tuple[Signed, Signed, Signed]) -> tuple[int, ...]:
+        """Each signed permutation of n numbers as a permutation of ±1, ..., ±n, one after the other."""
+        images: list[int] = []
+        for order, signs in triple:
+            start = len(images)
+            images += [
+                start + 2 * i + (sign < 0) ^ negative
+                for i, sign in zip(order, signs, strict=True)
+                for negative in (0, 1)
+            ]
+        return tuple(images)
+
+    elements = {points(triple): triple for triple in found}
+    chosen: list[tuple[int, ...]] = []
+    group = Group([sorted(next(iter(elements)))], "C1")
+    for element in elements:
+        if element not in group.elements:
+            chosen.append(element)
+            group = Group(chosen)
+    if group.order != len(found):
+        raise ValueError(f"the {len(found)} pairs found form no group: take more samples or a smaller tolerance")
+    group = Group(chosen, f"C{group.order}" if len(chosen) == 1 else f"G{group.order}")
+
+    def representation(part: int) -> Representation:
+        return Representation(group, [elements[element][part] for element in chosen])
+
+    return Symmetry(
+        group, {"observation": representation(1)}, representation(2), partial(rewrite_state, state=representation(0))
+    )
+
+
+def main() -> None:
+    """Print what is found."""
+    given = read_arguments(sys.argv[1:], env="CartPole", samples=64, seed=0)
+    found = discover_symmetries(given["env"], samples=given["samples"], seed=given["seed"])
+    if not found:
+        print(f"{given['env']}: no signed permutation of observation and action but the identity")
+    for symmetry in found:
+        print(f"{given['env']}: {symmetry.group.name}, of order {symmetry.group.order}, generated by")
+        for k in range(len(symmetry.group.generators)):
+            for name, part in {**symmetry.observation, "action": symmetry.action}.items():
+                assert isinstance(part, Representation)
+                order, signs = part.generators[k]
+                print(f"  {name:<12} {list(order)}, signs {list(signs)}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except ValueError as error:
+        sys.exit(f"error: {error}")
