@@ -34,7 +34,7 @@ def main() -> int:
     failed = False
     for name, view in rows:
         try:
-            env = make_env(name, **({"view": view} if view else {}))
+            env = make_env(name, view=view or "partial")
         except ValueError as error:
             if given["env"]:
                 raise

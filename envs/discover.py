@@ -218,11 +218,9 @@ def _close(found: list[tuple[Signed, Signed, Signed]], discrete: bool) -> Symmet
         images: list[int] = []
         for order, signs in triple:
             start = len(images)
-            images += [
-                start + 2 * i + (sign < 0) ^ negative
-                for i, sign in zip(order, signs, strict=True)
-                for negative in (0, 1)
-            ]
+            for i, sign in zip(order, signs, strict=True):
+                plus = start + 2 * i
+                images += [plus, plus + 1] if sign > 0 else [plus + 1, plus]
         return tuple(images)
 
     elements = {points(triple): triple for triple in found}

@@ -59,8 +59,9 @@ def make_env(
     env = Monitor(env)
     if reward_scale != 1:
         env = TransformReward(env, lambda reward: float(reward) * reward_scale)
-    env.symmetry = symmetry_of(env)  # type: ignore[attr-defined]
-    return env
+    made: Any = env
+    made.symmetry = symmetry_of(env)
+    return made
 
 
 def make_vec_env(
@@ -97,7 +98,7 @@ def make_vec_env(
     batched = _batched("BatchedVecEnv", engine_threads, *chosen)
     env: Any = batched or LevelsVecEnv(_real(id, n_envs, bank, first_level, options))
     env.engine = "batched" if batched else "gymnasium"
-    env.symmetry = make_env(id, **options).symmetry  # type: ignore[attr-defined]
+    env.symmetry = make_env(id, **options).symmetry
     if seed is not None:
         env.seed(seed)
         env.action_space.seed(seed)

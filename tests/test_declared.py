@@ -50,17 +50,12 @@ class Field(gymnasium.Env):
         return self.state.copy(), {}
 
     def step(self, action):
-        push = 0.1 * np.array([(1, 0), (0, 1), (-1, 0), (0, -1)][action])
+        push = 0.1 * np.array([(1, 0), (0, 1), (-1, 0), (0, -1)][action % 4])
         push[0] += self.wind + (self.np_random.normal() * self.gusts if self.gusts else 0)
         velocity = 0.9 * self.state[2:] + push
         self.state = np.concatenate([self.state[:2] + 0.1 * velocity, velocity])
-        return (
-            self.state.copy(),
-            -float(np.abs(self.state[:2]).sum()),
-            bool(np.abs(self.state[:2]).max() > 2),
-            False,
-            {},
-        )
+        place = np.abs(self.state[:2])
+        return self.state.copy(), -float(place.sum()), bool(place.max() > 2), False, {}
 
 
 class Plane(Field):
@@ -144,12 +139,14 @@ def test_missions_that_say_left_say_right_in_the_mirror(view):
 
 
 def test_without_the_words_the_mirror_is_no_symmetry():
-    env = make_env("BabyAI-BossLevelNoUnlock-v0")
+    env = make_env("BabyAI-PickupLoc-v0")
+    seed = next(seed for seed in range(100) if WORD_IDS["left"] in env.reset(seed=seed)[0]["mission"])
     symmetry = symmetry_of(env)
     silent = minigrid_symmetry(env.observation_space, "partial", [word.upper() for word in WORDS])
-    assert check_symmetry(env, symmetry, steps=20, seed=2).worst == 0
-    said = measure_symmetry(env, Symmetry(symmetry.group, silent.observation, symmetry.action, symmetry.twin), 300, 2)
-    assert "mission" in said.where
+    assert check_symmetry(env, symmetry, steps=3, seed=seed).worst == 0
+    unsaid = Symmetry(symmetry.group, silent.observation, symmetry.action, symmetry.twin)
+    with pytest.raises(ValueError, match=r"does not obey this symmetry: mission\["):
+        check_symmetry(env, unsaid, steps=3, seed=seed)
 
 
 def test_a_twin_of_a_twin_is_the_composition():
@@ -173,7 +170,7 @@ def test_corners_go_to_corners():
 
 def test_what_only_holds_in_distribution_says_so():
     register_symmetry("Field-v0", FIELD)
-    with pytest.raises(ValueError, match="draws random numbers.*in distribution only"):
+    with pytest.raises(ValueError, match=r"draws random numbers.*in distribution only"):
         check_symmetry(gymnasium.make("Field-v0", gusts=0.1), steps=5)
     with pytest.raises(ValueError, match="draws random numbers"):
         check_symmetry(make_env("DynamicObstacles-5x5"), steps=5)
@@ -279,10 +276,8 @@ def test_both_engines_offer_what_one_environment_does(engine):
         env = make_vec_env("DoorKey-5x5", n_envs=2, engine=engine, bank=4, seed=0, **options)
         assert env.symmetry == symmetry_of("DoorKey-5x5", **options)
         observation = {key: torch.from_numpy(part) for key, part in env.reset().items()}
-        turned = env.symmetry.observe(1, observation)
-        assert {key: part.shape for key, part in turned.items()} == {
-            key: part.shape for key, part in observation.items()
-        }
+        for key, part in env.symmetry.observe(1, observation).items():
+            assert part.shape == observation[key].shape and part.dtype == observation[key].dtype
 
 
 def test_symmetries_of_minigrid_survive_their_data():
