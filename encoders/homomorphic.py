@@ -47,7 +47,7 @@ class Homomorphic(Encoder):
             )
         super().__init__(observation_space, channels * symmetry.group.order)
         rep_in = symmetry.observation.get("observation")
-        if rep_in is None or observation_space.shape != (rep_in.size,):
+        if not isinstance(rep_in, Representation) or observation_space.shape != (rep_in.size,):
             declared = {key: representation.size for key, representation in symmetry.observation.items()}
             raise ValueError(
                 f"encoder Homomorphic: the symmetry is declared on {declared}, got {describe(observation_space)}"

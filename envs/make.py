@@ -98,7 +98,8 @@ def make_vec_env(
     batched = _batched("BatchedVecEnv", engine_threads, *chosen)
     env: Any = batched or LevelsVecEnv(_real(id, n_envs, bank, first_level, options))
     env.engine = "batched" if batched else "gymnasium"
-    env.symmetry = make_env(id, **options).symmetry
+    shown: Any = make_env(id, **options)
+    env.symmetry = shown.symmetry
     if seed is not None:
         env.seed(seed)
         env.action_space.seed(seed)

@@ -19,16 +19,15 @@ from minigrid.core.constants import COLOR_TO_IDX, DIR_TO_VEC, OBJECT_TO_IDX
 from minigrid.core.grid import Grid
 
 from envs.minigrid import WORDS, MiniGridObservation
-from symmetry import Codes, Group, Representation, Symmetry
+from symmetry import Codes, Group, Representation, Symmetry, dihedral
 
 Directions = tuple[int, ...]
 
-TURN: Directions = (1, 2, 3, 0)
 REFLECT_X: Directions = (2, 1, 0, 3)
 REFLECT_Y: Directions = (0, 3, 2, 1)
 MIRROR = Group([REFLECT_X], "C2")
 RECTANGLE = Group([REFLECT_X, REFLECT_Y], "C2xC2")
-SQUARE = Group([TURN, REFLECT_X], "D4")
+SQUARE = dihedral(4)  # a quarter turn, and REFLECT_Y
 
 TYPES, COLOURS = len(OBJECT_TO_IDX), len(COLOR_TO_IDX)
 STATES = 4  # of a door: open, closed, locked; of the agent: its direction

@@ -14,10 +14,9 @@ import torch
 from torch import Tensor
 
 from envs.symmetries.classic import MIRROR, flip, permute
-from symmetry import Group, Representation, Symmetry
+from symmetry import Representation, Symmetry, dihedral
 
-# On the directions 0, 90, 180 and 270 degrees: a quarter turn, and the reflection that exchanges 0 and 180.
-D4 = Group([[1, 2, 3, 0], [2, 1, 0, 3]], "D4")
+D4 = dihedral(4)  # on the directions 0°, 90°, 180° and 270°: a quarter turn, and y ↦ -y
 
 
 def rewrite(env: Any, g: int, positions: Representation, velocities: Representation) -> None:
@@ -70,7 +69,7 @@ def planar(*signs: int) -> Representation:
 
 def reacher() -> Symmetry:
     """The whole plane may be turned by quarters and reflected; torques change sign in a reflection."""
-    plane = Representation(D4, [([1, 0], [1, -1]), ([0, 1], [-1, 1])])
+    plane = Representation(D4, [([1, 0], [1, -1]), ([0, 1], [1, -1])])
     turning = planar(1, -1)
     same = planar(1, 1)
     # cos of shoulder and elbow, sin of both, target, their velocities, fingertip minus target
