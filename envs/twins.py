@@ -7,9 +7,10 @@ is put into φ(g)s, steps with ψ(g)a, and must show φ(g)s', the same reward an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -46,7 +47,7 @@ class Check:
     def __post_init__(self) -> None:
         self.observation, self.reward, self.termination = ([0.0] * self.symmetry.group.order for _ in range(3))
 
-    def compare(self, g: int, kind: str, expected: Any, got: Any, place: str, states: str) -> None:
+    def compare(self, g: int, kind: str, expected: Any, got: Any, place: str, states: Callable[[], str]) -> None:
         """Note how far `got` is from `expected`."""
         expected, got = np.asarray(expected, np.float64), np.asarray(got, np.float64)
         error = np.abs(expected - got) / np.maximum(1, np.abs(expected))
@@ -62,7 +63,7 @@ class Check:
             at = f"{place}[{', '.join(str(int(i)) for i in index)}]" if index else place
             self.where = (
                 f"{at} should be {expected[index]:.6g}, is {got[index]:.6g}: error {largest:.2g}, for the element "
-                f"{list(self.symmetry.group.elements[g])} of {self.symmetry.group.name}; {states}"
+                f"{list(self.symmetry.group.elements[g])} of {self.symmetry.group.name}; {states()}"
             )
 
 
@@ -126,12 +127,8 @@ def measure_symmetry(
         check.draws |= _random_state(env) != before
         for g, twin in enumerate(twins, start=1):
             put_into_twin(twin, symmetry, g, observation)
-            twin_action = transformed_action(symmetry, g, action)
-            shown, twin_reward, *twin_ends, _ = twin.step(twin_action)
-            states = (
-                f"step {step}: s = {_short(observation)}, a = {_short(action)} and "
-                f"φ(g)s = {_short(transformed(symmetry, g, observation))}, ψ(g)a = {_short(twin_action)}"
-            )
+            shown, twin_reward, *twin_ends, _ = twin.step(transformed_action(symmetry, g, action))
+            states = partial(_told, symmetry, g, step, observation, action)
             expected = transformed(symmetry, g, following)
             for key in expected if isinstance(expected, Mapping) else [None]:
                 wanted, got = (expected, shown) if key is None else (expected[key], shown[key])
@@ -181,6 +178,14 @@ def put_into_twin(env: gymnasium.Env, symmetry: Symmetry, g: int, observation: A
         kept = np.asarray(state)
         array = moved.reshape(kept.shape).astype(kept.dtype)
         env.unwrapped.state = array if isinstance(state, np.ndarray) else type(state)(array.tolist())  # type: ignore
+
+
+def _told(symmetry: Symmetry, g: int, step: int, observation: Any, action: Any) -> str:
+    return (
+        f"step {step}: s = {_short(observation)}, a = {_short(action)} and "
+        f"φ(g)s = {_short(transformed(symmetry, g, observation))}, "
+        f"ψ(g)a = {_short(transformed_action(symmetry, g, action))}"
+    )
 
 
 def _copy(env: gymnasium.Env) -> gymnasium.Env:

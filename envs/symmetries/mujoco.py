@@ -105,13 +105,11 @@ def ant() -> Symmetry:
     symmetry as well, but mixes the numbers of q with factors √½: no signed permutation.) Turning the world changes the
     reward.
     """
-    half_turn, mirror = 0, 1
 
     def acting(
         turned: tuple[Sequence[int], Sequence[int]], mirrored: tuple[Sequence[int], Sequence[int]]
     ) -> Representation:
-        images = [turned, mirrored]
-        return Representation(D4, [images[half_turn], images[mirror]])
+        return Representation(D4, [turned, mirrored])
 
     def signs(turned: Sequence[int], mirrored: Sequence[int]) -> Representation:
         return acting((range(len(turned)), turned), (range(len(mirrored)), mirrored))
