@@ -1,19 +1,20 @@
-"""The arguments of small commands: `key=value` words, as Hydra spells them."""
+"""Small commands, `python -m envs.<name> key=value ...`, spelled as Hydra spells them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable
 from typing import Any
 
 
-def read_arguments(words: Sequence[str], **defaults: Any) -> dict[str, Any]:
-    """The defaults, replaced by what the words say; a value has the type of its default (text where that is None).
+def read_arguments(**defaults: Any) -> dict[str, Any]:
+    """The defaults, replaced by what the command line says; a value has the type of its default (text where that is None).
 
     Raises:
         ValueError: a word that is no `key=value`, an unknown key, or a value of another type.
     """
     given = dict(defaults)
-    for word in words:
+    for word in sys.argv[1:]:
         key, equals, value = word.partition("=")
         if not equals or key not in defaults:
             known = " ".join(f"{name}={'...' if default is None else default}" for name, default in defaults.items())
@@ -24,3 +25,11 @@ def read_arguments(words: Sequence[str], **defaults: Any) -> dict[str, Any]:
         except ValueError as error:
             raise ValueError(f"{key} is a number like {defaults[key]}, got {value!r}") from error
     return given
+
+
+def run_command(main: Callable[[], int | None]) -> None:
+    """Exit with what `main` returns; a ValueError is a message to the user."""
+    try:
+        sys.exit(main())
+    except ValueError as error:
+        sys.exit(f"error: {error}")

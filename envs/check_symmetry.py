@@ -6,10 +6,9 @@ python -m envs.check_symmetry env=Ant-v5 steps=1000   one of them, for every ele
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 
-from envs.arguments import read_arguments
+from envs.arguments import read_arguments, run_command
 from envs.make import make_env
 from envs.minigrid import VIEWS
 from envs.names import is_minigrid, resolve_id, short_names
@@ -23,7 +22,7 @@ VIEWS_CHECKED = VIEWS[:2]  # pixels have no symmetry here
 
 def main() -> int:
     """Print the table; 1 if something declared does not hold."""
-    given = read_arguments(sys.argv[1:], env=None, view="", steps=200, seed=0)
+    given = read_arguments(env=None, view="", steps=200, seed=0)
     if given["env"]:
         minigrid = is_minigrid(resolve_id(given["env"]))
         views = [given["view"]] if given["view"] else VIEWS_CHECKED if minigrid else [""]
@@ -79,7 +78,4 @@ def _print_row(name: str, view: str, check: Check, verdict: str) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except ValueError as error:
-        sys.exit(f"error: {error}")
+    run_command(main)
