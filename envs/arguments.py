@@ -8,7 +8,7 @@ from typing import Any
 
 
 def read_arguments(**defaults: Any) -> dict[str, Any]:
-    """The defaults, replaced by what the command line says; a value has the type of its default (text where that is None).
+    """The defaults, replaced by what the command line says; values have the type of their default (text for None).
 
     Raises:
         ValueError: a word that is no `key=value`, an unknown key, or a value of another type.

@@ -28,7 +28,7 @@ from envs.arguments import read_arguments, run_command
 from envs.twins import check_symmetry
 from symmetry import Group, Representation, Symmetry
 
-LARGEST_STATE = 8  # numbers
+LARGEST_STATE = 8
 MOST_CANDIDATES = 200_000
 SMALL = 1e-4  # step of the differences that show dependence
 
@@ -82,9 +82,7 @@ def discover_symmetries(
 
 def rewrite_state(env: Any, g: int, state: Representation) -> None:
     """The twin with T(g)x for `env.unwrapped.state`."""
-    if g:
-        x = torch.as_tensor(np.asarray(env.unwrapped.state, np.float64))
-        env.unwrapped.state = state(g, x).numpy()
+    env.unwrapped.state = state(g, torch.as_tensor(np.asarray(env.unwrapped.state, np.float64))).numpy()
 
 
 def _step(core: Any, state: np.ndarray, action: Any) -> Transition:

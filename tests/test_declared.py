@@ -224,9 +224,8 @@ def test_an_observation_that_is_not_the_state_asks_for_a_twin():
     def twin(env, g):
         env.unwrapped.state = (VECTOR * 2)(g, torch.from_numpy(env.unwrapped.state)).numpy()
 
-    assert (
-        check_symmetry(gymnasium.make("Plane-v0"), Symmetry(D4, seen.observation, DIRECTIONS, twin), 50).worst < 1e-12
-    )
+    told = Symmetry(D4, seen.observation, DIRECTIONS, twin)
+    assert check_symmetry(gymnasium.make("Plane-v0"), told, steps=50).worst < 1e-12
 
 
 def test_a_declaration_of_other_sizes_is_refused():
@@ -335,6 +334,7 @@ def test_what_cannot_be_searched_says_why():
 def command(monkeypatch, module: str, *words: str) -> object:
     """`python -m module words`, in this process: what it exits with."""
     monkeypatch.setattr(sys, "argv", [module, *words])
+    monkeypatch.delitem(sys.modules, module, raising=False)  # or runpy warns that it runs again
     with pytest.raises(SystemExit) as ended:
         runpy.run_module(module, run_name="__main__")
     return ended.value.code
@@ -346,17 +346,12 @@ def test_the_check_is_a_command(monkeypatch, capsys):
     assert "holds" in shown and "[1, 0]" in shown
     register_symmetry("Field-v0", Symmetry(D4, {"observation": DIRECTIONS}, DIRECTIONS))
     assert command(monkeypatch, "envs.check_symmetry", "env=Field-v0", "steps=20") == 1
-    assert "DOES NOT HOLD: observation[" in capsys.readouterr().out
+    assert "DOES NOT HOLD: " in capsys.readouterr().out
 
 
 def test_the_commands_run_as_modules():
-    found = subprocess.run(
-        [sys.executable, "-m", "envs.discover", "env=Pendulum"],
-        capture_output=True,
-        text=True,
-        cwd=PROJECT,
-        timeout=240,
-    )
+    words = [sys.executable, "-m", "envs.discover", "env=Pendulum"]
+    found = subprocess.run(words, capture_output=True, text=True, cwd=PROJECT, timeout=240)
     assert found.returncode == 0 and "signs [1, -1, -1]" in found.stdout
 
 
