@@ -165,6 +165,27 @@ def test_a_twin_of_a_twin_is_the_composition():
             assert image_after(h, g) == image_after(group.multiply(g, h))
 
 
+@pytest.mark.parametrize("name", ["BabyAI-PutNextLocal-v0", "BabyAI-MiniBossLevel-v0"])
+def test_what_remembers_its_place_moves_with_it(name):
+    env = make_env(name, view="full")
+    env.reset(seed=1)
+    symmetry, world = symmetry_of(env), env.unwrapped
+
+    def places(instruction):
+        """Tracked objects and where the verifier thinks they are."""
+        for part in vars(instruction).values():
+            if hasattr(part, "obj_poss"):
+                yield from zip(part.obj_set, part.obj_poss, strict=True)
+            elif hasattr(part, "verify"):
+                yield from places(part)
+
+    for g in range(symmetry.group.order):
+        symmetry.twin(env, g)
+        assert [*places(world.instrs)]
+        for thing, place in places(world.instrs):
+            assert world.grid.get(*place) is thing and tuple(thing.cur_pos) == tuple(place)
+
+
 def test_corners_go_to_corners():
     assert moved((0, 0), (1, 2, 3, 0), (4, 4)) == (3, 0) and moved((0, 0), (2, 1, 0, 3), (6, 3)) == (5, 0)
 
@@ -308,6 +329,26 @@ def test_a_larger_group_is_discovered():
     assert matrices == {tuple((VECTOR * 2).matrix(g).flatten().tolist()) for g in range(8)}
     (windy,) = discover_symmetries(gymnasium.make("Field-v0", wind=0.05))
     assert windy.group.order == 2
+
+
+def test_what_shows_only_steps_later_counts():
+    class Train(gymnasium.Env):
+        """Position, speed, acceleration; the action changes the last and only the first is seen."""
+
+        observation_space, action_space = spaces.Box(-np.inf, np.inf, (1,)), spaces.Box(-1, 1, (1,))
+
+        def reset(self, *, seed=None, options=None):
+            super().reset(seed=seed)
+            self.state = self.np_random.uniform(-1, 1, 3)
+            return self.state[:1].copy(), {}
+
+        def step(self, action):
+            position, speed, acceleration = self.state
+            self.state = np.array([position + speed, speed + acceleration, 0.5 * acceleration + action[0]])
+            return self.state[:1].copy(), -(position**2), False, False, {}
+
+    (found,) = discover_symmetries(Train(), samples=16)
+    assert found.group.order == 2  # not 4: the next observation does not tell the sign of the acceleration
 
 
 @pytest.mark.parametrize("name", ["MountainCar", "MountainCarContinuous-v0"])
