@@ -1,4 +1,4 @@
-"""Homomorphic: an MLP whose every layer commutes with the environment's symmetry (van der Pol et al. 2020)."""
+"""Homomorphic: a network whose every layer commutes with the environment's symmetry (van der Pol et al. 2020)."""
 
 from __future__ import annotations
 
@@ -6,30 +6,36 @@ from gymnasium import spaces
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from encoders.base import Encoder, describe, encoders_reading
-from symmetry import EquivariantLinear, Representation, Symmetry
+from encoders.base import Encoder, describe, encoders_reading, items, kind_of
+from encoders.layers.equivariant import EquivariantGrid, regular
+from encoders.layers.stem import Observation
+from symmetry import Codes, EquivariantLinear, Representation, Symmetry
 
 ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
 
 
 class Homomorphic(Encoder):
-    """f(φ(g)s) = ρ(g) f(s) for every g: equivariant linear layers between copies of the regular representation.
+    """f(φ(g)s) = ρ(g) f(s) for every g, ρ copies of the regular representation.
 
-    ρ permutes features without signs, so any pointwise activation keeps the law. With equivariant heads behind it
-    (`encoders.heads`), π(ψ(g)a | φ(g)s) = π(a | s) and V(φ(g)s) = V(s).
+    Vectors pass through equivariant linear layers: ρ permutes features without signs, so any pointwise activation keeps
+    the law. Grids pass through equivariant convolutions (`encoders.layers.equivariant`). With equivariant heads behind
+    it (`encoders.heads`), π(ψ(g)a | φ(g)s) = π(a | s) and V(φ(g)s) = V(s).
 
     Args:
-        observation_space: a vector Box whose environment declares a symmetry.
+        observation_space: vectors or grids whose environment declares a symmetry.
         symmetry: that declaration.
-        channels: copies of the regular representation in each layer; the number of features is channels·|G|.
-        layers: number of layers.
-        activation: "tanh" or "relu".
+        channels: vectors: copies of the regular representation in each layer, so that there are channels·|G| features.
+        layers: number of linear layers (vectors) or 3×3 convolutions (grids).
+        activation: "tanh" or "relu" (vectors only).
+        width: number of features (grids only); this and `filters` are rounded up to multiples of |G|.
+        filters: channels of each convolution (grids only).
+        pooling: "flatten" keeps where things are; "max", the maximum over cells, fits any grid size (grids only).
 
     Raises:
-        ValueError: no symmetry, one whose sizes do not match the observation, or an unknown activation.
+        ValueError: no symmetry, one whose sizes do not match the observation, or an unknown activation or pooling.
     """
 
-    reads = ("vector",)
+    reads = ("vector", "grid")
 
     def __init__(
         self,
@@ -38,6 +44,9 @@ class Homomorphic(Encoder):
         channels: int = 64,
         layers: int = 2,
         activation: str = "tanh",
+        width: int = 128,
+        filters: int = 32,
+        pooling: str = "flatten",
     ):
         if symmetry is None:
             others = ", ".join(name for name in encoders_reading("vector") if name != "homomorphic")
@@ -45,24 +54,35 @@ class Homomorphic(Encoder):
                 "encoder Homomorphic needs an environment that declares a symmetry, and this one declares none; "
                 f"encoders that need none: {others}"
             )
-        super().__init__(observation_space, channels * symmetry.group.order)
-        rep_in = symmetry.observation.get("observation")
-        if not isinstance(rep_in, Representation) or observation_space.shape != (rep_in.size,):
-            declared = {key: representation.size for key, representation in symmetry.observation.items()}
+        is_grid = kind_of(observation_space) == "grid"
+        out_rep = regular(symmetry, width) if is_grid else Representation.regular(symmetry.group) * channels
+        super().__init__(observation_space, out_rep.size)
+        self.out_rep = out_rep
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"encoder.activation is {' or '.join(ACTIVATIONS)}, got {activation!r}")
+        parts = dict(items(observation_space))
+        declared = {
+            key: rep.shape if isinstance(rep, Codes) else (rep.size,) for key, rep in symmetry.observation.items()
+        }
+        if declared != {key: part.shape for key, part in parts.items()} or (not is_grid and len(declared) > 1):
             raise ValueError(
                 f"encoder Homomorphic: the symmetry is declared on {declared}, got {describe(observation_space)}"
             )
-        if activation not in ACTIVATIONS:
-            raise ValueError(f"encoder.activation is {' or '.join(ACTIVATIONS)}, got {activation!r}")
-        self.out_rep = Representation.regular(symmetry.group) * channels
-        reps = [rep_in] + [self.out_rep] * layers
-        self.trunk = nn.Sequential(
-            *(
-                module
-                for inputs, outputs in zip(reps, reps[1:], strict=False)
-                for module in (EquivariantLinear(inputs, outputs), ACTIVATIONS[activation]())
+        if is_grid:
+            vocabulary = int(parts["mission"].high.max()) + 1 if "mission" in parts else 0
+            grid = parts["image"].shape[:2]
+            self.trunk: nn.Module = EquivariantGrid(grid, symmetry, vocabulary, width, filters, layers, pooling)
+        else:
+            (rep_in,) = symmetry.observation.values()
+            assert isinstance(rep_in, Representation)
+            reps = [rep_in] + [out_rep] * layers
+            self.trunk = nn.Sequential(
+                *(
+                    module
+                    for inputs, outputs in zip(reps, reps[1:], strict=False)
+                    for module in (EquivariantLinear(inputs, outputs), ACTIVATIONS[activation]())
+                )
             )
-        )
 
-    def forward(self, obs: Float[Tensor, "batch size"]) -> Float[Tensor, "batch features"]:
+    def forward(self, obs: Observation) -> Float[Tensor, "batch features"]:
         return self.trunk(obs)

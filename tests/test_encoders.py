@@ -24,7 +24,7 @@ from encoders.resolve import resolve
 from encoders.transformer import Transformer
 from envs import make_vec_env
 
-GRIDS = ["mlp", "cnn", "gnn", "transformer", "hypernetwork", "lstm"]
+GRIDS = ["mlp", "cnn", "gnn", "transformer", "hypernetwork", "lstm", "homomorphic"]
 VECTORS = ["mlp", "transformer", "hypernetwork", "lstm", "homomorphic"]
 
 
