@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from agents import Policy
 
 ENVIRONMENTS = 20  # played side by side
+STATES = 2000  # whose symmetry is looked at
 
 
 def evaluate(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> dict[str, Any]:
@@ -56,6 +57,7 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     import torch
 
     from agents import load_policy
+    from agents.diagnostics import equivariance_error, forced_ties
     from agents.policy import environment_id, find
     from envs import make_vec_env
     from envs.levels import EVALUATION
@@ -87,15 +89,22 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     print(f"{settings['policy']} in {name}: {played}", flush=True)
     result: dict[str, Any] = {"policy": str(settings["policy"]), "env": name}
     result |= {"episodes": settings["episodes"], "seed": settings["seed"]}
+    symmetry = env.symmetry  # type: ignore[attr-defined]
     for actions in ("sampled", "greedy"):
-        episodes = rollout(
-            policy.remembering(), env, settings["episodes"], seed=settings["seed"], deterministic=actions == "greedy"
-        )
+        playing: dict[str, Any] = {"seed": settings["seed"], "deterministic": actions == "greedy", "keep": STATES}
+        episodes = rollout(policy.remembering(), env, settings["episodes"], **playing)
+        if symmetry is not None and actions == "sampled":
+            error = equivariance_error(policy, symmetry, episodes.states)
+            result["equivariance_error"] = error and float(f"{error:.1e}")
+            result["forced_ties"] = round(forced_ties(symmetry, episodes.states), 4)
         result[actions] = {key: value and value.to_data() for key, value in scores(episodes).items()}
     measures = ["return", *(["success"] if result["sampled"]["success"] else []), "length"]
     rows = [[actions, *(interval(result[actions][m]) for m in measures)] for actions in ("sampled", "greedy")]
     print("means and 95% intervals over episodes")
     print(table(["actions", *measures], rows))
+    if symmetry is not None:
+        share, error = result["forced_ties"], result["equivariance_error"]
+        print(f"symmetry {symmetry.group.name}: forced ties in {share:.1%} of states, equivariance error {error}")
     folder = find(settings["policy"])
     beside = folder.parent if folder.name == "policy" else folder  # a run's policy/, or a folder of its own
     file = f"evaluation-{re.sub(r'[/:]', '_', name)}-{settings['seed']}.json"

@@ -84,8 +84,9 @@ def decide(config: dict[str, Any], promises: bool) -> dict[str, Any]:
     if config["device"] == "cuda" and not available:
         raise UsageError("device=cuda, but PyTorch sees no CUDA device here; use device=cpu or device=auto")
     method = config["symmetry"]["method"]
-    if promises and method == "none":
-        raise UsageError("encoder=homomorphic obeys the symmetry by construction; use symmetry=auto, or encoder=mlp")
+    if promises and method not in ("auto", "hard"):
+        name = config["encoder"]["name"]
+        raise UsageError(f"encoder={name} obeys the symmetry by construction; use symmetry=auto, or encoder=mlp")
     env = config["env"]
     if "bank" not in env and has_levels(env["id"], env["kwargs"]):  # a MiniGrid environment of one's own, as env=gym
         env = {**env, "bank": BANK}
@@ -106,7 +107,7 @@ def _train(config: dict[str, Any], defaults: dict[str, Any]) -> Result:
     import torch
 
     from agents.agent import encoder_named
-    from encoders.homomorphic import Homomorphic
+    from agents.methods import promises
     from evaluation.callbacks import open_logs
     from evaluation.report import result_table
     from evaluation.runs import prepare, read_run, run_folder
@@ -114,7 +115,7 @@ def _train(config: dict[str, Any], defaults: dict[str, Any]) -> Result:
     folder = Path(config["run_dir"]) if config["run_dir"] else run_folder(config, defaults)
     encoder = encoder_named(config["encoder"]["class"], config["trust"])
     asked = config
-    config = decide(config, promises=issubclass(encoder, Homomorphic))
+    config = decide(config, promises=promises(encoder))
     if not prepare(folder, config, config["overwrite"]):
         run = read_run(folder)
         print(f"{folder} is finished: nothing to train (overwrite=true trains anew)\n{result_table(run)}")
@@ -155,6 +156,7 @@ def build(config: Mapping[str, Any], encoder: type[BaseFeaturesExtractor]) -> tu
     from stable_baselines3.common.vec_env import VecNormalize
 
     from agents import make_agent
+    from agents.symmetric import SymmetricStatistics
     from encoders.base import kind_of
     from envs import make_vec_env, symmetric_ids
     from envs.levels import EVALUATION
@@ -166,27 +168,27 @@ def build(config: Mapping[str, Any], encoder: type[BaseFeaturesExtractor]) -> tu
     # levels that training never draws, and scores in the environment's own rewards
     playing = {"engine": env.engine, "bank": 0, "first_level": EVALUATION}  # type: ignore[attr-defined]
     evaluation_env = make_vec_env(**{**options, "reward_scale": 1.0}, **playing, n_envs=n_envs, seed=EVALUATION_SEED)
-    symmetry = env.symmetry if config["symmetry"]["method"] == "hard" else None  # type: ignore[attr-defined]
-    if config["symmetry"]["method"] == "hard" and symmetry is None:
+    method = config["symmetry"]["method"]
+    symmetry = env.symmetry if method != "none" else None  # type: ignore[attr-defined]
+    if method != "none" and symmetry is None:
+        needs = "encoder=homomorphic and symmetry=hard need" if method == "hard" else f"symmetry={method} needs"
         raise UsageError(
-            f"{name} declares no symmetry, which encoder=homomorphic and symmetry=hard need; one is declared in: "
-            f"{', '.join(symmetric_ids())}"
+            f"{name} declares no symmetry, which {needs}; one is declared in: {', '.join(symmetric_ids())}"
         )
     if config["env"]["normalize"]:
         if kind_of(env.observation_space) != "vector" or not env.observation_space.shape:
             raise UsageError(f"env.normalize standardises vector observations; {name} has others")
-        if symmetry is not None:
-            raise UsageError(
-                "env.normalize would break the symmetry: its running statistics are not averaged over the group; "
-                "use env.normalize=false, or encoder=mlp"
-            )
         env = VecNormalize(env, norm_reward=False)
+        if symmetry is not None:
+            env.obs_rms = SymmetricStatistics(symmetry, env.observation_space.shape)  # type: ignore
     check_memory(env, config)
     model = make_agent(
         env,
         encoder,
         config["agent"].get("algorithm", config["agent"]["name"]),
         symmetry,
+        method=method,
+        weight=config["symmetry"].get("weight", 1.0),
         encoder_options={key: value for key, value in config["encoder"].items() if key not in ("name", "class")},
         seed=config["seed"],
         device=config["device"],
@@ -223,6 +225,7 @@ def learn(
     import torch
 
     from agents import Policy, save_policy
+    from agents.diagnostics import equivariance_error
     from evaluation.callbacks import Evaluate, GradientNorm, ShowProgress, StopOnSignal, check_finite
     from evaluation.report import draw_run, parameter_counts, result_table
     from evaluation.rollout import rollout
@@ -236,6 +239,13 @@ def learn(
         "environment": {**env_options(config), "reward_scale": 1.0},
         "command": shlex.join(["python", "train.py", *config["command"]]),
     }
+    symmetry = evaluation_env.symmetry  # type: ignore[attr-defined]
+
+    def diagnose(states: Any) -> dict[str, float]:
+        """The equivariance error where the environment declares a symmetry, whether or not the policy obeys it."""
+        error = None if symmetry is None else equivariance_error(Policy.of(model), symmetry, states)
+        return {} if error is None else {"equivariance_error": error}
+
     stop = StopOnSignal()
     evaluate = Evaluate(
         evaluation_env,
@@ -247,6 +257,7 @@ def learn(
         save_best=lambda measured: save_policy(
             model, folder / "best", **about, score=as_score(measured, evaluation["episodes"])
         ),
+        diagnose=diagnose,
     )
     watching = [stop, evaluate, GradientNorm(), *([ShowProgress(steps, evaluate)] if config["progress"] else [])]
     with stop:
@@ -266,9 +277,8 @@ def learn(
             draw_run(read_run(folder), folder / "learning_curve.png")
             print(f"interrupted after {model.num_timesteps:,} steps; what was learned is in {folder / 'policy'}")
             return None
-        measured = scores(
-            rollout(Policy.of(model).remembering(), evaluation_env, evaluation["final_episodes"], seed=FINAL_SEED)
-        )
+        final = rollout(Policy.of(model).remembering(), evaluation_env, evaluation["final_episodes"], seed=FINAL_SEED)
+        measured, diagnosed = scores(final), diagnose(final.states)
     score = as_score(measured, evaluation["final_episodes"])
     save_policy(model, folder / "policy", **about, score=score)
     for key in ("return", "success"):
@@ -282,6 +292,7 @@ def learn(
         "seed": config["seed"],
         "steps": model.num_timesteps,
         **score,
+        **{key: round(value, 5) for key, value in diagnosed.items()},  # what is left of an exact law is rounding
         "parameters": parameter_counts(model.policy),
     }
     timing = {

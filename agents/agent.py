@@ -24,9 +24,10 @@ from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
 from agents import policies
+from agents.methods import decided, encoding, required, using
+from agents.penalty import penalize
 from agents.ppo import FastPPO, sb3_only
 from encoders.base import describe
-from encoders.homomorphic import Homomorphic
 from encoders.resolve import resolve
 from symmetry import Symmetry
 
@@ -65,6 +66,8 @@ def make_agent(
     agent: str = "ppo",
     symmetry: Symmetry | None = None,
     *,
+    method: str = "auto",
+    weight: float = 1.0,
     encoder_options: Mapping[str, Any] | None = None,
     policy_kwargs: Mapping[str, Any] | None = None,
     trust: Sequence[str] = (),
@@ -76,7 +79,12 @@ def make_agent(
         env: training environments, as `envs.make_vec_env` gives them.
         encoder: a name ("gnn"), a class name ("encoders.gnn.GNN", "my_pkg.MyEncoder") or a class.
         agent: a key of `AGENTS`.
-        symmetry: what `homomorphic` obeys; default: the one that the environments declare (`env.symmetry`).
+        symmetry: of the environments; default: the one that they declare (`env.symmetry`).
+        method: how it is used. "hard": equivariant heads behind an encoder that promises how its features transform;
+            "average": behind any encoder, lifted (`encoders.average`); "augment": every minibatch is joined by its
+            transformed twins (`agents.augment`); "loss": a penalty on breaking it (`agents.penalty`); "none": not at
+            all. "auto": hard if the encoder promises a representation or a symmetry is given, else none.
+        weight: of the penalty.
         encoder_options: keywords of the encoder.
         policy_kwargs: keywords of SB3's policy that are data (log_std_init, n_critics, lstm_hidden_size, ...).
         trust: modules outside this project that may be imported for `encoder`.
@@ -87,7 +95,8 @@ def make_agent(
 
     Raises:
         ValueError: an unknown agent or encoder, an agent that cannot act here, an encoder that cannot read the
-            observations, no symmetry where one is needed, or an option that the agent does not have.
+            observations, no symmetry where one is needed, a method that the agent cannot use, or an option that it
+            does not have.
     """
     if agent not in AGENTS:
         raise ValueError(f"no agent is called {agent!r}; there is: {', '.join(AGENTS)}")
@@ -98,21 +107,26 @@ def make_agent(
             f"agent={agent} cannot act in {describe(env.action_space)}; these can: {', '.join(able) or 'none'}"
         )
     encoder_class = encoder if isinstance(encoder, type) else encoder_named(encoder, trust)
-    extractor_kwargs = dict(encoder_options or {})
-    policy: dict[str, Any] = {"features_extractor_class": encoder_class, "features_extractor_kwargs": extractor_kwargs}
-    if issubclass(encoder_class, Homomorphic):
+    method = decided(method, encoder_class, agent, symmetry)
+    if method != "none":
         symmetry = symmetry or getattr(env, "symmetry", None)
-        extractor_kwargs["symmetry"] = symmetry
-    policy["symmetry"] = symmetry
+    policy = encoding(encoder_class, encoder_options or {}, symmetry, method)
+    policy["symmetry"] = symmetry if method in ("hard", "average") else None
     for key, value in (policy_kwargs or {}).items():
         if key in FIXED_POLICY_KEYS:
             raise ValueError(f"agent.policy_kwargs.{key} is decided by the encoder and its heads, and cannot be set")
         policy[key] = value
     algorithm, options = form(parts, {**options, "policy_kwargs": policy}, env.action_space)
+    options = hyperparameters(options, env)
     try:
-        return algorithm(parts.policy, env, **hyperparameters(options, env))  # type: ignore[arg-type]
+        if method in ("augment", "loss"):
+            options = using(method, algorithm, options, required(symmetry, method), env)
+        model = algorithm(parts.policy, env, **options)  # type: ignore[arg-type]
     except TypeError as error:
         raise ValueError(f"agent={agent} with encoder {encoder_class.__name__}: {error}") from error
+    if method == "loss":
+        penalize(model.policy, required(symmetry, method), weight)
+    return model
 
 
 def form(agent: Agent, options: Mapping[str, Any], actions: spaces.Space) -> tuple[Any, dict[str, Any]]:

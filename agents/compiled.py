@@ -140,7 +140,8 @@ class CompiledUpdate(Update):
         named = {name: parameters[index[id(p)]] for name, p in self.network.named_parameters() if id(p) in index}
         # SB3 keeps one encoder under several names; if they were tied, it would be put back wrongly afterwards
         output, values = torch.func.functional_call(self.network, named, (observations, rows), tie_weights=False)
-        return output, values, named.get("policy.log_std")
+        log_std = named.get("policy.log_std")
+        return output, values, log_std if log_std is None else self.policy.expand(log_std)  # type: ignore[operator]
 
     def _step(self, flat: Tensor, mean: Tensor, square: Tensor, scalars: Tensor, batch: Minibatch) -> Tensor:
         """`Update.__call__` as a function of tensors -> statistics and the gradient's norm; changes the first three."""

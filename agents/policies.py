@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from gymnasium import spaces
 from jaxtyping import Float
 from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from sb3_contrib.qrdqn.policies import QRDQNPolicy, QuantileNetwork
@@ -23,20 +24,21 @@ from stable_baselines3.td3.policies import Actor as TD3Actor
 from stable_baselines3.td3.policies import TD3Policy
 from torch import Tensor, nn
 
-from encoders.heads import SMALL, PointwiseTanh, critic, head
+from agents.symmetric import check_actions
+from encoders.heads import SMALL, Dueling, PointwiseTanh, critic, head, ties
 from symmetry import Representation, Symmetry
 
 CRITIC_HIDDEN = (256, 256)
 
 
 def representations(
-    encoder: BaseFeaturesExtractor, symmetry: Symmetry | None, use_sde: bool = False
+    encoder: BaseFeaturesExtractor, symmetry: Symmetry | None, actions: spaces.Space, use_sde: bool = False
 ) -> tuple[Representation, Representation] | None:
     """(features, actions) representations if there is a symmetry to obey, else None.
 
     Raises:
-        ValueError: a symmetry is to be obeyed, but the encoder promises nothing about its features, or exploration is
-            state-dependent (gSDE), whose noise is a plain linear map of the features.
+        ValueError: a symmetry is to be obeyed, but the encoder promises nothing about its features, the symmetry is not
+            one of these actions, or exploration is state-dependent (gSDE), whose noise is a plain map of the features.
     """
     if symmetry is None:
         return None
@@ -46,31 +48,53 @@ def representations(
     if out_rep is None:
         raise ValueError(
             f"symmetry=hard needs an encoder whose features transform under the group, and {type(encoder).__name__} "
-            "promises nothing; use encoder=homomorphic, or symmetry=none"
+            "promises nothing; use encoder=homomorphic, symmetry=average (any encoder), or symmetry=none"
         )
+    check_actions(symmetry, actions)
     return out_rep, symmetry.action
 
 
 class HeadedActorCriticPolicy(ActorCriticPolicy):
     """PPO and A2C: linear policy and value heads on the encoder's features."""
 
+    ties: Tensor | None  # which number of the parameter log_std is that of each action; None: its own
+
     def __init__(self, *args: Any, symmetry: Symmetry | None = None, **kwargs: Any):
         self.symmetry = symmetry
         super().__init__(*args, **{"net_arch": [], "ortho_init": False, **kwargs})
 
+    @property
+    def log_std(self) -> Tensor:  # type: ignore[override]
+        """Logarithm of the standard deviation of each action; as a parameter, one number for each that may differ.
+
+        Raises:
+            AttributeError: the actions are discrete.
+        """
+        free = self._parameters.get("log_std")
+        if free is None:
+            raise AttributeError("this policy has no log_std")
+        return self.expand(free)
+
+    def expand(self, log_std: Tensor) -> Tensor:
+        """The parameter `log_std`, expanded to all actions."""
+        return log_std if self.ties is None else log_std[self.ties]
+
     def _build(self, lr_schedule: Any) -> None:
+        self.register_buffer("ties", None, persistent=False)
         super()._build(lr_schedule)  # makes log_std, and the output layers replaced here
-        reps = representations(self.pi_features_extractor, self.symmetry, self.use_sde)
+        reps = representations(self.pi_features_extractor, self.symmetry, self.action_space, self.use_sde)
         if reps is None:
             features = self.action_net.in_features
             self.action_net = head(features, int(self.action_net.out_features), gain=SMALL)
             self.value_net = head(features, 1)
         else:
             out_rep, action = reps
-            if isinstance(self.action_dist, DiagGaussianDistribution) and action.unsigned() != Representation.trivial(
-                action.group, action.size
-            ):
-                raise ValueError("a symmetry that exchanges continuous actions is not available for this agent yet")
+            if isinstance(self.action_dist, DiagGaussianDistribution):
+                orbits = ties(action)
+                if len(orbits.unique()) < len(orbits):
+                    self.ties = orbits
+                    free = torch.ones(len(orbits.unique())) * self.log_std_init
+                    self._parameters["log_std"] = nn.Parameter(free)
             self.action_net = head(out_rep, action, gain=SMALL)
             self.value_net = head(out_rep, Representation.trivial(action.group))
         self.optimizer = self.optimizer_class(self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)
@@ -139,19 +163,17 @@ class HeadedRecurrentPolicy(RecurrentActorCriticPolicy):
 
 
 class HeadedDQNPolicy(DQNPolicy):
-    """DQN: a linear Q head on the encoder's features."""
+    """DQN: a linear Q head on the encoder's features, or a dueling one."""
 
-    def __init__(self, *args: Any, symmetry: Symmetry | None = None, **kwargs: Any):
-        self.symmetry = symmetry
+    def __init__(self, *args: Any, symmetry: Symmetry | None = None, dueling: bool = False, **kwargs: Any):
+        self.symmetry, self.dueling = symmetry, dueling
         super().__init__(*args, **{"net_arch": [], **kwargs})
 
     def make_q_net(self) -> QNetwork:
         network = super().make_q_net()
-        reps = representations(network.features_extractor, self.symmetry)
-        if reps is None:
-            network.q_net = nn.Sequential(head(network.features_dim, int(self.action_space.n)))
-        else:
-            network.q_net = nn.Sequential(head(*reps))
+        reps = representations(network.features_extractor, self.symmetry, self.action_space)
+        inputs: Any = (network.features_dim, int(self.action_space.n)) if reps is None else reps
+        network.q_net = nn.Sequential(Dueling(*inputs) if self.dueling else head(*inputs))
         return network.to(self.device)
 
 
@@ -164,7 +186,7 @@ class HeadedQRDQNPolicy(QRDQNPolicy):
 
     def make_quantile_net(self) -> QuantileNetwork:
         network = super().make_quantile_net()
-        reps = representations(network.features_extractor, self.symmetry)
+        reps = representations(network.features_extractor, self.symmetry, self.action_space)
         if reps is None:
             network.quantile_net = nn.Sequential(
                 head(network.features_dim, network.n_quantiles * int(self.action_space.n))
@@ -180,7 +202,7 @@ class HeadedCritics:
     symmetry: Symmetry | None
 
     def replace_critics(self, network: ContinuousCritic, hidden: tuple[int, ...]) -> ContinuousCritic:
-        reps = representations(network.features_extractor, self.symmetry)
+        reps = representations(network.features_extractor, self.symmetry, network.action_space)
         actions = network.action_space.shape[0]  # type: ignore[index]
         for index in range(network.n_critics):
             inputs = reps if reps is not None else (network.features_extractor.features_dim, actions)
@@ -204,7 +226,7 @@ class HeadedSACPolicy(HeadedCritics, SACPolicy):
 
     def make_actor(self, features_extractor: BaseFeaturesExtractor | None = None) -> SACActor:
         actor = super().make_actor(features_extractor)
-        reps = representations(actor.features_extractor, self.symmetry, actor.use_sde)
+        reps = representations(actor.features_extractor, self.symmetry, self.action_space, actor.use_sde)
         if actor.use_sde:
             return actor  # gSDE's own layers: a mean, and a noise matrix in place of a log_std head
         if reps is None:
@@ -233,7 +255,7 @@ class HeadedTD3Policy(HeadedCritics, TD3Policy):
 
     def make_actor(self, features_extractor: BaseFeaturesExtractor | None = None) -> TD3Actor:
         actor = super().make_actor(features_extractor)
-        reps = representations(actor.features_extractor, self.symmetry)
+        reps = representations(actor.features_extractor, self.symmetry, self.action_space)
         inputs = reps if reps is not None else (actor.features_dim, actor.action_space.shape[0])
         actor.mu = PointwiseTanh(head(*inputs, gain=SMALL))  # type: ignore[assignment]
         return actor.to(self.device)

@@ -27,9 +27,8 @@ from agents.files import existing, replacing
 from agents.ppo import not_distinct
 from agents.rollout import Distinct
 from agents.spaces import space_from_data
-from agents.specification import read_specification, specification
+from agents.specification import encoder_from_data, read_specification, specification
 from agents.update import ActorCritic
-from encoders.resolve import name_of, resolve
 from symmetry import Symmetry
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -207,14 +206,9 @@ def build(spec: dict[str, Any], trust: Sequence[str], observation_space: spaces.
     if agent not in AGENTS:
         raise ValueError(f"the policy names the agent {agent!r}; this version has {', '.join(AGENTS)}")
     symmetry = None if spec["symmetry"] is None else Symmetry.from_data(spec["symmetry"])
-    try:
-        options = dict(encoder["options"])
-        encoder_class = resolve(encoder["class"], trust)
-        arguments = dict(spec["head"])
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"the policy's encoder or head is damaged: {error!r}") from error
-    if name_of(encoder_class) == "encoders.homomorphic.Homomorphic":
-        options["symmetry"] = symmetry
+    encoder_class, options = encoder_from_data(encoder, trust, symmetry)
+    if not isinstance(spec["head"], Mapping):
+        raise ValueError(f"the policy's encoder or head is damaged: {spec['head']!r}")
     try:
         return AGENTS[agent].policy(
             observation_space or space_from_data(spec["observation_space"]),
@@ -223,7 +217,7 @@ def build(spec: dict[str, Any], trust: Sequence[str], observation_space: spaces.
             features_extractor_class=encoder_class,
             features_extractor_kwargs=options,
             symmetry=symmetry,
-            **arguments,
+            **spec["head"],
         )
     except TypeError as error:
         raise ValueError(f"the policy cannot be rebuilt: {error}") from error

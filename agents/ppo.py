@@ -25,10 +25,12 @@ from stable_baselines3.common.utils import explained_variance, obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
+from agents.augment import JoinedRollout
 from agents.distributions import distribution_of
 from agents.rollout import Rollout
 from agents.update import STATISTICS, Loss, Settings, Update, depends_on_more
 from encoders.base import Encoder, kind_of
+from symmetry import Symmetry
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +76,7 @@ class FastPPO(PPO):
         distinct: whether each distinct observation is encoded once; "auto": on a CPU, if they are grids and the encoder
             is a function of the observation alone.
         precision: "float32", or "bf16": the encoder computes in bfloat16 (CUDA only).
+        twins: minibatches are joined by their twins under this symmetry (agents/augment.py).
         args, kwargs: SB3's.
 
     Raises:
@@ -89,6 +92,7 @@ class FastPPO(PPO):
         implementation: str = "auto",
         distinct: bool | str = "auto",
         precision: str = "float32",
+        twins: Symmetry | None = None,
         **kwargs: Any,
     ):
         if implementation not in IMPLEMENTATIONS or implementation == "sb3":
@@ -98,6 +102,7 @@ class FastPPO(PPO):
         if precision not in ("float32", "bf16"):
             raise ValueError(f"precision is float32 or bf16; got {precision!r}")
         self.implementation, self.distinct, self.precision = implementation, distinct, precision
+        self.twins = twins
         self.update: Update | None = None
         super().__init__(*args, **kwargs)
 
@@ -118,7 +123,8 @@ class FastPPO(PPO):
         elif self.distinct and reason:
             raise ValueError(f"agent.distinct=true is not possible here: {reason}")
         shape = (self.n_steps, self.observation_space, self.action_space, self.device)
-        self.rollout_buffer = Rollout(*shape, self.gae_lambda, self.gamma, self.n_envs, bool(self.distinct))  # type: ignore
+        arguments = (*shape, self.gae_lambda, self.gamma, self.n_envs, bool(self.distinct))
+        self.rollout_buffer = Rollout(*arguments) if self.twins is None else JoinedRollout(self.twins, *arguments)  # type: ignore
 
     def _excluded_save_params(self) -> list[str]:
         return [*super()._excluded_save_params(), "update"]

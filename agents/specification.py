@@ -2,7 +2,7 @@
 
 format          1
 agent           key of `agents.AGENTS`
-encoder         class (a name that `encoders.resolve` accepts) and options
+encoder         class (a name that `encoders.resolve` accepts) and options; in those of Average the encoder it lifts
 head            keywords of SB3's policy that describe the network
 symmetry        `symmetry.Symmetry.to_data`, or null
 observation_space, action_space
@@ -13,17 +13,21 @@ score, command, versions
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import yaml
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
 from agents.agent import AGENTS, FIXED_POLICY_KEYS
+from agents.methods import promises
 from agents.spaces import space_to_data
-from encoders.resolve import name_of
+from encoders.average import Average
+from encoders.resolve import name_of, resolve
+from symmetry import Symmetry
 
 FORMAT = 1
 VERSIONED = ("torch", "stable-baselines3", "sb3-contrib", "gymnasium", "minigrid", "numpy")
@@ -46,12 +50,12 @@ def specification(
     if not names:
         raise ValueError(f"only models made by agents.make_agent can be saved as policies, got {type(model).__name__}")
     arguments = dict(model.policy_kwargs)
-    options = {k: v for k, v in arguments["features_extractor_kwargs"].items() if k != "symmetry"}
+    encoder, options = arguments["features_extractor_class"], arguments["features_extractor_kwargs"]
     symmetry = arguments["symmetry"]
     return {
         "format": FORMAT,
         "agent": names[0],
-        "encoder": {"class": name_of(arguments["features_extractor_class"]), "options": options},
+        "encoder": encoder_to_data(encoder, options),
         "head": head_arguments(model),
         "symmetry": None if symmetry is None else symmetry.to_data(),
         "observation_space": space_to_data(model.observation_space),
@@ -62,6 +66,31 @@ def specification(
         "command": command,
         "versions": {name: version(name) for name in VERSIONED},
     }
+
+
+def encoder_to_data(encoder: type[BaseFeaturesExtractor], options: Mapping[str, Any]) -> dict[str, Any]:
+    """An encoder as plain data: its class by name and its options, those of an encoder within it likewise."""
+    written = {key: value for key, value in options.items() if key != "symmetry"}
+    if encoder is Average:
+        written = {"encoder": encoder_to_data(written["encoder"], written.get("options") or {})}
+    return {"class": name_of(encoder), "options": written}
+
+
+def encoder_from_data(
+    data: Mapping[str, Any], trust: Sequence[str], symmetry: Symmetry | None
+) -> tuple[type[BaseFeaturesExtractor], dict[str, Any]]:
+    """The inverse of `encoder_to_data`: a class, and keywords that it takes.
+
+    Raises:
+        ValueError: a class that is not to be imported, or something is missing.
+    """
+    try:
+        encoder, options = resolve(data["class"], trust), dict(data["options"])
+        if encoder is Average:
+            options = dict(zip(("encoder", "options"), encoder_from_data(options["encoder"], trust, None), strict=True))
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"the policy's encoder or head is damaged: {error!r}") from error
+    return encoder, {**options, "symmetry": symmetry} if promises(encoder) else options
 
 
 def head_arguments(model: BaseAlgorithm) -> dict[str, Any]:

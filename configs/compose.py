@@ -32,11 +32,18 @@ from envs.names import is_minigrid, short_name_of, short_names, unknown
 FOLDER = Path(__file__).resolve().parent
 GROUPS = ("env", "agent", "encoder", "symmetry", "experiment")
 GROUPS_OF = {"train": GROUPS, "evaluate": ("env",), "compare": ()}
-IDENTITY = ("env", "agent", "encoder", "experiment", "env.id", "encoder.class")  # what a run's defaults belong to
+IDENTITY = (
+    "env",
+    "agent",
+    "encoder",
+    "symmetry",
+    "experiment",
+    "env.id",
+    "encoder.class",
+)  # what a run's defaults belong to
 PATHS = ("policy", "runs", "run_dir", "video", "output")  # taken as they are: run folders hold `=` and commas
 OPEN = ("env.kwargs", "agent.policy_kwargs")  # mappings that take any key
 OWN = {"env=gym", "env=minigrid"}  # choices whose env.id the user gives
-NOT_YET = {"symmetry": ("average", "augment", "loss")}
 
 
 class UsageError(ValueError):
@@ -135,8 +142,6 @@ def settle(name: str, overrides: Sequence[str]) -> list[str]:
 def check_choice(group: str, choice: str) -> None:
     """Raise UsageError, with the closest names, unless a group offers this choice."""
     offered = existing(group)
-    if choice in NOT_YET.get(group, ()):
-        raise UsageError(f"{group}={choice} is not available yet; there is: {', '.join(offered)}")
     if group == "env" and choice not in (*offered, *gymnasium.registry):
         raise UsageError(unknown("environment", choice, [*short_names(), *gymnasium.registry]))
     if group != "env" and choice not in offered and (group, choice) != ("experiment", "null"):

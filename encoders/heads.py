@@ -4,8 +4,10 @@ Without a symmetry a head is an ordinary linear layer. With one it is the equiva
 representation to that of its output:
 
     policy logits, Q values       how the actions transform, ψ
+    dueling Q values              V trivial, A ψ: Q = V + A - mean A
     quantiles                     a copy of ψ for each quantile
-    mean of a Gaussian            ψ;  its log standard deviation: |ψ|
+    mean of a Gaussian            ψ;  its log standard deviation: |ψ|, where it is no function of the state
+                                  one free number for each orbit of |ψ| (`ties`)
     value                         trivial
     Q(s, a) of a continuous critic   from features ⊕ ψ to the trivial representation
 """
@@ -13,7 +15,7 @@ representation to that of its output:
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from encoders.base import mlp
@@ -57,6 +59,31 @@ def critic(features: int | Representation, action: int | Representation, hidden:
     assert isinstance(features, int) and isinstance(action, int)
     sizes = (features + action, *hidden)
     return nn.Sequential(*mlp(*sizes), head(sizes[-1], 1))
+
+
+class Dueling(nn.Module):
+    """Q(s, a) = V(s) + A(s, a) - mean over a' of A(s, a') (Wang et al. 2016, equation 9).
+
+    The mean over actions is invariant under permutations, so Q transforms as A does.
+
+    Args:
+        features, actions: sizes, or representations.
+    """
+
+    def __init__(self, features: int | Representation, actions: int | Representation):
+        super().__init__()
+        symmetric = isinstance(features, Representation)
+        self.value = head(features, Representation.trivial(features.group) if symmetric else 1)  # type: ignore[union-attr]
+        self.advantage = head(features, actions)
+
+    def forward(self, x: Float[Tensor, "batch features"]) -> Float[Tensor, "batch actions"]:
+        advantage = self.advantage(x)
+        return self.value(x) + advantage - advantage.mean(-1, keepdim=True)
+
+
+def ties(actions: Representation) -> Int[Tensor, " actions"]:
+    """Which free number each component of an invariant scale shares: its orbit under |ψ|, numbered from 0."""
+    return actions.source.amin(0).unique(return_inverse=True)[1]
 
 
 class PointwiseTanh(nn.Module):

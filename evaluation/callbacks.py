@@ -75,6 +75,7 @@ class Evaluate(BaseCallback):
         every, episodes, seed: see above.
         file: `evaluations.csv`.
         save_best: called when an evaluation is the best so far (by success where there is one, then return).
+        diagnose: what else to log of the present policy, given states that it met.
 
     Raises:
         FloatingPointError: a parameter is no longer finite.
@@ -90,10 +91,11 @@ class Evaluate(BaseCallback):
         seed: int,
         file: Path,
         save_best: Callable[[dict[str, Interval | None]], object],
+        diagnose: Callable[[Any], Mapping[str, float]] = lambda states: {},
     ):
         super().__init__()
         self.env, self.policy, self.every, self.episodes, self.seed = env, policy, every, episodes, seed
-        self.file, self.save_best = file, save_best
+        self.file, self.save_best, self.diagnose = file, save_best, diagnose
         self.count, self.seconds = 0, 0.0
         self.best = (-np.inf, -np.inf)
         self.last: dict[str, Interval | None] | None = None
@@ -116,7 +118,10 @@ class Evaluate(BaseCallback):
         check_finite(self.model.policy, self.num_timesteps)
         begin = time.perf_counter()
         seed = self.seed + self.count * self.episodes
-        measured = scores(rollout(self.policy(), self.env, self.episodes, seed=seed))
+        episodes = rollout(self.policy(), self.env, self.episodes, seed=seed)
+        measured = scores(episodes)
+        for key, value in self.diagnose(episodes.states).items():
+            self.logger.record(f"evaluation/{key}", value)
         self.count += 1
         self.seconds += time.perf_counter() - begin
         self.last = measured

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from stable_baselines3.common.vec_env import VecEnv
 
+KEPT = 200  # states of a rollout that are kept
+
 
 class Predicts(Protocol):
     """Whatever acts as SB3's policies do."""
@@ -26,29 +28,37 @@ class Episodes:
         returns: (n,) undiscounted sums of the environment's own rewards.
         lengths: (n,) steps.
         successes: (n,) 0 or 1 where the environment defines success (`info["is_success"]` at the end), else None.
+        states: some of the observations met, as a batch: one of every step, of each environment in turn.
     """
 
     returns: np.ndarray
     lengths: np.ndarray
     successes: np.ndarray | None
+    states: Any = None
 
 
-def rollout(policy: Predicts, env: VecEnv, episodes: int, *, seed: int, deterministic: bool = False) -> Episodes:
+def rollout(
+    policy: Predicts, env: VecEnv, episodes: int, *, seed: int, deterministic: bool = False, keep: int = KEPT
+) -> Episodes:
     """Play `episodes` fresh episodes; actions are sampled, or the greedy ones if `deterministic`.
 
     Every environment plays a fixed share of them, so that short episodes are not counted more often than long ones.
-    Environment i is seeded with seed + i and sampling with `seed`; the global random state is left as it was.
+    Of the observations the first `keep` steps' are kept, one of each. Environment i is seeded with seed + i and
+    sampling with `seed`; the global random state is left as it was.
     """
     env.seed(seed)
     share = np.array([(episodes + i) // env.num_envs for i in range(env.num_envs)])
     played = np.zeros(env.num_envs, int)
     returns, lengths = np.zeros(env.num_envs), np.zeros(env.num_envs, int)
     finished: list[tuple[Any, ...]] = []
+    states: list[Any] = []
     state, start = None, np.ones(env.num_envs, bool)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         observation = env.reset()
         while (played < share).any():
+            if len(states) < keep:
+                states.append(_row(observation, len(states) % env.num_envs))
             actions, state = policy.predict(observation, state, start, deterministic)
             observation, rewards, start, infos = env.step(actions)
             returns += rewards
@@ -66,4 +76,20 @@ def rollout(policy: Predicts, env: VecEnv, episodes: int, *, seed: int, determin
         np.array([episode[2] for episode in finished]),
         np.array([episode[3] for episode in finished]),
         None if any(success is None for success in successes) else np.array(successes, float),
+        _batch(states),
     )
+
+
+def _row(observation: Any, i: int) -> Any:
+    """A copy of the i-th of a batch of observations."""
+    return (
+        {key: np.copy(part[i]) for key, part in observation.items()}
+        if isinstance(observation, dict)
+        else np.copy(observation[i])
+    )
+
+
+def _batch(rows: list[Any]) -> Any:
+    if isinstance(rows[0], dict):
+        return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
+    return np.stack(rows)

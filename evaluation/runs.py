@@ -37,6 +37,8 @@ UNNAMED = (
     "seed",
     "command",
     "env.engine",
+    "symmetry.name",
+    "symmetry.method",
 )
 # of the machine or of the moment: the same run whatever they say
 IRRELEVANT = ("device", "threads", "progress", "run_dir", "overwrite", "trust", "command", "env.engine")
@@ -50,7 +52,7 @@ def run_folder(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> Path:
     differences = [
         f"{key}={value}"
         for key, value in sorted(mine.items())
-        if value != theirs.get(key) and not {key, key.split(".")[0]} & {*UNNAMED} and not key.startswith("symmetry.")
+        if value != theirs.get(key) and not {key, key.split(".")[0]} & {*UNNAMED}
     ]
     name = re.sub(r"[/\s:]", "_", ",".join(differences)) or "default"
     return Path("runs", re.sub(r"[/:]", "_", config["env"]["name"]), kind, name, f"seed={config['seed']}")

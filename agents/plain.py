@@ -1,0 +1,91 @@
+"""A symmetric policy without its symmetry: the same outputs from nn.Linear and nn.Conv2d alone.
+
+An equivariant layer is an ordinary one whose weight is gathered from fewer numbers, so it can be written out. Acting
+then costs what an MLP's does, and `save_plain` writes a file that torch alone reads.
+"""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+from gymnasium import spaces
+from torch import Tensor, nn
+
+from agents.diagnostics import outputs
+from agents.policy import Policy
+from symmetry import EquivariantLinear
+
+
+def to_plain(policy: Policy) -> Policy:
+    """A copy of a policy whose every equivariant layer is an ordinary one with the same weights: f'(s) = f(s).
+
+    It shares nothing with the original, and training it would leave the symmetry behind.
+    """
+    # the last distribution that SB3 made holds the graph of a minibatch, which cannot be copied
+    last = getattr(getattr(policy.module, "action_dist", None), "distribution", None)
+    return Policy(policy.spec, plain(copy.deepcopy(policy.module, {id(last): None})))
+
+
+def plain(module: Any) -> Any:
+    """Replace the equivariant layers within a module by ordinary ones, in place; returns the module."""
+    written: dict[int, nn.Linear] = {}  # SB3 keeps one network under several names
+    for parent in list(module.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, EquivariantLinear):
+                parent._modules[name] = written.setdefault(id(child), linear(child))
+    for critic in (part for part in module.modules() if hasattr(part, "q_networks")):
+        critic.q_networks = [getattr(critic, f"qf{i}") for i in range(len(critic.q_networks))]
+    return module
+
+
+def linear(layer: EquivariantLinear) -> nn.Linear:
+    """The ordinary layer with the weight and bias that an equivariant one applies."""
+    outputs, inputs = layer.weight.shape
+    ordinary = nn.Linear(inputs, outputs, bias=layer.bias is not None).to(layer.weight)
+    with torch.no_grad():
+        ordinary.weight.copy_(layer.weight)
+        if layer.bias is not None:
+            ordinary.bias.copy_(layer.bias)
+    return ordinary
+
+
+class Greedy(nn.Module):
+    """Raw observations -> the greedy actions of a policy, normalization included; a module that can be traced."""
+
+    def __init__(self, policy: Policy):
+        super().__init__()
+        self.policy = policy.module
+        self.statistics = policy.spec["normalization"]
+
+    def forward(self, observation: Any) -> Tensor:
+        policy: Any = self.policy
+        if self.statistics is not None:
+            mean, variance = (torch.tensor(self.statistics[key]).double() for key in ("mean", "variance"))
+            standard = (observation - mean) / torch.sqrt(variance + self.statistics["epsilon"])
+            observation = standard.clamp(-self.statistics["clip"], self.statistics["clip"]).float()
+        actions = policy._predict(observation, deterministic=True)
+        if not isinstance(policy.action_space, spaces.Box):
+            return actions
+        low, high = (torch.as_tensor(bound) for bound in (policy.action_space.low, policy.action_space.high))
+        return low + 0.5 * (actions + 1) * (high - low) if policy.squash_output else actions.clamp(low, high)
+
+
+def save_plain(policy: Policy, file: str | Path, observation: Any) -> Path:
+    """Write the plain policy's greedy actions as TorchScript: `torch.jit.load(file)(observations)` needs torch alone.
+
+    Args:
+        observation: an example batch of observations, as arrays.
+
+    Raises:
+        ValueError: a policy with memory, or one that cannot be traced.
+    """
+    if not outputs(policy, observation):
+        raise ValueError("a policy with memory cannot be saved as a function of the observation")
+    module = Greedy(to_plain(policy)).eval().requires_grad_(False)
+    example = policy.module.obs_to_tensor(observation)[0]
+    with torch.no_grad():
+        torch.jit.trace(module, (example,), check_trace=False).save(str(file))
+    return Path(file)
