@@ -14,9 +14,9 @@ import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 
+import symmetry
 from agents.diagnostics import outputs
 from agents.policy import Policy
-from symmetry import EquivariantLinear
 
 
 def to_plain(policy: Policy) -> Policy:
@@ -26,30 +26,10 @@ def to_plain(policy: Policy) -> Policy:
     """
     # the last distribution that SB3 made holds the graph of a minibatch, which cannot be copied
     last = getattr(getattr(policy.module, "action_dist", None), "distribution", None)
-    return Policy(policy.spec, plain(copy.deepcopy(policy.module, {id(last): None})))
-
-
-def plain(module: Any) -> Any:
-    """Replace the equivariant layers within a module by ordinary ones, in place; returns the module."""
-    written: dict[int, nn.Linear] = {}  # SB3 keeps one network under several names
-    for parent in list(module.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, EquivariantLinear):
-                parent._modules[name] = written.setdefault(id(child), linear(child))
+    module: Any = symmetry.to_plain(copy.deepcopy(policy.module, {id(last): None}))
     for critic in (part for part in module.modules() if hasattr(part, "q_networks")):
-        critic.q_networks = [getattr(critic, f"qf{i}") for i in range(len(critic.q_networks))]
-    return module
-
-
-def linear(layer: EquivariantLinear) -> nn.Linear:
-    """The ordinary layer with the weight and bias that an equivariant one applies."""
-    outputs, inputs = layer.weight.shape
-    ordinary = nn.Linear(inputs, outputs, bias=layer.bias is not None).to(layer.weight)
-    with torch.no_grad():
-        ordinary.weight.copy_(layer.weight)
-        if layer.bias is not None:
-            ordinary.bias.copy_(layer.bias)
-    return ordinary
+        critic.q_networks = [getattr(critic, f"qf{i}") for i in range(len(critic.q_networks))]  # SB3 keeps a list too
+    return Policy(policy.spec, module)
 
 
 class Greedy(nn.Module):
