@@ -7,7 +7,7 @@ import torch
 from gymnasium import spaces
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 
-from symmetry import Symmetry
+from symmetry import Representation, Symmetry
 
 
 def check_actions(symmetry: Symmetry, actions: spaces.Space) -> None:
@@ -39,7 +39,7 @@ class SymmetricStatistics(RunningMeanStd):
     def __init__(self, symmetry: Symmetry, shape: tuple[int, ...]):
         super().__init__(shape=shape)
         rep = symmetry.observation.get("observation")
-        if rep is None or shape != (rep.size,):
+        if not isinstance(rep, Representation) or shape != (rep.size,):
             raise ValueError(f"the symmetry does not say how observations of shape {shape} transform")
         self.rep = rep
 
