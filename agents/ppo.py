@@ -30,7 +30,7 @@ from agents.distributions import distribution_of
 from agents.rollout import Rollout
 from agents.update import STATISTICS, Loss, Settings, Update, depends_on_more
 from encoders.base import Encoder, kind_of
-from symmetry import Symmetry
+from symmetry import Symmetry, expanded
 
 log = logging.getLogger(__name__)
 
@@ -214,7 +214,11 @@ class FastPPO(PPO):
 
     @torch.no_grad()
     def collect_rollouts(self, env: VecEnv, callback: BaseCallback, rollout_buffer: Any, n_rollout_steps: int) -> bool:
-        """SB3's, storing tensors where they will be used."""
+        """SB3's, storing tensors where they will be used; parameters stay as they are meanwhile."""
+        with expanded(self.policy):
+            return self._collect(env, callback, rollout_buffer, n_rollout_steps)
+
+    def _collect(self, env: VecEnv, callback: BaseCallback, rollout_buffer: Any, n_rollout_steps: int) -> bool:
         assert self._last_obs is not None and self._last_episode_starts is not None
         self.policy.set_training_mode(False)
         update, rollout = self.ready(), rollout_buffer

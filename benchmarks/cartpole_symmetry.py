@@ -1,6 +1,6 @@
 """What a symmetry is worth in learning: environment steps until CartPole is solved, for each way to use it.
 
-    python benchmarks/cartpole_symmetry.py [--setting published] [--methods ...] [--seeds 25] [--json PATH] [--picture PATH]
+    python benchmarks/cartpole_symmetry.py [--setting published] [--methods ...] [--seeds 25] [--json PATH]
 
     homomorphic   equivariant layers and heads (symmetry=hard)
     average       mlp, averaged over the group, equivariant heads
