@@ -69,6 +69,8 @@ SETTINGS: dict[str, dict[str, Any]] = {  # what is changed in what `train.py` wo
     "SB3's defaults": {**DEFAULTS, "env": {"reward_scale": 1}},
     "rl-starter-files": {"n_envs": 16, "agent": STARTER},  # of MiniGrid's authors' own training scripts
     "large batches": {"n_envs": 16, "agent": {**STARTER, "batch_size": 1024}},
+    # as many channels as MiniGrid's authors give their first layer, where our default has 32 in each
+    "rl-starter-files, 16 channels": {"n_envs": 16, "agent": STARTER, "encoder": {"channels": 16, "embedding": 16}},
 }
 LEVELS = 1000
 LONGEST_ROLLOUT = 2048  # steps
@@ -81,6 +83,7 @@ def cases_of(grid: str) -> dict[str, list[str]]:
     measured += [("CartPole", "homomorphic", "tuned")]
     for setting in ("tuned", "rl-starter-files", "large batches"):
         measured += [(grid, encoder, setting) for encoder in ("mlp", "cnn", "gnn", "transformer")]
+    measured += [(grid, "cnn", "rl-starter-files, 16 channels")]
     return {
         f"{env} {encoder}, {setting}": [f"env={env}", f"encoder={encoder}", *overrides_of(SETTINGS[setting])]
         for env, encoder, setting in measured
