@@ -63,3 +63,23 @@ def test_engine_compares_grows_and_draws():
     assert written["cost_by_environments"] == {"CartPole": {"256": 1.0}}
     with Image.open("engine.png") as picture:
         assert min(picture.size) > 300
+
+
+def test_symmetry_cost_compares_with_ordinary_networks():
+    written = run("symmetry_cost", "--groups", "C2", "--rounds", "1")
+    assert written["ratios"].keys() == {f"{kind} C2 {n}" for kind in ("vectors", "grids") for n in (1, 64, 256, 1024)}
+    assert all(row.keys() == {"acting", "forward", "learning", "step"} for row in written["ratios"].values())
+    assert all(positive(row.values()) for row in written["ratios"].values())
+    assert {"CartPole", "Pendulum", "DoorKey-8x8 full"} <= written["building_ms"].keys()
+
+
+@pytest.mark.slow
+def test_cartpole_symmetry_gives_every_method_its_own_learning_rate():
+    options = ("--setting", "own", "--methods", "homomorphic", "--seeds", "3", "--choosing", "1")
+    written = run("cartpole_symmetry", *options, "--picture", "solved.png")
+    (row,) = written["cartpole"]["own"].values()
+    assert len(row["steps"]) == 3 and row["chosen_from"].keys() == {"0.0025", "0.005", "0.01"}
+    assert str(row["learning_rate"]) == min(row["chosen_from"], key=lambda rate: row["chosen_from"][rate] or math.inf)
+    assert all(step % 400 == 0 for step in row["steps"] if step is not None)
+    with Image.open("solved.png") as picture:
+        assert min(picture.size) > 300
