@@ -128,9 +128,23 @@ def pixel_scale(space: spaces.Space) -> float:
     return 1 / 255 if window_of_images else 1.0
 
 
-def mlp(*sizes: int) -> nn.Sequential:
-    """Linear layers of the given sizes, each followed by a ReLU."""
+def mlp(*sizes: int, activation: type[nn.Module] = nn.ReLU) -> nn.Sequential:
+    """Linear layers of the given sizes, each followed by an activation."""
     layers: list[nn.Module] = []
     for inputs, outputs in zip(sizes, sizes[1:], strict=False):
-        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+        layers += [nn.Linear(inputs, outputs), activation()]
     return nn.Sequential(*layers)
+
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
+
+
+def activation_named(name: str) -> type[nn.Module]:
+    """The module of an `encoder.activation`.
+
+    Raises:
+        ValueError: another name.
+    """
+    if name not in ACTIVATIONS:
+        raise ValueError(f"encoder.activation is {' or '.join(ACTIVATIONS)}, got {name!r}")
+    return ACTIVATIONS[name]

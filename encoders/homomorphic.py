@@ -6,12 +6,10 @@ from gymnasium import spaces
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from encoders.base import Encoder, describe, encoders_reading, items, kind_of
+from encoders.base import Encoder, activation_named, describe, encoders_reading, items, kind_of
 from encoders.layers.equivariant import EquivariantGrid, regular
 from encoders.layers.stem import Observation
 from symmetry import Codes, EquivariantLinear, Representation, Symmetry
-
-ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
 
 
 class Homomorphic(Encoder):
@@ -58,8 +56,7 @@ class Homomorphic(Encoder):
         out_rep = regular(symmetry, width) if is_grid else Representation.regular(symmetry.group) * channels
         super().__init__(observation_space, out_rep.size)
         self.out_rep = out_rep
-        if activation not in ACTIVATIONS:
-            raise ValueError(f"encoder.activation is {' or '.join(ACTIVATIONS)}, got {activation!r}")
+        chosen = activation_named(activation)
         parts = dict(items(observation_space))
         declared = {
             key: rep.shape if isinstance(rep, Codes) else (rep.size,) for key, rep in symmetry.observation.items()
@@ -80,7 +77,7 @@ class Homomorphic(Encoder):
                 *(
                     module
                     for inputs, outputs in zip(reps, reps[1:], strict=False)
-                    for module in (EquivariantLinear(inputs, outputs), ACTIVATIONS[activation]())
+                    for module in (EquivariantLinear(inputs, outputs), chosen())
                 )
             )
 
