@@ -17,20 +17,18 @@ from typing import Any
 import numpy as np
 import torch
 from gymnasium import spaces
-from stable_baselines3 import PPO
 from stable_baselines3.common.buffers import DictRolloutBuffer, RolloutBuffer
-from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import ActorCriticPolicy
-from stable_baselines3.common.utils import explained_variance, obs_as_tensor
-from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.utils import explained_variance
 from torch import Tensor
 
 from agents.augment import JoinedRollout
+from agents.collect import Collecting
 from agents.distributions import distribution_of
 from agents.rollout import Rollout
 from agents.update import STATISTICS, Loss, Settings, Update, depends_on_more
 from encoders.base import Encoder, kind_of
-from symmetry import Symmetry, expanded
+from symmetry import Symmetry
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +65,7 @@ def not_distinct(policy: ActorCriticPolicy) -> str | None:
     return None
 
 
-class FastPPO(PPO):
+class FastPPO(Collecting):
     """SB3's PPO with another engine room.
 
     Args:
@@ -84,7 +82,6 @@ class FastPPO(PPO):
     """
 
     logs_gradient_norm = True
-    rollout_buffer: Rollout  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -196,68 +193,6 @@ class FastPPO(PPO):
             why = (str(error).splitlines() or [type(error).__name__])[0]
             raise ValueError(f"the encoder {encoder} cannot be traced: {why}") from error
         return update
-
-    def act(self, observation: Any, update: Update) -> tuple[Any, Tensor, Tensor, Tensor]:
-        """-> what the rollout keeps of the observation; actions, values, log probabilities."""
-        if self.rollout_buffer.distinct is None:
-            observation = obs_as_tensor(observation, self.device)
-            return observation, *update.act(observation)
-        numbers, output, values = self.rollout_buffer.distinct.look_up(observation, update.network)
-        actions, log_probs = update.draw(output)
-        return numbers, actions, values, log_probs
-
-    def values_of(self, observation: Any, update: Update) -> Tensor:
-        """V of a batch of observations."""
-        if self.rollout_buffer.distinct is None:
-            return update.network(obs_as_tensor(observation, self.device))[1]
-        return self.rollout_buffer.distinct.look_up(observation, update.network)[2]
-
-    @torch.no_grad()
-    def collect_rollouts(self, env: VecEnv, callback: BaseCallback, rollout_buffer: Any, n_rollout_steps: int) -> bool:
-        """SB3's, storing tensors where they will be used; parameters stay as they are meanwhile."""
-        with expanded(self.policy):
-            return self._collect(env, callback, rollout_buffer, n_rollout_steps)
-
-    def _collect(self, env: VecEnv, callback: BaseCallback, rollout_buffer: Any, n_rollout_steps: int) -> bool:
-        assert self._last_obs is not None and self._last_episode_starts is not None
-        self.policy.set_training_mode(False)
-        update, rollout = self.ready(), rollout_buffer
-        rollout.reset()
-        callback.on_rollout_start()
-        continuous = isinstance(self.action_space, spaces.Box)
-        dones = self._last_episode_starts
-        for _ in range(n_rollout_steps):
-            kept, actions, values, log_probs = self.act(self._last_obs, update)
-            taken = actions.cpu().numpy()
-            if continuous:
-                taken = taken.reshape(-1, *self.action_space.shape)
-                taken = np.clip(taken, self.action_space.low, self.action_space.high)  # type: ignore[attr-defined]
-            new_obs, rewards, dones, infos = env.step(taken)
-            self.num_timesteps += env.num_envs
-            callback.update_locals(locals())
-            if not callback.on_step():
-                return False
-            if dones.any():
-                self._update_info_buffer(infos, dones)
-                self._bootstrap(rewards, dones, infos, update)
-            rollout.add(kept, actions, rewards, self._last_episode_starts, values, log_probs)
-            self._last_obs, self._last_episode_starts = new_obs, dones  # type: ignore[assignment]
-        rollout.finish(self.values_of(self._last_obs, update), dones)
-        callback.update_locals(locals())
-        callback.on_rollout_end()
-        return True
-
-    def _bootstrap(self, rewards: np.ndarray, dones: np.ndarray, infos: list[dict[str, Any]], update: Update) -> None:
-        """An episode cut short by its time limit would have gone on: r ← r + γ V(s') (Pardo et al. 2018)."""
-        for i in np.flatnonzero(dones):
-            last = infos[i].get("terminal_observation")
-            if last is not None and infos[i].get("TimeLimit.truncated", False):
-                if self.rollout_buffer.distinct is None:
-                    # SB3's tensor, strides included: on them depends in which order a convolution adds up
-                    value = update.network(self.policy.obs_to_tensor(last)[0])[1]
-                else:
-                    value = self.values_of({key: part[None] for key, part in last.items()}, update)
-                rewards[i] += (self.gamma * value).item()
 
     def train(self) -> None:
         """One update: `n_epochs` passes over the rollout in minibatches; logs what SB3 logs.
