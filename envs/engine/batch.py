@@ -115,15 +115,20 @@ class Batch:
         Raises:
             ValueError: an action that is none.
         """
-        actions = np.asarray(actions, np.int64, order="C")
-        ended = -1
-        if actions.shape == (self.n,):
-            ended = self.step_all(actions, self.state, self.levels, self.geometry, self.out)
+        return self.step_part(actions, 0, self.n)
+
+    def step_part(self, actions: np.ndarray, start: int, stop: int) -> np.ndarray:
+        """`step` of the environments from `start` to `stop` - 1; the others stay as they are."""
+        actions, ended = np.asarray(actions), -1
+        if actions.shape == (stop - start,):
+            placed = np.empty(stop, np.int64)  # each where the loop looks for that of its environment
+            placed[start:] = actions
+            ended = self.step_all(start, stop, placed, self.state, self.levels, self.geometry, self.out)
         if ended < 0:
-            raise ValueError(f"actions are {self.n} integers from 0 to {kernel.DONE}, got {actions}")
+            raise ValueError(f"actions are {stop - start} integers from 0 to {kernel.DONE}, got {actions}")
         if not ended:
             return NOBODY
-        which = np.flatnonzero(self.result["done"])
+        which = start + np.flatnonzero(self.result["done"][start:stop])
         self._advance(which)
         return which
 

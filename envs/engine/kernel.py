@@ -25,7 +25,8 @@ import numba
 import numpy as np
 from numba import prange
 
-njit = numba.njit(cache=True, error_model="numpy")  # which divides by zero without asking
+# NumPy's error model divides by zero without asking; without the interpreter's lock, Python goes on meanwhile
+njit = numba.njit(cache=True, error_model="numpy", nogil=True)
 
 VIEW = 7  # cells along each side of the partial view
 MARGIN = VIEW - 1
@@ -619,24 +620,25 @@ def step_some(start, stop, actions, state, levels, geometry, out):
 
 
 @njit
-def step_all(actions, state, levels, geometry, out):
-    """-> how many episodes ended; -1, and nothing was done, for an action that is none."""
-    for e in range(actions.shape[0]):
+def step_all(start, stop, actions, state, levels, geometry, out):
+    """All from `start` to `stop` - 1 -> how many episodes ended; -1, and nothing was done: an action is none."""
+    for e in range(start, stop):
         if actions[e] < LEFT or actions[e] > DONE:
             return -1
-    return step_some(0, actions.shape[0], actions, state, levels, geometry, out)
+    return step_some(start, stop, actions, state, levels, geometry, out)
 
 
-@numba.njit(cache=True, error_model="numpy", parallel=True)
-def step_all_parallel(threads, actions, state, levels, geometry, out):
+@numba.njit(cache=True, error_model="numpy", nogil=True, parallel=True)
+def step_all_parallel(threads, start, stop, actions, state, levels, geometry, out):
     """`step_all` over several threads; environments share nothing, so the result is the same."""
-    for e in range(actions.shape[0]):
+    for e in range(start, stop):
         if actions[e] < LEFT or actions[e] > DONE:
             return -1
     ended = 0
-    n = actions.shape[0]
+    n = stop - start
     for part in prange(threads):
-        ended += step_some(n * part // threads, n * (part + 1) // threads, actions, state, levels, geometry, out)
+        begin, end = start + n * part // threads, start + n * (part + 1) // threads
+        ended += step_some(begin, end, actions, state, levels, geometry, out)
     return ended
 
 
@@ -648,6 +650,6 @@ def step_all_with(rule: Callable[..., Any]) -> Callable[..., int]:
 
     def around(function: Any, **names: Any) -> Any:
         source = function.py_func
-        return numba.njit(FunctionType(source.__code__, {**source.__globals__, **names}, source.__name__))
+        return numba.njit(FunctionType(source.__code__, {**source.__globals__, **names}, source.__name__), nogil=True)
 
     return around(step_all, step_some=around(step_some, step_custom=rule))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any, ClassVar, Protocol
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import gymnasium
 import numpy as np
@@ -40,6 +41,15 @@ class Engine(Protocol):
     def close(self) -> None: ...
 
 
+@runtime_checkable
+class Divisible(Protocol):
+    """An engine that can also step a part of its environments, as `Batch` can."""
+
+    def step_part(self, actions: np.ndarray, start: int, stop: int) -> np.ndarray:
+        """`step` of the environments from `start` to `stop` - 1; the others stay as they are."""
+        ...
+
+
 class Windows:
     """`envs.history.History` for all environments at once."""
 
@@ -53,18 +63,19 @@ class Windows:
             window[which] = 0
             window[which, -1] = observation.get(key, self.ones)[which]
 
-    def push(self, observation: dict[str, np.ndarray]) -> None:
-        """The next observation of every environment."""
-        for key, window in self.arrays.items():
+    def push(self, observation: dict[str, np.ndarray], which: slice) -> None:
+        """The next observations of these environments."""
+        for key, array in self.arrays.items():
+            window = array[which]
             window[:, :-1] = window[:, 1:]
-            window[:, -1] = observation.get(key, self.ones)
+            window[:, -1] = observation.get(key, self.ones)[which]
 
     def copy(self, which: Any = slice(None)) -> dict[str, np.ndarray]:
         return {key: np.array(window[which]) for key, window in self.arrays.items()}
 
 
-def _copied(observation: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {key: array.copy() for key, array in observation.items()}
+def _copied(observation: dict[str, np.ndarray], which: slice = slice(None)) -> dict[str, np.ndarray]:
+    return {key: array[which].copy() for key, array in observation.items()}
 
 
 class _Episodes:
@@ -84,28 +95,33 @@ class _Episodes:
             self.windows.begin(self.batch.seen)
         return self._seen()
 
-    def step(self, actions: np.ndarray) -> tuple[Any, np.ndarray, dict[str, np.ndarray]]:
-        """-> observations, the environments whose episode ended, and the last observations of these."""
-        ended = self.batch.step(actions)
+    def step(self, actions: np.ndarray, part: slice | None = None) -> tuple[Any, np.ndarray, dict[str, np.ndarray]]:
+        """-> observations, the environments whose episode ended, and the last observations of these.
+
+        part: of a `Divisible` engine, whose turn it is; None: everyone's.
+        """
+        batch: Any = self.batch
+        ended = batch.step(actions) if part is None else batch.step_part(actions, part.start, part.stop)
+        which = part or slice(None)
         last = {key: array.take(ended, 0) for key, array in self.batch.seen_last.items()} if len(ended) else {}
         if self.windows is None:
-            return self._seen(), ended, last
+            return self._seen(which), ended, last
         seen = self.batch.seen
         if not len(ended):
-            self.windows.push(seen)
-            return self._seen(), ended, last
+            self.windows.push(seen, which)
+            return self._seen(which), ended, last
         until = _copied(seen)
         for key, array in last.items():
             until[key][ended] = array
-        self.windows.push(until)
+        self.windows.push(until, which)
         last = self.windows.copy(ended)
         self.windows.begin(seen, ended)
-        return self._seen(), ended, last
+        return self._seen(which), ended, last
 
-    def _seen(self) -> Any:
+    def _seen(self, which: slice = slice(None)) -> Any:
         if self.windows is not None:
-            return self.windows.copy()
-        return self.batch.seen[PLAIN].copy() if self.plain else _copied(self.batch.seen)
+            return self.windows.copy(which)
+        return self.batch.seen[PLAIN][which].copy() if self.plain else _copied(self.batch.seen, which)
 
     def row(self, observation: dict[str, np.ndarray], row: int) -> Any:
         """One of several observations."""
@@ -143,8 +159,12 @@ class BatchedVecEnv(VecEnv):
         self.reward_scale = reward_scale
         self.episodes = _Episodes(batch, space, history)
         self.nothing_new: list[dict[str, Any]] = [{"TimeLimit.truncated": False}] * batch.n
+        self.halves = slice(0, batch.n // 2), slice(batch.n // 2, batch.n)
+        self.under_way: dict[int, Future[VecEnvStepReturn]] = {}  # of a half
+        self.worker: ThreadPoolExecutor | None = None
 
     def reset(self) -> VecEnvObs:
+        self._abandon()
         seed = self._seeds[0]
         options = next((options for options in self._options if options), None)
         observation = self.episodes.reset(None if seed is None else int(seed), options)
@@ -157,27 +177,63 @@ class BatchedVecEnv(VecEnv):
         self.actions = actions
 
     def step_wait(self) -> VecEnvStepReturn:
-        observation, ended, last = self.episodes.step(self.actions)
-        result = self.batch.result
-        infos = [info.copy() for info in self.nothing_new]  # faster than making them
+        if self.under_way:
+            raise RuntimeError("a half of the environments is being stepped; call step_half_wait before step")
+        return self._step(self.actions)
+
+    def no_halves(self) -> str | None:
+        """Why `step_half_async` cannot be used; None if it can."""
+        if not isinstance(self.batch, Divisible):
+            return f"{type(self.batch).__name__} steps all of its environments in one go"
+        return f"n_envs={self.num_envs} has no halves" if self.num_envs % 2 else None
+
+    def step_half_async(self, half: int, actions: np.ndarray) -> None:
+        """Half 0 or half 1 of the environments begins to step in the background, on a thread of its own.
+
+        Both halves, each with its part of the actions and in any order, are one `step` of all. Until they have been
+        waited for, the environments may be used for nothing else.
+        """
+        if half in self.under_way:
+            raise RuntimeError(f"half {half} is being stepped; call step_half_wait first")
+        self.worker = self.worker or ThreadPoolExecutor(1, "engine")
+        self.under_way[half] = self.worker.submit(self._step, actions, self.halves[half])
+
+    def step_half_wait(self, half: int) -> VecEnvStepReturn:
+        """What `step` would say about that half."""
+        return self.under_way.pop(half).result()
+
+    def _step(self, actions: np.ndarray, part: slice | None = None) -> VecEnvStepReturn:
+        observation, ended, last = self.episodes.step(actions, part)
+        which, result = part or slice(0, self.num_envs), self.batch.result
+        infos = [info.copy() for info in self.nothing_new[which]]  # faster than making them
         for row, i in enumerate(ended.tolist()):
             began = self.episodes.of_beginning(i)
-            infos[i] = {
+            infos[i - which.start] = {
                 **self.episodes.of_episode(i),
                 "TimeLimit.truncated": bool(result["truncated"][i] and not result["terminated"][i]),
                 "terminal_observation": self.episodes.row(last, row),
                 **began,
             }
             self.reset_infos[i] = began
-        reward = result["reward"] if self.reward_scale == 1 else result["reward"] * self.reward_scale
-        return observation, reward.astype(np.float32), result["done"].copy(), infos
+        reward = result["reward"][which]
+        reward = reward if self.reward_scale == 1 else reward * self.reward_scale
+        return observation, reward.astype(np.float32), result["done"][which].copy(), infos
 
     def seed(self, seed: int | None = None) -> Sequence[int | None]:
         """Seeds the next reset; the levels are those of `envs.make_vec_env(..., engine="gymnasium", bank=...)`."""
         return super().seed(seed)
 
     def close(self) -> None:
+        self._abandon()
+        if self.worker is not None:
+            self.worker.shutdown()
         self.batch.close()
+
+    def _abandon(self) -> None:
+        """Let what is under way come to its end, whatever that is."""
+        for future in self.under_way.values():
+            future.exception()
+        self.under_way.clear()
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
         if attr_name == "render_mode":  # asked for while this object is being made
