@@ -138,10 +138,11 @@ def settled(model: BaseAlgorithm, config: Mapping[str, Any]) -> tuple[dict[str, 
     agent = config["agent"]
     if "implementation" not in agent:
         return agent, ""
-    chosen, reason = {"implementation": "sb3", "distinct": False}, "as chosen"
+    chosen, reason = {"implementation": "sb3", "distinct": False, "overlap": False}, "as chosen"
     if hasattr(model, "decide"):
-        reason = model.decide(config["total_timesteps"])
-        chosen = {"implementation": model.implementation, "distinct": model.distinct}  # type: ignore[attr-defined]
+        fast: Any = model
+        reason = fast.decide(config["total_timesteps"])
+        chosen = {"implementation": fast.implementation, "distinct": fast.distinct, "overlap": fast.overlapping}
     elif agent["implementation"] == "auto":
         reason = "the only one with these options"
     return {**agent, **chosen}, reason
@@ -335,6 +336,8 @@ def opening(folder: Path, config: Mapping[str, Any], asked: Mapping[str, Any], r
     if reason:
         once = ", each distinct observation encoded once" if config["agent"]["distinct"] else ""
         lines.append(f"PPO: {config['agent']['implementation']} ({reason}){once}")
+        if config["agent"]["overlap"]:
+            lines.append("acting on one half of the environments while the other steps")
     return "\n  ".join(lines)
 
 

@@ -90,8 +90,8 @@ def make_agent(
         trust: modules outside this project that may be imported for `encoder`.
         options: hyperparameters of the algorithm; "lin_3e-4" is a schedule that falls linearly to zero, and
             `action_noise` the standard deviation of Gaussian exploration noise. For "ppo" also `implementation`,
-            `distinct` and `precision`, see `agents.ppo.FastPPO`; implementation="sb3" gives SB3's own class, and
-            so does "auto" where only that can do what the other options ask for.
+            `distinct`, `overlap` and `precision`, see `agents.ppo.FastPPO`; implementation="sb3" gives SB3's own class,
+            and so does "auto" where only that can do what the other options ask for.
 
     Raises:
         ValueError: an unknown agent or encoder, an agent that cannot act here, an encoder that cannot read the
@@ -139,7 +139,8 @@ def form(agent: Agent, options: Mapping[str, Any], actions: spaces.Space) -> tup
     wanted = options.get("implementation", "auto")
     if agent.fast is not None and wanted != "sb3" and not (wanted == "auto" and sb3_only(options, actions)):
         return agent.fast, options
-    for key, plain in (("implementation", ("auto", "sb3")), ("distinct", ("auto", False)), ("precision", ("float32",))):
+    ours = {"implementation": ("auto", "sb3"), "distinct": ("auto", False), "overlap": ("auto", False)}
+    for key, plain in {**ours, "precision": ("float32",)}.items():
         value = options.pop(key, plain[0])
         if value not in plain:
             reason = sb3_only(options, actions)

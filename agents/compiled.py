@@ -67,8 +67,8 @@ def compiled(
 class CompiledUpdate(Update):
     """`Update` in graphs. Sizes other than those it was prepared for (an incomplete last minibatch) run eagerly."""
 
-    def prepare(self, rollout: Rollout, batch_size: int) -> None:
-        """Trace and compile.
+    def prepare(self, rollout: Rollout, batch_size: int, environments: int) -> None:
+        """Trace and compile, for minibatches of this size and for acting on so many environments at a time.
 
         Raises:
             Exception: the encoder cannot be traced (the message says why), or compiling failed.
@@ -89,7 +89,7 @@ class CompiledUpdate(Update):
         inputs = self._inputs(batch, [0.2, 0.2, 1e-3, 1.0])
         self.learning = compiled(learn, inputs, varying=[False] * 10 + [True] * (len(inputs) - 10) if repeats else ())
         if not repeats:  # else there is little left to act on
-            self._prepare_acting(rollout.blank(rollout.n_envs))
+            self._prepare_acting(rollout.blank(environments))
 
     def _prepare_acting(self, observations: Observation) -> None:
         keys = list(observations) if isinstance(observations, dict) else None

@@ -4,6 +4,7 @@
     compiled  one compiled graph for a minibatch step: equal to rounding (agents/compiled.py)
     distinct  each distinct observation of a rollout is encoded once while collecting, and each of a minibatch once
               while learning: equal to rounding; for encoders without memory on observations that repeat
+    overlap   the engine steps one half of the environments while the policy acts on the other (agents/collect.py)
 
 What SB3 alone can do (`sb3_only`) is left to SB3's own class.
 """
@@ -23,7 +24,7 @@ from stable_baselines3.common.utils import explained_variance
 from torch import Tensor
 
 from agents.augment import JoinedRollout
-from agents.collect import Collecting
+from agents.collect import Collecting, Pinned, not_overlapped
 from agents.distributions import distribution_of
 from agents.rollout import Rollout
 from agents.update import STATISTICS, Loss, Settings, Update, depends_on_more
@@ -73,6 +74,9 @@ class FastPPO(Collecting):
             minibatch steps or more and the encoder can be traced, else eager; decided when `learn` is called.
         distinct: whether each distinct observation is encoded once; "auto": on a CPU, if they are grids and the encoder
             is a function of the observation alone.
+        overlap: whether the policy acts on one half of the environments while the other steps; "auto": on CUDA, where
+            the environments can be stepped in halves (the batched engine of MiniGrid, an even number); decided when
+            `learn` is called, into `overlapping`.
         precision: "float32", or "bf16": the encoder computes in bfloat16 (CUDA only).
         twins: minibatches are joined by their twins under this symmetry (agents/augment.py).
         args, kwargs: SB3's.
@@ -88,17 +92,21 @@ class FastPPO(Collecting):
         *args: Any,
         implementation: str = "auto",
         distinct: bool | str = "auto",
+        overlap: bool | str = "auto",
         precision: str = "float32",
         twins: Symmetry | None = None,
         **kwargs: Any,
     ):
         if implementation not in IMPLEMENTATIONS or implementation == "sb3":
             raise ValueError(f"agent.implementation is {', '.join(IMPLEMENTATIONS)}; got {implementation!r}")
-        if distinct not in ("auto", True, False):
-            raise ValueError(f"agent.distinct is auto, true or false; got {distinct!r}")
+        for name, value in (("distinct", distinct), ("overlap", overlap)):
+            if value not in ("auto", True, False):
+                raise ValueError(f"agent.{name} is auto, true or false; got {value!r}")
         if precision not in ("float32", "bf16"):
             raise ValueError(f"precision is float32 or bf16; got {precision!r}")
         self.implementation, self.distinct, self.precision = implementation, distinct, precision
+        self.overlap = overlap
+        self.overlap = overlap
         self.twins = twins
         self.update: Update | None = None
         super().__init__(*args, **kwargs)
@@ -119,12 +127,14 @@ class FastPPO(Collecting):
             self.distinct = reason is None and self.device.type == "cpu"
         elif self.distinct and reason:
             raise ValueError(f"agent.distinct=true is not possible here: {reason}")
+        self.pinned = Pinned(self.device) if self.device.type == "cuda" else None
+        self.pinned = Pinned(self.device) if self.device.type == "cuda" else None
         shape = (self.n_steps, self.observation_space, self.action_space, self.device)
         arguments = (*shape, self.gae_lambda, self.gamma, self.n_envs, bool(self.distinct))
         self.rollout_buffer = Rollout(*arguments) if self.twins is None else JoinedRollout(self.twins, *arguments)  # type: ignore
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "update"]
+        return [*super()._excluded_save_params(), "update", "pinned"]
 
     def learn(self, total_timesteps: int, *args: Any, **kwargs: Any) -> FastPPO:  # type: ignore[override]
         """SB3's."""
@@ -132,11 +142,16 @@ class FastPPO(Collecting):
         return super().learn(total_timesteps, *args, **kwargs)
 
     def decide(self, total_timesteps: int) -> str:
-        """Settle `implementation=auto` for a run of this length; returns the reason.
+        """Settle what is `auto` for a run of this length; returns the reason for the implementation.
 
         Raises:
-            ValueError: implementation="compiled", and that cannot be done.
+            ValueError: implementation="compiled" or overlap=True, and that cannot be done.
         """
+        assert self.env is not None
+        reason = not_overlapped(self.env)
+        if self.overlap is True and reason:
+            raise ValueError(f"agent.overlap=true is not possible here: {reason}; use auto or false")
+        self.overlapping = reason is None and self.overlap in (True, "auto" if self.device.type == "cuda" else True)
         if self.implementation == "compiled":
             self.ready()  # what cannot be compiled is said before anything is collected
         if self.implementation != "auto":
@@ -187,7 +202,7 @@ class FastPPO(Collecting):
         log.warning("compiling PPO's minibatch step (10 to 50 s; kept on disk for the next run like it)")
         update = CompiledUpdate(self._settings())
         try:
-            update.prepare(self.rollout_buffer, self.batch_size)
+            update.prepare(self.rollout_buffer, self.batch_size, self.n_envs // (1 + self.overlapping))
         except Exception as error:  # whatever the encoder does that cannot be traced
             encoder = type(self.policy.features_extractor).__name__
             why = (str(error).splitlines() or [type(error).__name__])[0]

@@ -216,8 +216,7 @@ class Rollout:
                 return {key: part.flatten(0, 1)[index] for key, part in self.observations.items()}, None
             assert self.observations is not None
             return self.observations.flatten(0, 1)[index], None
-        numbers = torch.from_numpy(self.numbers).flatten()[index]
-        chosen, rows = numbers.unique(return_inverse=True)
+        chosen, rows = self.indices[index].unique(return_inverse=True)
         return {key: part[chosen] for key, part in self.table.items()}, rows
 
     def example(self, batch_size: int) -> Minibatch:
@@ -239,6 +238,7 @@ class Rollout:
         self.measured = torch.stack([part.flatten() for part in parts])
         if self.distinct is not None:
             self.table = self.distinct.observations()
+            self.indices = torch.from_numpy(self.numbers).to(self.device).flatten()
 
 
 def _storage(space: spaces.Space, shape: tuple[int, int], device: torch.device) -> Any:
