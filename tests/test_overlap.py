@@ -113,6 +113,13 @@ def test_python_goes_on_while_a_half_steps():
     assert max(ran) > 2
 
 
+def test_threads_of_the_engine_are_not_pytorch_s():
+    env = engine("Empty-8x8", bank=2, engine_threads=2)
+    env.reset()
+    env.step(np.zeros(6, np.int64))
+    assert torch.get_num_threads() == 1
+
+
 def test_a_mistake_in_the_background_is_told_where_it_is_waited_for():
     env = engine()
     env.reset()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from functools import cache, partial
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,9 @@ class Batch:
         if rule.step is not None:
             self.step_all = kernel.step_all_with(rule.step)
         elif threads > 1:
-            self.step_all = partial(kernel.step_all_parallel, min(threads, numba.get_num_threads()))
+            # on a thread of its own: OpenMP would give whoever calls it that many threads for everything, PyTorch too
+            apart, threads = ThreadPoolExecutor(1, "engine"), min(threads, numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
+            self.step_all = lambda *rest: apart.submit(kernel.step_all_parallel, threads, *rest).result()
 
     @staticmethod
     def nbytes_for(env: gymnasium.Env, n: int, view: str = "partial", bank: int = 10_000) -> int:
