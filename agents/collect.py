@@ -195,13 +195,6 @@ class Collecting(PPO):
             taken = np.clip(taken, self.action_space.low, self.action_space.high)
         return taken
 
-    def _taken(self, actions: Tensor) -> np.ndarray:
-        """Actions as environments take them."""
-        taken = actions.cpu().numpy()
-        if not isinstance(self.action_space, spaces.Box):
-            return taken
-        return np.clip(taken.reshape(-1, *self.action_space.shape), self.action_space.low, self.action_space.high)
-
     def _bootstrap(self, rewards: np.ndarray, dones: np.ndarray, infos: list[dict[str, Any]], update: Update) -> None:
         """An episode cut short by its time limit would have gone on: r ← r + γ V(s') (Pardo et al. 2018)."""
         cut = [i for i in np.flatnonzero(dones) if infos[i].get("TimeLimit.truncated", False)]

@@ -1,7 +1,8 @@
 """PPO's steps as compiled graphs: forward, loss, backward, clipping and Adam of a minibatch in one call.
 
 What agents/update.py does is traced once, down to tensor operations, and compiled by TorchInductor: into C++ on the
-CPU, as a CUDA graph on the GPU. Operations are fused and reordered, so results equal the eager form's to rounding.
+CPU, into kernels on the GPU, whose launches are recorded as one CUDA graph and replayed. Operations are fused and
+reordered, so results equal the eager form's to rounding.
 """
 
 from __future__ import annotations
@@ -57,11 +58,46 @@ def compiled(
         length = tensor.shape[0]
         if any_length and (isinstance(length, int) or length.node.maybe_as_int() is not None):
             raise ValueError("it depends on how many different observations there are")
-    options = {"triton.cudagraphs": True} if inputs[0].is_cuda else None
     with torch.no_grad():
         # torch.compile would trace the graph again, and at every call look whether that still holds
         examples: list[Any] = like if any(varying) else list(inputs)
-        return torch._inductor.compile(graph, examples, options=options)
+        return torch._inductor.compile(graph, examples)
+
+
+def cuda_graph(function: Callable[..., Any], inputs: Sequence[Tensor]) -> tuple[Callable[[], None], Any]:
+    """Records what a function launches, without running it -> how to run it again and again, where its results are."""
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        outputs = function(*inputs)
+    return graph.replay, outputs
+
+
+class Replayed:
+    """A function of tensors as one CUDA graph, always in the same memory.
+
+    TorchInductor's own CUDA graphs leave out functions that change their inputs, as learning does.
+
+    Args:
+        function: gives a tensor or several.
+        inputs: of the shapes of all later ones.
+        shared: so many of the first inputs are these for ever, read and changed where they are; others are copied in.
+        record: `cuda_graph`, or what stands for it.
+    """
+
+    def __init__(self, function: Callable[..., Any], inputs: Sequence[Tensor], shared: int, record: Any = cuda_graph):
+        self.shared = shared
+        self.inputs = [*inputs[:shared], *(each.clone() for each in inputs[shared:])]
+        # the first call compiles and times kernels, which cannot be recorded; nothing is to be learned from it
+        function(*(each.clone() for each in inputs))
+        self.replay, self.outputs = record(function, self.inputs)
+
+    def __call__(self, *inputs: Tensor) -> Any:
+        for mine, given in zip(self.inputs[self.shared :], inputs[self.shared :], strict=True):
+            mine.copy_(given)
+        self.replay()
+        outputs = self.outputs  # the next call overwrites them
+        return outputs.clone() if isinstance(outputs, Tensor) else [each.clone() for each in outputs]
 
 
 class CompiledUpdate(Update):
@@ -77,7 +113,7 @@ class CompiledUpdate(Update):
             raise ValueError("its output depends on more than the observation")
         batch = rollout.example(batch_size)
         self.batch_size, self.environments = len(batch.actions), 0
-        keys = list(batch.observations) if isinstance(batch.observations, dict) else None
+        self.keys = keys = list(batch.observations) if isinstance(batch.observations, dict) else None
         repeats = batch.rows is not None
 
         def learn(flat: Tensor, mean: Tensor, square: Tensor, scalars: Tensor, *parts: Tensor) -> Tensor:
@@ -88,12 +124,14 @@ class CompiledUpdate(Update):
 
         inputs = self._inputs(batch, [0.2, 0.2, 1e-3, 1.0])
         self.learning = compiled(learn, inputs, varying=[False] * 10 + [True] * (len(inputs) - 10) if repeats else ())
-        if not repeats:  # else there is little left to act on
+        if not repeats:
+            if self.adam.flat.is_cuda:
+                self.learning = Replayed(self.learning, inputs, shared=3)
+            # with distinct observations there is little left to act on
             self._prepare_acting(rollout.blank(environments))
 
     def _prepare_acting(self, observations: Observation) -> None:
-        keys = list(observations) if isinstance(observations, dict) else None
-        parts = _parts(observations)
+        keys, parts = self.keys, _parts(observations)
         self.environments, self.types = len(parts[0]), [part.dtype for part in parts]
         with torch.no_grad():
             self.noise_like = self.network(observations)[0]
@@ -103,13 +141,17 @@ class CompiledUpdate(Update):
             actions, log_probs = self.loss.distribution.sample(output, log_std, noise)
             return actions, values, log_probs
 
-        self.acting = compiled(act, [self.adam.flat, torch.ones_like(self.noise_like), *parts])
+        inputs = [self.adam.flat, torch.ones_like(self.noise_like), *parts]
+        self.acting = compiled(act, inputs)
+        if self.adam.flat.is_cuda:
+            self.acting = Replayed(self.acting, inputs, shared=1)
 
     def act(self, observations: Observation) -> tuple[Tensor, Tensor, Tensor]:
-        parts = _parts(observations)
+        # the graph reads memory as it was told; environments may give keys in another order, wider numbers, or
+        # transposed images
+        parts = _parts(observations if self.keys is None else {key: observations[key] for key in self.keys})
         if len(parts[0]) != self.environments:
             return super().act(observations)
-        # the graph reads memory as it was told; environments may give wider numbers, or transposed images
         parts = [part.to(declared).contiguous() for part, declared in zip(parts, self.types, strict=True)]
         return self.acting(self.adam.flat, self.loss.distribution.noise(self.noise_like), *parts)
 
@@ -127,10 +169,11 @@ class CompiledUpdate(Update):
 
     def _inputs(self, batch: Minibatch, numbers: list[float]) -> list[Tensor]:
         """What the graph reads. Numbers that change from call to call are data, or each would be compiled into it."""
-        scalars = torch.tensor(numbers, device=self.adam.flat.device)
+        flat = self.adam.flat
+        scalars = torch.tensor(numbers, pin_memory=flat.is_cuda).to(flat.device, non_blocking=True)
         samples = (batch.actions, batch.log_probs, batch.values, batch.advantages, batch.returns)
         rows = [] if batch.rows is None else [batch.rows]
-        return [self.adam.flat, *self.adam.moments, scalars, *samples, *rows, *_parts(batch.observations)]
+        return [flat, *self.adam.moments, scalars, *samples, *rows, *_parts(batch.observations)]
 
     def _network(
         self, parameters: Sequence[Tensor], observations: Observation, rows: Tensor | None = None
