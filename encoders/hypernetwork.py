@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+import torch
 from gymnasium import spaces
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from encoders.base import Encoder, Flatten, kind_of, mlp
-from encoders.layers.distinct import distinct
+from encoders.layers.distinct import distinct, traced
 from encoders.layers.hyper import INTERACTIONS, HyperLinear
 from encoders.layers.stem import Context, Observation, Stem
 
@@ -78,6 +79,11 @@ class Hypernetwork(Encoder):
         assert isinstance(obs, dict)
         if not self.groups:
             return self._layered(x, self.reader(obs))
+        if traced(x) and self.reader.keys == ["direction"]:
+            every = self.reader({"direction": torch.arange(4, device=x.device)[:, None]})
+            for layer in self.layers:
+                x = layer.paired(x, every, obs["direction"].long()[:, 0]).relu()  # type: ignore[operator]
+            return x
         contexts, group = distinct({key: obs[key] for key in self.reader.keys})
         embedded = self.reader(contexts)
         for layer in self.layers:

@@ -73,7 +73,7 @@ class Transformer(Encoder):
             return states.masked_fill(real == 0, -torch.inf).amax(1) if mask is not None else states.amax(1)
         return (states * real).sum(1) / (states.shape[1] if mask is None else real.sum(1))
 
-    def attention(self, obs: Observation) -> dict[str, Float[Tensor, "batch layers heads *tokens"]]:
+    def attention(self, obs: Observation) -> dict[str, Float[Tensor, "batch layers heads ..."]]:
         """How much what is read attends to each token, by layer and head; of one layer and head it sums to 1.
 
         Keys: "class", "cells" (whose last two axes are x and y), "direction", "carrying", "mission" (one number a word)
@@ -165,10 +165,10 @@ class CellTokens(nn.Module):
         self.stem = Stem(space, width, context=False)
         x, y = self.stem.grid
         if positions == "sine":
-            half = torch.zeros(1, 1, width // 2)
+            blank = torch.zeros(1, 1, width // 2)
             columns, rows = sines(x, width // 2)[:, None], sines(y, width // 2)[None]
-            self.register_buffer("columns", torch.cat([columns, half.expand(x, 1, -1)], dim=2), persistent=False)
-            self.register_buffer("rows", torch.cat([half.expand(1, y, -1), rows], dim=2), persistent=False)
+            self.register_buffer("columns", torch.cat([columns, blank.expand(x, 1, -1)], dim=2), persistent=False)
+            self.register_buffer("rows", torch.cat([blank.expand(1, y, -1), rows], dim=2), persistent=False)
         else:
             self.columns = nn.Parameter(torch.randn(x, 1, width) * 0.1) if positions == "learned" else None
             self.rows = nn.Parameter(torch.randn(1, y, width) * 0.1) if positions == "learned" else None

@@ -94,6 +94,13 @@ class MiniGridObservation(gymnasium.ObservationWrapper):
         return observation, reward, terminated, truncated, info
 
 
+def picture(env: gymnasium.Env, view: str) -> np.ndarray:
+    """The cells of an observation as they look, for the view "partial" or "full": pixels (32 y, 32 x, 3)."""
+    core = env.unwrapped
+    assert isinstance(core, MiniGridEnv)
+    return core.get_frame(highlight=False, tile_size=32, agent_pov=view == "partial")
+
+
 def missions_vary(env: Any) -> bool:
     """Whether an environment's missions depend on the level: BabyAI, or a mission with placeholders."""
     assert isinstance(env, MiniGridEnv)

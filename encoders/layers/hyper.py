@@ -31,9 +31,10 @@ SMALL = 0.1  # how much contexts differ at first, as a part of the layer that th
 class HyperLinear(nn.Module):
     """y = W(c) x + b(c), [W(c), b(c)] = [V, b] + Σ_k c_k G_k: affine in c, hence a bilinear form in c and x.
 
-    This gives two exact ways to compute it:
+    This gives three exact ways to compute it:
 
         grouped     contexts repeat (directions, missions): one matrix for each distinct context
+        paired      contexts are few (directions): every sample with every context, of which one is kept
         bilinear    every sample has its own: y = Σ_k c_k (G_k x) + W(0) x, no matrix for any sample
 
     Args:
@@ -86,6 +87,18 @@ class HyperLinear(nn.Module):
         chunks = F.pad(x, (0, 1), value=1.0)[order].split(sizes)
         y = torch.cat([chunk @ weight.T for chunk, weight in zip(chunks, weights, strict=True)])
         return torch.empty_like(y).index_copy(0, order, y)
+
+    def paired(
+        self,
+        x: Float[Tensor, "batch inputs"],
+        contexts: Float[Tensor, "contexts context"],
+        group: Int[Tensor, " batch"],
+    ) -> Float[Tensor, "batch outputs"]:
+        """The same, by a product of every sample with every context: for few contexts, and no size depends on values."""
+        count = contexts.shape[0]
+        y = F.pad(x, (0, 1), value=1.0) @ self.generated(contexts).flatten(0, 1).T
+        its_own = group[:, None, None] == torch.arange(count, device=x.device)[:, None]
+        return (y.unflatten(1, (count, -1)) * its_own).sum(1)
 
     def bilinear(self, x: Float[Tensor, "batch inputs"], c: Float[Tensor, "batch context"]) -> Tensor:
         """y for samples that each have a context of their own: (batch, outputs)."""
