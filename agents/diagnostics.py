@@ -138,7 +138,9 @@ def transformer_of(policy: Policy) -> Transformer:
         encoder = policy.spec["encoder"]["class"]
         raise ValueError(f"attention maps need a policy with encoder=transformer; this one has {encoder}")
     if kind_of(policy.observation_space) != "grid":
-        raise ValueError(f"attention maps are drawn over a grid; this policy reads {describe(policy.observation_space)}")
+        raise ValueError(
+            f"attention maps are drawn over a grid; this policy reads {describe(policy.observation_space)}"
+        )
     return found
 
 

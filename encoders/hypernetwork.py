@@ -109,7 +109,10 @@ def interaction_named(name: str, rank: int | None = None) -> Any:
         return interaction
     if not issubclass(interaction, HyperLinear):
         able = " or ".join(key for key, each in INTERACTIONS.items() if issubclass(each, HyperLinear))
-        raise ValueError(f"encoder.rank={rank} is of generated matrices, which encoder.multiplicative={able} has; {name}: null")
+        raise ValueError(
+            f"encoder.rank={rank} is of the matrices that encoder.multiplicative={able} generates; with {name}, "
+            "encoder.rank=null"
+        )
     if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
         raise ValueError(f"encoder.rank is a whole number, at least 1, or null; got {rank!r}")
     return partial(interaction, rank=rank)

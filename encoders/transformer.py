@@ -67,11 +67,7 @@ class Transformer(Encoder):
             tokens = layer(tokens, mask)
         if self.pooling == "class":
             return self.norm(last(tokens, mask, queries=1)[:, 0])  # of the last layer only the class token is read
-        states = self.norm(last(tokens, mask))
-        real = 1.0 if mask is None else mask[:, 0, 0, :, None]
-        if self.pooling == "max":
-            return states.masked_fill(real == 0, -torch.inf).amax(1) if mask is not None else states.amax(1)
-        return (states * real).sum(1) / (states.shape[1] if mask is None else real.sum(1))
+        return pooled(self.norm(last(tokens, mask)), mask, self.pooling)
 
     def attention(self, obs: Observation) -> dict[str, Float[Tensor, "batch layers heads ..."]]:
         """How much what is read attends to each token, by layer and head; of one layer and head it sums to 1.
@@ -82,6 +78,7 @@ class Transformer(Encoder):
         tokens, mask = self._read(obs)
         maps = []
         for layer in self.layers:
+            assert isinstance(layer, AttentionLayer)
             weights = layer.weights(tokens, mask, 1 if self.pooling == "class" else None)
             if mask is None or self.pooling == "class":
                 maps.append(weights.mean(2))
@@ -95,7 +92,7 @@ class Transformer(Encoder):
         if "mission" in sizes:
             sizes["mission"] = attention.shape[3] - sum(sizes.values())
         parts = dict(zip(sizes, attention.split(list(sizes.values()), dim=3), strict=True))
-        if "cells" in parts:
+        if isinstance(self.tokens, CellTokens):
             parts["cells"] = parts["cells"].unflatten(3, self.tokens.stem.grid)
         return parts
 
@@ -148,6 +145,16 @@ class AttentionLayer(nn.Module):
         query = F.linear(normed[:, :queries], weight[:width], bias[:width])
         key, value = F.linear(normed, weight[width:], bias[width:]).chunk(2, dim=2)
         return tuple(part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in (query, key, value))
+
+
+def pooled(
+    states: Float[Tensor, "batch tokens width"], mask: Bool[Tensor, "batch 1 1 tokens"] | None, how: str
+) -> Float[Tensor, "batch width"]:
+    """The "mean" or the "max" of the states of real tokens."""
+    if mask is None:
+        return states.mean(1) if how == "mean" else states.amax(1)
+    real = mask[:, 0, 0, :, None]
+    return (states * real).sum(1) / real.sum(1) if how == "mean" else states.masked_fill(~real, -torch.inf).amax(1)
 
 
 class CellTokens(nn.Module):

@@ -58,7 +58,9 @@ class HyperLinear(nn.Module):
         mix, left = math.sqrt(3 / context), math.sqrt(3 / rank)
         self.mix = nn.Parameter(torch.empty(context, rank).uniform_(-mix, mix))
         self.left = nn.Parameter(torch.empty(outputs, rank).uniform_(-left, left))
-        self.right = nn.Parameter(torch.empty(rank, columns).uniform_(-self.difference * bound, self.difference * bound))
+        self.right = nn.Parameter(
+            torch.empty(rank, columns).uniform_(-self.difference * bound, self.difference * bound)
+        )
 
     def _fixed(self, inputs: int, outputs: int, bound: float) -> int:
         """Make the parameters that do not depend on c; returns how many columns G_k has."""
@@ -94,7 +96,7 @@ class HyperLinear(nn.Module):
         contexts: Float[Tensor, "contexts context"],
         group: Int[Tensor, " batch"],
     ) -> Float[Tensor, "batch outputs"]:
-        """The same, by a product of every sample with every context: for few contexts, and no size depends on values."""
+        """The same by a product of every sample with every context: for few of them; no size depends on values."""
         count = contexts.shape[0]
         y = F.pad(x, (0, 1), value=1.0) @ self.generated(contexts).flatten(0, 1).T
         its_own = group[:, None, None] == torch.arange(count, device=x.device)[:, None]
