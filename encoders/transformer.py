@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from encoders.base import Encoder, Flatten, kind_of
-from encoders.layers.stem import CODES, Context, Observation, Stem
+from encoders.layers.stem import CODES, Context, Observation, Stem, words_of
 
 
 class Transformer(Encoder):
@@ -211,7 +211,7 @@ class CellTokens(nn.Module):
             tokens.append(self.carrying(codes).sum(1, keepdim=True))
         if "mission" not in self.keys:
             return torch.cat(tokens, dim=1), None
-        ids = obs["mission"].long()
+        ids = words_of(obs, len(self.word_positions)).long()
         longest = int((ids > 0).sum(1).max())
         ids = ids[:, :longest]
         real = torch.cat([torch.ones(len(ids), sum(t.shape[1] for t in tokens), device=ids.device), ids > 0], dim=1)

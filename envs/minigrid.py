@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from contextlib import redirect_stdout
 from io import StringIO
+from textwrap import shorten
 from typing import Any
 
 import gymnasium
@@ -115,7 +116,8 @@ def word_ids(mission: str) -> np.ndarray:
     """
     words = re.findall(r"[a-z]+|[^a-z\s]", mission.lower())
     if len(words) > MISSION_LENGTH:
-        raise ValueError(f"missions have at most {MISSION_LENGTH} words, got {len(words)}: {mission!r}")
+        shown = shorten(mission, 60, placeholder=" ...")
+        raise ValueError(f"missions have at most {MISSION_LENGTH} words, got {len(words)}; shorten {shown!r}")
     ids = np.zeros(MISSION_LENGTH, np.uint8)
     ids[: len(words)] = [WORD_IDS.get(word, UNKNOWN) for word in words]
     return ids

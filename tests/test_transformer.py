@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from agents import make_agent, save_policy
+from encoders.hypernetwork import Hypernetwork
 from encoders.transformer import AttentionLayer, Transformer, sines
 from envs import make_vec_env
-from envs.minigrid import MISSION_LENGTH
+from envs.minigrid import MISSION_LENGTH, word_ids
 from evaluate import evaluate
 
 POOLINGS = ("class", "mean", "max")
@@ -75,6 +76,18 @@ def test_words_that_only_pad_change_nothing_and_the_order_of_real_ones_does(pool
     alone["mission"] = alone["mission"].clone()
     alone["mission"][:, :3] = alone["mission"][:, [2, 0, 1]]
     assert not torch.allclose(encoder(alone), encoder(obs)[:1], atol=1e-6)
+
+
+def test_a_mission_longer_than_the_limit_is_one_clear_message():
+    obs = observations(3, 3)
+    obs["mission"] = torch.nn.functional.pad(obs["mission"], (0, 5))
+    message = f"at most {MISSION_LENGTH} words in this encoder's observation space, got {MISSION_LENGTH + 5}"
+    for encoder in (build(3, 3), Hypernetwork(grid(3, 3)).double()):
+        with pytest.raises(ValueError, match=message):
+            encoder(obs)
+    long = "go to the " * 30
+    with pytest.raises(ValueError, match=r"at most 72 words, got 90; shorten 'go to .{40,60}'$"):
+        word_ids(long)
 
 
 @settings(max_examples=15, deadline=None)
