@@ -96,9 +96,14 @@ class MiniGridObservation(gymnasium.ObservationWrapper):
 
 
 def picture(env: gymnasium.Env, view: str) -> np.ndarray:
-    """The cells of an observation as they look, for the view "partial" or "full": pixels (32 y, 32 x, 3)."""
+    """The cells of an observation as they look, for the view "partial" or "full": pixels (32 y, 32 x, 3).
+
+    Raises:
+        ValueError: it is no MiniGrid environment.
+    """
     core = env.unwrapped
-    assert isinstance(core, MiniGridEnv)
+    if not isinstance(core, MiniGridEnv):
+        raise ValueError(f"the cells of {type(core).__name__} cannot be drawn; MiniGrid's environments can")
     return core.get_frame(highlight=False, tile_size=32, agent_pov=view == "partial")
 
 
