@@ -2,6 +2,7 @@
 
     python evaluate.py policy=pretrained/CartPole-homomorphic video=replay.gif
     python evaluate.py policy=pretrained/DoorKey-6x6-gnn env=DoorKey-8x8 episodes=200
+    python evaluate.py policy=runs/DoorKey-5x5/ppo-transformer/default/seed=0 attention=maps.png
 
 `env=` replaces the environment's id only: the view, history and normalization the policy was trained with stay. From
 Python: `evaluate({"policy": "pretrained/CartPole-homomorphic", "episodes": 20})`.
@@ -13,7 +14,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 ENVIRONMENTS = 20  # played side by side
 STATES = 2000  # whose symmetry is looked at
+MOMENTS = 4  # whose attention is drawn
 
 
 def evaluate(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> dict[str, Any]:
@@ -37,7 +39,7 @@ def evaluate(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> 
     Raises:
         FileNotFoundError: there is no such policy.
         ValueError: an option that cannot be, a damaged policy, or one that does not fit the environment.
-        OSError: the scores or the video cannot be written.
+        OSError: the scores, the video or the maps cannot be written.
     """
     given = overrides_of(config) if isinstance(config, Mapping) else list(config)
     overrides = given + overrides_of(options)
@@ -47,7 +49,9 @@ def evaluate(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> 
             raise UsageError(f"{key} is a whole number, at least {least}; got {settings[key]!r}")
     if settings["video"] is not None and Path(settings["video"]).suffix != ".gif":
         raise UsageError(f"video is the name of a .gif file; got {settings['video']}")
-    for key in ("video", "output"):
+    if settings["attention"] is not None and Path(settings["attention"]).suffix != ".png":
+        raise UsageError(f"attention is the name of a .png file; got {settings['attention']}")
+    for key in ("video", "attention", "output"):
         if settings[key] is not None and not Path(settings[key]).parent.is_dir():
             raise UsageError(f"{key}={settings[key]}: there is no folder {Path(settings[key]).parent}")
     return _evaluate(settings)
@@ -57,7 +61,7 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     import torch
 
     from agents import load_policy
-    from agents.diagnostics import equivariance_error, forced_ties
+    from agents.diagnostics import equivariance_error, forced_ties, transformer_of
     from agents.policy import environment_id, find
     from envs import make_vec_env
     from envs.levels import EVALUATION
@@ -72,6 +76,8 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     torch.set_num_threads(settings["threads"])
     loading = {"device": settings["device"], "trust": settings["trust"]}
     policy = load_policy(settings["policy"], **loading)
+    if settings["attention"]:
+        transformer_of(policy)  # or say now that there is none
     options = {k: v for k, v in (policy.spec["environment"] or {}).items() if k not in ("engine", "bank")}
     another = settings.get("env")
     options["id"] = another["id"] if another else environment_id(policy, settings["trust"])
@@ -113,15 +119,44 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     print(f"scores: {output}")
     if settings["video"]:
         print(record(policy, options, settings["seed"], Path(settings["video"])))
+    if settings["attention"]:
+        print(attend(policy, options, settings["seed"], Path(settings["attention"])))
     return result
 
 
 def record(policy: Policy, options: dict[str, Any], seed: int, file: Path) -> str:
-    """Film an episode with sampled actions as a GIF: what an evaluation of one episode with this seed plays.
-
-    Returns a line that says what it shows.
-    """
+    """Film an episode as a GIF; returns a line that says what it shows."""
     import imageio
+
+    frames, total, rate = [], 0.0, 10
+    for _, total, env in episode(policy, options, seed):  # noqa: B007
+        frames.append(env.render())
+        rate = env.metadata.get("render_fps", 10)
+    imageio.mimsave(file, frames, duration=1000 / rate, loop=0)  # type: ignore[arg-type]
+    return f"video: {file}, one episode of {len(frames) - 1} steps, return {total:.2f}"
+
+
+def attend(policy: Policy, options: dict[str, Any], seed: int, file: Path) -> str:
+    """Draw what a transformer attends to at some moments of an episode; returns a line that says what it shows."""
+    import numpy as np
+
+    from agents.diagnostics import attention
+    from envs.minigrid import picture
+    from evaluation.attention import draw
+
+    view = options.get("view", "partial")
+    met = [(observation, picture(env, view)) for observation, _, env in episode(policy, options, seed)]
+    steps = np.unique(np.linspace(0, len(met) - 1, MOMENTS).round().astype(int))
+    states = {key: np.stack([met[step][0][key] for step in steps]) for key in met[0][0]}
+    draw(attention(policy, states), [met[step][1] for step in steps], [f"step {step}" for step in steps], file)
+    return f"attention: {file}, by layer and head at {len(steps)} moments of one episode of {len(met) - 1} steps"
+
+
+def episode(policy: Policy, options: dict[str, Any], seed: int) -> Iterator[tuple[Any, float, Any]]:
+    """What an evaluation of one episode with this seed meets, with sampled actions.
+
+    Yields every observation, the return so far, and the environment in that state.
+    """
     import numpy as np
     import torch
 
@@ -131,20 +166,17 @@ def record(policy: Policy, options: dict[str, Any], seed: int, file: Path) -> st
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame draws into memory, and needs no screen to complain about
     os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())
     env = make_nth_env(index=0, bank=0, first_level=EVALUATION, **{**options, "render_mode": "rgb_array"})
-    state, start, frames, total, done = None, np.ones(1, bool), [], 0.0, False
+    state, start, total, done = None, np.ones(1, bool), 0.0, False
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         observation, _ = env.reset(seed=seed)
-        frames.append(env.render())
+        yield observation, total, env
         while not done:
             action, state = policy.predict(observation, state, start, deterministic=False)
             observation, reward, terminated, truncated, _ = env.step(action)
             total, done, start = total + float(reward), terminated or truncated, np.zeros(1, bool)
-            frames.append(env.render())
-    rate = env.metadata.get("render_fps", 10)
+            yield observation, total, env
     env.close()
-    imageio.mimsave(file, frames, duration=1000 / rate, loop=0)  # type: ignore[arg-type]
-    return f"video: {file}, one episode of {len(frames) - 1} steps, return {total:.2f}"
 
 
 def main(overrides: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""How far a policy is from a symmetry: its equivariance error, and the states that force ties.
+"""What can be seen of a policy: how far it is from a symmetry, states that force ties, what a transformer attends to.
 
     error = max over g, states and outputs h of |h(φ(g)s) - ψ_h(g) h(s)| / max(1, |h(s)|)
 
@@ -20,6 +20,8 @@ from torch import Tensor
 
 from agents.policy import Policy
 from encoders.average import observe
+from encoders.base import describe, kind_of
+from encoders.transformer import Transformer
 from symmetry import Symmetry
 
 ACTS, SCALES, SAME = "acts", "scales", "same"  # how an output transforms: by ψ, by |ψ|, not at all
@@ -39,8 +41,7 @@ def outputs(policy: Policy, states: Any, actions: Tensor | None = None) -> dict[
     if isinstance(module, RecurrentActorCriticPolicy):
         return {}
     dtype = next(module.parameters()).dtype
-    raw = module.obs_to_tensor(policy.normalize(states))[0]
-    ready: Any = preprocess_obs(raw, module.observation_space, normalize_images=module.normalize_images)
+    ready = as_encoded(policy, states)
     obs = {key: part.to(dtype) for key, part in ready.items()} if isinstance(ready, Mapping) else ready.to(dtype)
     if isinstance(module, ActorCriticPolicy):
         output = module.action_net(module.mlp_extractor.forward_actor(module.pi_features_extractor(obs)))
@@ -74,6 +75,13 @@ def outputs(policy: Policy, states: Any, actions: Tensor | None = None) -> dict[
         inputs = torch.cat([critic.features_extractor(obs), taken], dim=1)
         found |= {f"{name}{i}": (SAME, network(inputs)) for i, network in enumerate(critic.q_networks)}
     return found
+
+
+def as_encoded(policy: Policy, states: Any) -> Any:
+    """A batch of observations as the policy hands it to its encoder."""
+    module = policy.module
+    raw = module.obs_to_tensor(policy.normalize(states))[0]
+    return preprocess_obs(raw, module.observation_space, normalize_images=module.normalize_images)
 
 
 @torch.no_grad()
@@ -117,3 +125,31 @@ def transformed(symmetry: Symmetry, g: int, states: Any) -> Any:
         return observe(symmetry, g, torch.as_tensor(states)).numpy()
     twins = observe(symmetry, g, {key: torch.as_tensor(part) for key, part in states.items()})
     return {key: part.numpy() for key, part in twins.items()}
+
+
+def transformer_of(policy: Policy) -> Transformer:
+    """The transformer through which a policy reads a grid.
+
+    Raises:
+        ValueError: it has another encoder, or reads vectors.
+    """
+    found = next((module for module in policy.module.modules() if isinstance(module, Transformer)), None)
+    if found is None:
+        encoder = policy.spec["encoder"]["class"]
+        raise ValueError(f"attention maps need a policy with encoder=transformer; this one has {encoder}")
+    if kind_of(policy.observation_space) != "grid":
+        raise ValueError(
+            f"attention maps are drawn over a grid; this policy reads {describe(policy.observation_space)}"
+        )
+    return found
+
+
+@torch.no_grad()
+def attention(policy: Policy, states: Any) -> dict[str, np.ndarray]:
+    """`Transformer.attention` of a policy's transformer on a batch of (raw) observations.
+
+    Raises:
+        ValueError: as `transformer_of`.
+    """
+    maps = transformer_of(policy).attention(as_encoded(policy, states))
+    return {key: part.cpu().numpy() for key, part in maps.items()}

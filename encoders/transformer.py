@@ -9,24 +9,26 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from encoders.base import Encoder, Flatten, kind_of
-from encoders.layers.stem import CODES, Context, Observation, Stem
+from encoders.layers.stem import CODES, Context, Observation, Stem, words_of
 
 
 class Transformer(Encoder):
-    """Pre-norm attention layers over tokens; the class token's last state is the features.
+    """Pre-norm attention layers over tokens, of which one or all are read.
 
-    Grids: one token a cell (the shared stem, plus a row and a column embedding), and one each for direction, carried
+    Grids: one token a cell (the shared stem, plus a row and a column position), and one each for direction, carried
     object and every word of the mission. Vectors: one token a number x_k, as x_k·w_k + b_k. With positions="none" the
-    features do not change when cells are permuted.
+    states of cells permute as the cells do, and the features do not change (words keep their order).
 
     Args:
         observation_space: a grid or a vector.
         width: size of tokens, and number of features.
         layers, heads: depth and attention heads.
-        positions: "learned" or "none" (grids only).
+        positions: "learned"; "sine" (Vaswani et al. 2017, section 3.5; half of the width for columns, half for rows),
+            which fits any grid size; or "none", which does too (grids only).
+        pooling: what is read: "class", a token of its own; or the "mean" or "max" of all tokens.
 
     Raises:
-        ValueError: an unknown option, or heads that do not divide the width.
+        ValueError: an unknown option, heads that do not divide the width, or a width that sines do not fit.
     """
 
     reads = ("grid", "vector")
@@ -38,27 +40,69 @@ class Transformer(Encoder):
         layers: int = 2,
         heads: int = 4,
         positions: str = "learned",
+        pooling: str = "class",
     ):
         super().__init__(observation_space, width)
-        if width % heads:
+        if heads < 1 or width % heads:
             raise ValueError(f"encoder.heads={heads} does not divide encoder.width={width}")
-        if positions not in ("learned", "none"):
-            raise ValueError(f"encoder.positions is learned or none, got {positions!r}")
+        if layers < 1:
+            raise ValueError(f"encoder.layers={layers}: a transformer has at least 1")
+        if positions not in ("learned", "sine", "none"):
+            raise ValueError(f"encoder.positions is learned, sine or none, got {positions!r}")
+        if positions == "sine" and width % 4:
+            raise ValueError(f"encoder.positions=sine needs an encoder.width that 4 divides, got {width}")
+        if pooling not in ("class", "mean", "max"):
+            raise ValueError(f"encoder.pooling is class, mean or max, got {pooling!r}")
         tokens = CellTokens if kind_of(observation_space) == "grid" else NumberTokens
         self.tokens = tokens(observation_space, width, positions)
-        self.class_token = nn.Parameter(torch.randn(width) * 0.1)
+        self.pooling = pooling
+        self.class_token = nn.Parameter(torch.randn(width) * 0.1) if pooling == "class" else None
         self.layers = nn.ModuleList(AttentionLayer(width, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
 
     def forward(self, obs: Observation) -> Float[Tensor, "batch features"]:
-        tokens, mask = self.tokens(obs)
-        tokens = torch.cat([self.class_token.expand(tokens.shape[0], 1, -1), tokens], dim=1)
-        if mask is not None:
-            mask = F.pad(mask, (1, 0), value=True)[:, None, None]
+        tokens, mask = self._read(obs)
         *first, last = self.layers
         for layer in first:
             tokens = layer(tokens, mask)
-        return self.norm(last(tokens, mask, queries=1)[:, 0])  # of the last layer only the class token is read
+        if self.pooling == "class":
+            return self.norm(last(tokens, mask, queries=1)[:, 0])  # of the last layer only the class token is read
+        return pooled(self.norm(last(tokens, mask)), mask, self.pooling)
+
+    def attention(self, obs: Observation) -> dict[str, Float[Tensor, "batch layers heads ..."]]:
+        """How much what is read attends to each token, by layer and head; of one layer and head it sums to 1.
+
+        Keys: "class", "cells" (whose last two axes are x and y), "direction", "carrying", "mission" (one number a word)
+        and "numbers", as far as there are such tokens. Where all tokens are read, the mean of what they attend to.
+        """
+        tokens, mask = self._read(obs)
+        maps = []
+        for layer in self.layers:
+            assert isinstance(layer, AttentionLayer)
+            weights = layer.weights(tokens, mask, 1 if self.pooling == "class" else None)
+            if mask is None or self.pooling == "class":
+                maps.append(weights.mean(2))
+            else:
+                asking = mask.transpose(2, 3)
+                maps.append((weights * asking).sum(2) / asking.sum(2))
+            tokens = layer(tokens, mask)
+        attention = torch.stack(maps, dim=1)
+        sizes = {"class": 1} if self.pooling == "class" else {}
+        sizes |= self.tokens.sizes
+        if "mission" in sizes:
+            sizes["mission"] = attention.shape[3] - sum(sizes.values())
+        parts = dict(zip(sizes, attention.split(list(sizes.values()), dim=3), strict=True))
+        if isinstance(self.tokens, CellTokens):
+            parts["cells"] = parts["cells"].unflatten(3, self.tokens.stem.grid)
+        return parts
+
+    def _read(self, obs: Observation) -> tuple[Tensor, Bool[Tensor, "batch 1 1 tokens"] | None]:
+        """Every token, the class token first, and which of them are real."""
+        tokens, mask = self.tokens(obs)
+        if self.class_token is not None:
+            tokens = torch.cat([self.class_token.expand(tokens.shape[0], 1, -1), tokens], dim=1)
+            mask = None if mask is None else F.pad(mask, (1, 0), value=True)
+        return tokens, None if mask is None else mask[:, None, None]
 
 
 class AttentionLayer(nn.Module):
@@ -78,37 +122,79 @@ class AttentionLayer(nn.Module):
         queries: int | None = None,
     ) -> Float[Tensor, "batch queries width"]:
         """The next states of the first `queries` tokens (None: of all)."""
-        width, weight, bias = h.shape[2], self.qkv.weight, self.qkv.bias
-        normed = self.norm_attention(h)
-        h, asking = h[:, :queries], normed[:, :queries]
-        query = self._heads(F.linear(asking, weight[:width], bias[:width]))
-        key, value = map(self._heads, F.linear(normed, weight[width:], bias[width:]).chunk(2, dim=2))
+        query, key, value = self.projected(h, queries)
         attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        h = h + self.out(attended.transpose(1, 2).flatten(2))
+        h = h[:, :queries] + self.out(attended.transpose(1, 2).flatten(2))
         return h + self.mlp(self.norm_mlp(h))
 
-    def _heads(self, x: Float[Tensor, "batch tokens width"]) -> Float[Tensor, "batch heads tokens size"]:
-        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+    def weights(
+        self,
+        h: Float[Tensor, "batch tokens width"],
+        mask: Bool[Tensor, "batch 1 1 tokens"] | None,
+        queries: int | None = None,
+    ) -> Float[Tensor, "batch heads queries tokens"]:
+        """softmax(QKᵀ/√d), which the fused kernel of `forward` multiplies with the values and never shows."""
+        query, key, _ = self.projected(h, queries)
+        scores = query @ key.transpose(2, 3) / query.shape[3] ** 0.5
+        return (scores if mask is None else scores.masked_fill(~mask, -torch.inf)).softmax(3)
+
+    def projected(self, h: Float[Tensor, "batch tokens width"], queries: int | None = None) -> tuple[Tensor, ...]:
+        """Queries, keys and values: (batch, heads, tokens, width/heads)."""
+        width, weight, bias = h.shape[2], self.qkv.weight, self.qkv.bias
+        normed = self.norm_attention(h)
+        query = F.linear(normed[:, :queries], weight[:width], bias[:width])
+        key, value = F.linear(normed, weight[width:], bias[width:]).chunk(2, dim=2)
+        return tuple(part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in (query, key, value))
+
+
+def pooled(
+    states: Float[Tensor, "batch tokens width"], mask: Bool[Tensor, "batch 1 1 tokens"] | None, how: str
+) -> Float[Tensor, "batch width"]:
+    """The "mean" or the "max" of the states of real tokens."""
+    if mask is None:
+        return states.mean(1) if how == "mean" else states.amax(1)
+    real = mask[:, 0, 0, :, None]
+    return (states * real).sum(1) / real.sum(1) if how == "mean" else states.masked_fill(~real, -torch.inf).amax(1)
 
 
 class CellTokens(nn.Module):
-    """Tokens of a grid observation, and which of them are real (words of shorter missions are padding)."""
+    """Tokens of a grid observation, and which of them are real (words of shorter missions are padding).
+
+    Attributes:
+        sizes: how many tokens there are of each kind, in their order; of the mission's words, as many as are met.
+    """
+
+    rows: Tensor | None
+    columns: Tensor | None
 
     def __init__(self, space: spaces.Space, width: int, positions: str):
         super().__init__()
         self.stem = Stem(space, width, context=False)
         x, y = self.stem.grid
-        self.columns = nn.Parameter(torch.randn(x, 1, width) * 0.1) if positions == "learned" else None
-        self.rows = nn.Parameter(torch.randn(1, y, width) * 0.1) if positions == "learned" else None
+        if positions == "sine":
+            blank = torch.zeros(1, 1, width // 2)
+            columns, rows = sines(x, width // 2)[:, None], sines(y, width // 2)[None]
+            self.register_buffer("columns", torch.cat([columns, blank.expand(x, 1, -1)], dim=2), persistent=False)
+            self.register_buffer("rows", torch.cat([blank.expand(1, y, -1), rows], dim=2), persistent=False)
+        else:
+            self.columns = nn.Parameter(torch.randn(x, 1, width) * 0.1) if positions == "learned" else None
+            self.rows = nn.Parameter(torch.randn(1, y, width) * 0.1) if positions == "learned" else None
         self.keys = Context(space, 1).keys
+        self.sizes = {"cells": x * y}
         if "direction" in self.keys:
             self.direction = nn.Embedding(4, width)
+            self.sizes["direction"] = 1
         if "carrying" in self.keys:
             self.carrying = nn.Embedding(2 * CODES, width)
+            self.sizes["carrying"] = 1
         if "mission" in self.keys:
             mission = space["mission"]  # type: ignore[index]
             self.words = nn.Embedding(int(mission.high.max()) + 1, width, padding_idx=0)
-            self.word_positions = nn.Parameter(torch.randn(mission.shape[0], width) * 0.1)
+            self.sizes["mission"] = 0
+            if positions == "sine":
+                self.register_buffer("word_positions", sines(mission.shape[0], width), persistent=False)
+            else:
+                self.word_positions = nn.Parameter(torch.randn(mission.shape[0], width) * 0.1)
 
     def forward(self, obs: Observation) -> tuple[Tensor, Tensor | None]:
         cells = self.stem(obs)
@@ -125,12 +211,18 @@ class CellTokens(nn.Module):
             tokens.append(self.carrying(codes).sum(1, keepdim=True))
         if "mission" not in self.keys:
             return torch.cat(tokens, dim=1), None
-        ids = obs["mission"].long()
+        ids = words_of(obs, len(self.word_positions)).long()
         longest = int((ids > 0).sum(1).max())
         ids = ids[:, :longest]
         real = torch.cat([torch.ones(len(ids), sum(t.shape[1] for t in tokens), device=ids.device), ids > 0], dim=1)
         tokens.append(self.words(ids) + self.word_positions[:longest])
         return torch.cat(tokens, dim=1), real.bool()
+
+
+def sines(positions: int, width: int) -> Float[Tensor, "positions width"]:
+    """sin(p / 10000^(2i/width)) and its cosine, for each position p, in turn (Vaswani et al. 2017, section 3.5)."""
+    angles = torch.arange(positions)[:, None] / 10_000 ** (torch.arange(0, width, 2) / width)
+    return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)
 
 
 class NumberTokens(nn.Module):
@@ -139,6 +231,7 @@ class NumberTokens(nn.Module):
     def __init__(self, space: spaces.Space, width: int, positions: str):
         super().__init__()
         self.flatten = Flatten(space)
+        self.sizes = {"numbers": self.flatten.size}
         self.weight = nn.Parameter(torch.randn(self.flatten.size, width) * 0.1)
         self.bias = nn.Parameter(torch.randn(self.flatten.size, width) * 0.1)
 

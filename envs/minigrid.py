@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from contextlib import redirect_stdout
 from io import StringIO
+from textwrap import shorten
 from typing import Any
 
 import gymnasium
@@ -94,6 +95,18 @@ class MiniGridObservation(gymnasium.ObservationWrapper):
         return observation, reward, terminated, truncated, info
 
 
+def picture(env: gymnasium.Env, view: str) -> np.ndarray:
+    """The cells of an observation as they look, for the view "partial" or "full": pixels (32 y, 32 x, 3).
+
+    Raises:
+        ValueError: it is no MiniGrid environment.
+    """
+    core = env.unwrapped
+    if not isinstance(core, MiniGridEnv):
+        raise ValueError(f"the cells of {type(core).__name__} cannot be drawn; MiniGrid's environments can")
+    return core.get_frame(highlight=False, tile_size=32, agent_pov=view == "partial")
+
+
 def missions_vary(env: Any) -> bool:
     """Whether an environment's missions depend on the level: BabyAI, or a mission with placeholders."""
     assert isinstance(env, MiniGridEnv)
@@ -108,7 +121,8 @@ def word_ids(mission: str) -> np.ndarray:
     """
     words = re.findall(r"[a-z]+|[^a-z\s]", mission.lower())
     if len(words) > MISSION_LENGTH:
-        raise ValueError(f"missions have at most {MISSION_LENGTH} words, got {len(words)}: {mission!r}")
+        shown = shorten(mission, 60, placeholder=" ...")
+        raise ValueError(f"missions have at most {MISSION_LENGTH} words, got {len(words)}; shorten {shown!r}")
     ids = np.zeros(MISSION_LENGTH, np.uint8)
     ids[: len(words)] = [WORD_IDS.get(word, UNKNOWN) for word in words]
     return ids

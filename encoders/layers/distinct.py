@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 
 
 def distinct(parts: dict[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
@@ -12,3 +13,8 @@ def distinct(parts: dict[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
     rows, which = torch.cat(list(columns.values()), dim=1).unique(dim=0, return_inverse=True)
     pieces = rows.split([column.shape[1] for column in columns.values()], dim=1)
     return {key: piece.reshape(-1, *parts[key].shape[1:]) for key, piece in zip(parts, pieces, strict=True)}, which
+
+
+def traced(tensor: Tensor) -> bool:
+    """Whether a graph is being made, as agents/compiled.py does: then shapes are known, and values are not."""
+    return isinstance(tensor, FakeTensor)

@@ -58,6 +58,18 @@ class Mission(nn.Module):
         return self.out(last)[where]
 
 
+def words_of(obs: dict[str, Tensor], limit: int) -> Float[Tensor, "batch words"]:
+    """The missions' word ids.
+
+    Raises:
+        ValueError: they are longer than the observation space says.
+    """
+    ids = obs["mission"]
+    if ids.shape[1] > limit:
+        raise ValueError(f"missions have at most {limit} words in this encoder's observation space, got {ids.shape[1]}")
+    return ids
+
+
 class Context(nn.Module):
     """What is observed besides the cells as one vector: the sum of embeddings of direction, carried object, mission.
 
@@ -74,6 +86,7 @@ class Context(nn.Module):
             self.carrying = nn.Embedding(2 * CODES, width)
         if "mission" in self.keys:
             self.mission = Mission(int(present["mission"].high.max()) + 1, width)
+            self.limit: int = present["mission"].shape[0]
 
     def forward(self, obs: dict[str, Tensor]) -> Float[Tensor, "batch width"]:
         parts = []
@@ -83,7 +96,7 @@ class Context(nn.Module):
             codes = obs["carrying"].long() + torch.tensor([0, CODES], device=obs["carrying"].device)
             parts.append(self.carrying(codes).sum(1))
         if "mission" in self.keys:
-            parts.append(self.mission(obs["mission"]))
+            parts.append(self.mission(words_of(obs, self.limit)))
         return torch.stack(parts).sum(0)
 
 

@@ -1,0 +1,56 @@
+"""A picture of attention over a grid: what each layer and head attends to, at several moments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from jaxtyping import Float
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+from matplotlib.colors import to_rgb
+
+COLOUR = "tab:red"
+
+
+def draw(
+    maps: Mapping[str, Float[np.ndarray, "moments layers heads ..."]],
+    pictures: Sequence[np.ndarray],
+    captions: Sequence[str],
+    file: Path,
+) -> None:
+    """A row for every moment: its picture, then one map for each layer and head, the more attention the redder.
+
+    Args:
+        maps: attention to "cells", whose last two axes are x and y, and to other tokens; a whole sums to 1. The
+            reddest cell of a map is the one most attended to; below is what the cells and the others get together.
+        pictures: what the cells look like at each moment.
+        captions: of the moments.
+        file: where the picture goes.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    _, layers, heads, x, y = maps["cells"].shape
+    size = (1.6 * (1 + layers * heads), 0.4 + 2.0 * len(pictures))
+    figure, axes = plt.subplots(len(pictures), 1 + layers * heads, figsize=size, squeeze=False, layout="constrained")
+    for moment, (row, pixels) in enumerate(zip(axes, pictures, strict=True)):
+        for axis in row:
+            axis.set(xticks=[], yticks=[])
+        row[0].imshow(pixels, extent=(0, x, y, 0))
+        row[0].set_ylabel(captions[moment])
+        for index, axis in enumerate(row[1:]):
+            layer, head = divmod(index, heads)
+            cells = maps["cells"][moment, layer, head].T  # an image's rows are y
+            red = np.broadcast_to(to_rgb(COLOUR), (y, x, 3))
+            axis.imshow(0.5 + 0.5 * pixels.mean(2) / 255, extent=(0, x, y, 0), cmap="gray", vmin=0, vmax=1)
+            axis.imshow(np.dstack([red, cells / cells.max()]), extent=(0, x, y, 0))
+            shares = [f"{key} {part[moment, layer, head].sum():.0%}" for key, part in maps.items()]
+            axis.set_xlabel("\n".join(", ".join(shares[i : i + 2]) for i in range(0, len(shares), 2)), fontsize=6)
+            if moment == 0:
+                axis.set_title(f"layer {layer + 1}, head {head + 1}", fontsize=8)
+    figure.savefig(file, dpi=100)
+    plt.close(figure)
