@@ -194,7 +194,7 @@ class CompiledUpdate(Update):
             output, values, log_std = self._network(leaves, batch.observations, batch.rows)
             loss, statistics = self.loss(output, values, log_std, batch, clip_range, clip_range_vf)
             gradients = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
-        gradient = torch.cat([g.flatten() for g in gradients])
+        gradient = self.adam.joined(gradients)
         norm = torch.linalg.vector_norm(gradient)
         gradient = gradient * torch.clamp(self.max_grad_norm / (norm + 1e-6), max=1.0)
         beta1, beta2 = self.adam.group["betas"]

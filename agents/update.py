@@ -24,6 +24,7 @@ from torch.nn import functional as F
 from agents.distributions import Distribution
 from agents.rollout import Minibatch
 
+ALIGNED = 64  # bytes, as torch allocates: elsewhere, matrix products of some processors round differently
 STATISTICS = ("policy_loss", "value_loss", "entropy_loss", "loss", "clip_fraction", "kl")
 
 
@@ -117,9 +118,11 @@ class FlatAdam:
         self.group = optimizer.param_groups[0]
         self.parameters: list[nn.Parameter] = [p for p in self.group["params"] if p.requires_grad]
         states = [optimizer.state.get(p) or {} for p in self.parameters]
-        self.flat = _joined([p.data for p in self.parameters])
+        like = self.parameters[0]
+        self.gaps = [like.new_zeros(-p.numel() % (ALIGNED // p.element_size())) for p in self.parameters]
+        self.flat = self.joined([p.data for p in self.parameters])
         self.moments = [
-            _joined([s.get(key, torch.zeros_like(p)) for s, p in zip(states, self.parameters, strict=True)])
+            self.joined([s.get(key, torch.zeros_like(p)) for s, p in zip(states, self.parameters, strict=True)])
             for key in ("exp_avg", "exp_avg_sq")
         ]
         # memory asked for anew at every step costs more than what is computed in it
@@ -147,10 +150,17 @@ class FlatAdam:
             return "the parameters are not all of one type on one device"
         return None
 
+    def joined(self, tensors: Sequence[Tensor], out: Tensor | None = None) -> Tensor:
+        """One tensor for each parameter as one vector, zeros between them up to the next aligned address."""
+        pieces = [part for t, gap in zip(tensors, self.gaps, strict=True) for part in (t.detach().flatten(), gap)]
+        return torch.cat(pieces, out=out)
+
     def views(self, flat: Tensor) -> list[Tensor]:
         """The pieces of a vector that belong to each parameter."""
-        pieces = flat.split([p.numel() for p in self.parameters])
-        return [piece.view(p.shape) for piece, p in zip(pieces, self.parameters, strict=True)]
+        pieces = flat.split(
+            [size for p, gap in zip(self.parameters, self.gaps, strict=True) for size in (p.numel(), len(gap))]
+        )
+        return [piece.view(p.shape) for piece, p in zip(pieces[::2], self.parameters, strict=True)]
 
     def holds(self, optimizer: torch.optim.Optimizer) -> bool:
         """Whether the parameters are still views of these vectors (they are not after `.to(device)`, or `load`)."""
@@ -175,7 +185,7 @@ class FlatAdam:
         """
         norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients if g is not None]))
         every = [torch.zeros_like(p) if g is None else g for g, p in zip(gradients, self.parameters, strict=True)]
-        gradient = torch.cat([g.flatten() for g in every], out=self.gradient)
+        gradient = self.joined(every, out=self.gradient)
         gradient.mul_(torch.clamp(max_norm / (norm + 1e-6), max=1.0))
         (beta1, beta2), mean, square = self.group["betas"], *self.moments
         self.steps += 1
@@ -185,10 +195,6 @@ class FlatAdam:
         scale = torch.sqrt(square, out=self.scale).div_(math.sqrt(1 - beta2**steps)).add_(self.group["eps"])
         self.flat.addcdiv_(mean, scale, value=-(self.group["lr"] / (1 - beta1**steps)))
         return norm
-
-
-def _joined(tensors: list[Tensor]) -> Tensor:
-    return torch.cat([tensor.detach().flatten() for tensor in tensors])
 
 
 def _same(tensor: Tensor, view: Tensor) -> bool:
