@@ -140,8 +140,8 @@ def form(agent: Agent, options: Mapping[str, Any], actions: spaces.Space) -> tup
     if agent.fast is not None and wanted != "sb3" and not (wanted == "auto" and sb3_only(options, actions)):
         return agent.fast, options
     ours = {"implementation": ("auto", "sb3"), "distinct": ("auto", False), "overlap": ("auto", False)}
-    for key, plain in {**ours, "precision": ("float32",)}.items():
-        value = options.pop(key, plain[0])
+    for key, plain in {**ours, "precision": ("float32",), "normalize_advantage": (True, False)}.items():
+        value = options.get(key, plain[0]) if key == "normalize_advantage" else options.pop(key, plain[0])
         if value not in plain:
             reason = sb3_only(options, actions)
             own = (

@@ -77,6 +77,8 @@ class FastPPO(Collecting):
         overlap: whether the policy acts on one half of the environments while the other steps; "auto": on CUDA, where
             the environments can be stepped in halves (the batched engine of MiniGrid, an even number); decided when
             `learn` is called, into `overlapping`.
+        normalize_advantage: SB3's true and false, or "peak": over whole rollouts, by the largest size that advantages
+            had of late (`Rollout.scale_advantages`).
         precision: "float32", or "bf16": the encoder computes in bfloat16 (CUDA only).
         twins: minibatches are joined by their twins under this symmetry (agents/augment.py).
         args, kwargs: SB3's.
@@ -93,6 +95,7 @@ class FastPPO(Collecting):
         implementation: str = "auto",
         distinct: bool | str = "auto",
         overlap: bool | str = "auto",
+        normalize_advantage: bool | str = True,
         precision: str = "float32",
         twins: Symmetry | None = None,
         **kwargs: Any,
@@ -102,14 +105,16 @@ class FastPPO(Collecting):
         for name, value in (("distinct", distinct), ("overlap", overlap)):
             if value not in ("auto", True, False):
                 raise ValueError(f"agent.{name} is auto, true or false; got {value!r}")
+        if normalize_advantage not in (True, False, "peak"):
+            raise ValueError(f"agent.normalize_advantage is true, false or peak; got {normalize_advantage!r}")
         if precision not in ("float32", "bf16"):
             raise ValueError(f"precision is float32 or bf16; got {precision!r}")
         self.implementation, self.distinct, self.precision = implementation, distinct, precision
         self.overlap = overlap
-        self.overlap = overlap
         self.twins = twins
         self.update: Update | None = None
-        super().__init__(*args, **kwargs)
+        self.advantage_scale = 0.0
+        super().__init__(*args, normalize_advantage=normalize_advantage, **kwargs)  # type: ignore[arg-type]
 
     def _setup_model(self) -> None:
         reason = sb3_only(vars(self), self.action_space)
@@ -127,7 +132,6 @@ class FastPPO(Collecting):
             self.distinct = reason is None and self.device.type == "cpu"
         elif self.distinct and reason:
             raise ValueError(f"agent.distinct=true is not possible here: {reason}")
-        self.pinned = Pinned(self.device) if self.device.type == "cuda" else None
         self.pinned = Pinned(self.device) if self.device.type == "cuda" else None
         shape = (self.n_steps, self.observation_space, self.action_space, self.device)
         arguments = (*shape, self.gae_lambda, self.gamma, self.n_envs, bool(self.distinct))
@@ -190,7 +194,8 @@ class FastPPO(Collecting):
     def _settings(self) -> Settings:
         distribution = distribution_of(self.action_space)
         assert distribution is not None
-        loss = Loss(distribution, self.normalize_advantage, self.ent_coef, self.vf_coef, self.clip_range_vf is not None)
+        normalize: Any = self.normalize_advantage
+        loss = Loss(distribution, normalize is True, self.ent_coef, self.vf_coef, self.clip_range_vf is not None)
         return Settings(self.policy, loss, self.max_grad_norm, self.target_kl, self.precision == "bf16")
 
     def _compiled(self) -> Update:
@@ -222,6 +227,8 @@ class FastPPO(Collecting):
         if self.clip_range_vf is not None:
             clip_range_vf = self.clip_range_vf(self._current_progress_remaining)  # type: ignore[operator]
         update, rollout = self.ready(), self.rollout_buffer
+        if self.normalize_advantage == "peak":
+            self.advantage_scale = rollout.scale_advantages(self.advantage_scale)
         rollout.freeze()
         size = rollout.n_steps * rollout.n_envs
         statistics: list[Tensor] = []

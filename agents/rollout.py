@@ -15,6 +15,7 @@ from gymnasium import spaces
 from torch import Tensor
 
 Observation = Any  # an array or tensor, or a dict of them
+FORGOTTEN = 0.03  # of the size of advantages, each rollout
 TOGETHER = 1024  # observations encoded in one call: all of a long rollout would need memory for as many activations
 
 
@@ -194,6 +195,17 @@ class Rollout:
             advantages.append(advantage)
         self.advantages = torch.stack(advantages[::-1], dim=1)
         self.returns = self.advantages + self.values
+
+    def scale_advantages(self, before: float) -> float:
+        """Divide the advantages by the largest size they had of late; returns it: s ← max(0.97 s, rms A), A ← A / s.
+
+        Where rewards are rare, most rollouts have none, and their advantages are errors of the value function. Divided
+        by their own standard deviation, as PPO does for each minibatch, these become as large as those of a reward, and
+        the policy learns noise until it no longer meets any. Divided by what a reward was worth, they stay small.
+        """
+        scale = max((1 - FORGOTTEN) * before, self.advantages.square().mean().sqrt().item())
+        self.advantages = self.advantages / (scale + 1e-8)
+        return scale
 
     def minibatches(self, order: np.ndarray, batch_size: int) -> Iterator[Minibatch]:
         """All samples in the given order (a permutation of their indices), `batch_size` at a time, the rest last."""

@@ -28,6 +28,7 @@ LEAST = {  # whole numbers, and the least each may be
 AUTO = ("threads", "evaluation.every")
 POSITIVE = ("env.reward_scale", "agent.learning_rate")
 SCHEDULES = ("agent.learning_rate", "agent.clip_range", "agent.clip_range_vf")  # "lin_3e-4"
+WORDS = {"agent.normalize_advantage": ("peak",)}  # of PPO's, besides true and false
 LEVELS = 2**31  # evaluations play those from there on
 
 
@@ -53,8 +54,9 @@ def check(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
         if key in POSITIVE and not (_is_number(value, (int, float)) and value > 0):
             raise UsageError(f"{key} is a positive number; got {value!r}")
         if key.startswith(("agent.", "encoder.")):
-            if isinstance(usual.get(key), bool) and not isinstance(value, bool):
-                raise UsageError(f"{key} is true or false; got {value!r}")
+            words = WORDS.get(key, ()) if "implementation" in config["agent"] else ()
+            if isinstance(usual.get(key), bool) and not isinstance(value, bool) and value not in words:
+                raise UsageError(f"{key} is {', '.join(['true', *words, 'false'][:-1])} or false; got {value!r}")
             if _is_number(usual.get(key), (int, float)) and isinstance(value, (str, bool)):
                 raise UsageError(f"{key} is a number, like {usual[key]}; got {value!r}")
     if config["device"] not in ("auto", "cpu", "cuda"):

@@ -544,9 +544,56 @@ def test_options_that_cannot_be_are_named():
         ({"distinct": True, "env": PICTURES, "encoder": "cnn"}, "not dicts of bytes"),
         ({"distinct": True, "env": GRIDS, "normalize": True}, "normalized"),
         ({"implementation": "sb3", "distinct": True}, "distinct=True is not an option of .*SB3's own class"),
+        ({"normalize_advantage": "always"}, "agent.normalize_advantage is true, false or peak; got 'always'"),
+        (
+            {"implementation": "sb3", "distinct": False, "normalize_advantage": "peak"},
+            "agent.normalize_advantage=peak is not an option of SB3's own class",
+        ),
     ]:
         with pytest.raises(ValueError, match=message):
             untrained(**{"implementation": "eager", **options})
+
+
+def scaled(sizes, *, by=Rollout.scale_advantages):
+    """The size of each of these rollouts' advantages after scaling."""
+    rollout, before, after = Rollout(32, spaces.Box(0, 1, (1,)), spaces.Discrete(2), n_envs=4), 0.0, []
+    noise = torch.from_numpy(np.random.default_rng(0).standard_normal((4, 32))).float()
+    for size in sizes:
+        rollout.advantages = size * noise / noise.square().mean().sqrt()
+        before = by(rollout, before)
+        after.append(rollout.advantages.square().mean().sqrt().item())
+    return after
+
+
+def test_advantages_of_rollouts_without_rewards_stay_small_beside_those_with():
+    rewarded, noise = 0.06, 0.003
+    sizes = [noise, rewarded, *[noise] * 15, rewarded]
+    first, with_reward, *without, again = scaled(sizes)
+    assert (
+        first == pytest.approx(1, abs=1e-4)
+        and with_reward == pytest.approx(1, abs=1e-4)
+        and again == pytest.approx(1, abs=1e-4)
+    )
+    assert all(0.05 <= each < 0.1 for each in without) and without == sorted(without)
+    # as each rollout's own size would have it
+    own = scaled(sizes, by=lambda rollout, before: rollout.scale_advantages(0.0))
+    assert own == pytest.approx([1] * len(own), abs=1e-4)
+
+
+def test_peak_scaled_advantages_are_sb3_s_unnormalized_ones_at_another_scale(monkeypatch):
+    """With a scale of 1 the parameters are those that SB3 learns without normalization; and it learns with its own."""
+    plain = learned("sb3", normalize_advantage=False)
+    with monkeypatch.context() as patched:
+        patched.setattr(Rollout, "scale_advantages", lambda rollout, before: 1.0)
+        assert not differences(plain, learned("eager", normalize_advantage="peak"))
+    assert differences(plain, learned("eager", normalize_advantage="peak"))
+
+
+def test_the_peak_of_advantages_is_saved(tmp_path):
+    model = learned("eager", normalize_advantage="peak")
+    model.save(tmp_path / "model")
+    loaded = FastPPO.load(tmp_path / "model", device="cpu")
+    assert loaded.normalize_advantage == "peak" and loaded.advantage_scale == model.advantage_scale > 0
 
 
 def test_auto_is_a_rule_on_the_configuration_alone(monkeypatch, caplog):
