@@ -25,7 +25,7 @@ import json
 import math
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from importlib.metadata import version
@@ -162,30 +162,37 @@ def shown(steps: float) -> float | None:
     return None if math.isinf(steps) else steps
 
 
-def draw(results: dict[str, Any], file: Path) -> None:
-    """For each setting, the share of seeds solved against environment steps."""
+def machine() -> dict[str, str]:
+    """Where the numbers come from."""
+    packages = ("torch", "stable-baselines3", "gymnasium")
+    about = {"processor": platform.processor() or platform.machine(), "python": platform.python_version()}
+    return about | {package: version(package) for package in packages}
+
+
+def draw(results: dict[str, Any], file: Path, methods: Iterable[str], longest: int, what: str) -> None:
+    """For each setting or environment, the share of seeds that got there against environment steps."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    colours = dict(zip(METHODS, plt.rcParams["axes.prop_cycle"].by_key()["color"], strict=False))
+    colours = dict(zip(methods, plt.rcParams["axes.prop_cycle"].by_key()["color"], strict=False))
     figure, axes = plt.subplots(1, len(results), figsize=(5.5 * len(results), 3.8), squeeze=False, sharey=True)
     for axis, (setting, rows) in zip(axes[0], results.items(), strict=True):
         for name, row in rows.items():
             steps = sorted(step for step in row["steps"] if step is not None)
             share = np.arange(1, len(steps) + 1) / len(row["steps"])
             axis.step(
-                [0, *steps, LONGEST],
+                [0, *steps, longest],
                 [0, *share, share[-1] if len(share) else 0],
                 where="post",
                 label=name,
                 color=colours[name],
             )
-        axis.set(title=f"CartPole, {setting} setting", xlabel="environment steps", xlim=(0, LONGEST))
+        axis.set(title=setting, xlabel="environment steps", xlim=(0, longest))
         axis.grid(alpha=0.3)
         axis.legend(loc="lower right")
-    axes[0][0].set_ylabel(f"share of {len(row['steps'])} seeds that returned {ENOUGH:g}")
+    axes[0][0].set_ylabel(f"share of {len(row['steps'])} seeds at {what}")
     figure.tight_layout()
     figure.savefig(file, dpi=110)
 
@@ -205,12 +212,11 @@ def main() -> None:
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
         chosen = (options.methods, options.activation, options.seeds, options.choosing, pool)
         results = {setting: measure(setting, *chosen) for setting in options.setting}
-    machine = {"processor": platform.processor() or platform.machine(), "python": platform.python_version()}
-    machine |= {package: version(package) for package in ("torch", "stable-baselines3", "gymnasium")}
     if options.picture:
-        draw(results, options.picture)
+        named = {f"CartPole, {setting} setting": rows for setting, rows in results.items()}
+        draw(named, options.picture, METHODS, LONGEST, f"return {ENOUGH:g}")
     if options.json:
-        options.json.write_text(json.dumps({"machine": machine, "cartpole": results}, indent=2) + "\n")
+        options.json.write_text(json.dumps({"machine": machine(), "cartpole": results}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

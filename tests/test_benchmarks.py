@@ -83,3 +83,13 @@ def test_cartpole_symmetry_gives_every_method_its_own_learning_rate():
     assert all(step % 400 == 0 for step in row["steps"] if step is not None)
     with Image.open("solved.png") as picture:
         assert min(picture.size) > 300
+
+
+def test_minigrid_symmetry_keeps_the_steps_of_every_seed():
+    options = ("--environments", "DoorKey-5x5", "--methods", "hard", "none", "--seeds", "2", "--steps", "2048")
+    written = run("minigrid_symmetry", *options, "--picture", "shares.png")
+    rows = written["minigrid"]["DoorKey-5x5"]
+    assert rows.keys() == {"hard", "none"}
+    assert all(row["steps"] == [None, None] and row["median"] is None for row in rows.values())
+    with Image.open("shares.png") as picture:
+        assert min(picture.size) > 300
