@@ -132,7 +132,7 @@ def test_a_mistake_in_the_background_is_told_where_it_is_waited_for():
         env.step_half_async(1, np.array([0, 1, 2]))
     with pytest.raises(RuntimeError, match="step_half_wait"):
         env.step(np.zeros(6, np.int64))
-    assert equal(env.reset(), env.episodes._seen()) and not env.under_way
+    assert equal(env.reset(), env.episodes._seen(env.episodes.everyone)) and not env.under_way
     env.step(np.zeros(6, np.int64))
     env.step_half_async(0, np.zeros(3, np.int64))
     env.close()
