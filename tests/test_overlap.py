@@ -11,6 +11,7 @@ import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import VecNormalize
+from test_benchmarks import positive, run
 
 from agents import collect, make_agent
 from agents.ppo import FastPPO
@@ -131,7 +132,7 @@ def test_a_mistake_in_the_background_is_told_where_it_is_waited_for():
         env.step_half_async(1, np.array([0, 1, 2]))
     with pytest.raises(RuntimeError, match="step_half_wait"):
         env.step(np.zeros(6, np.int64))
-    assert equal(env.reset(), env.episodes._seen()) and not env.under_way
+    assert equal(env.reset(), env.episodes._seen(env.episodes.everyone)) and not env.under_way
     env.step(np.zeros(6, np.int64))
     env.step_half_async(0, np.zeros(3, np.int64))
     env.close()
@@ -365,3 +366,9 @@ def test_a_run_records_what_was_decided_and_says_when_it_is_on(capsys):
     assert on.config["agent"]["overlap"] is True and on.folder != off.folder
     assert "acting on one half of the environments while the other steps" in capsys.readouterr().out
     assert train(options).folder == off.folder and "is finished" in capsys.readouterr().out
+
+
+def test_the_benchmark_compares_both_ways():
+    written = run("overlap", "--n-envs", "8", "--n-steps", "4", "--batch-size", "32", "--rounds", "1")
+    for ways in written["overlap"].values():
+        assert ways.keys() == {"playing", "training"} and all(positive(way.values()) for way in ways.values())

@@ -122,11 +122,11 @@ class Batch:
 
     def step_part(self, actions: np.ndarray, start: int, stop: int) -> np.ndarray:
         """`step` of the environments from `start` to `stop` - 1; the others stay as they are."""
-        actions, ended = np.asarray(actions), -1
+        actions, ended = np.asarray(actions, np.int64, order="C"), -1
         if actions.shape == (stop - start,):
-            placed = np.empty(stop, np.int64)  # each where the loop looks for that of its environment
-            placed[start:] = actions
-            ended = self.step_all(start, stop, placed, self.state, self.levels, self.geometry, self.out)
+            if start:  # the loop looks for each at the place of its environment
+                actions = np.concatenate([np.zeros(start, np.int64), actions])
+            ended = self.step_all(start, stop, actions, self.state, self.levels, self.geometry, self.out)
         if ended < 0:
             raise ValueError(f"actions are {stop - start} integers from 0 to {kernel.DONE}, got {actions}")
         if not ended:
