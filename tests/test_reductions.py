@@ -16,7 +16,7 @@ from encoders.layers.hyper import HyperLinear
 from encoders.layers.relational import OFFSETS, RELATION_SETS, GridRGCN, neighbours
 from encoders.layers.stem import Stem
 from encoders.reductions import (
-    RGCN,
+    DenseRGCN,
     attention_as_rgcn,
     average_pooling_as_convolution,
     batch_norm_as_linear,
@@ -290,7 +290,7 @@ def test_batch_norm_in_evaluation_is_a_diagonal_linear_layer(dimension):
 def test_an_r_gcn_is_its_sum_over_edges_and_one_matrix(seed, relations, targets, sources, inputs, outputs):
     torch.manual_seed(seed)
     adjacency, weight = torch.randn(relations, targets, sources), torch.randn(relations, outputs, inputs)
-    rgcn, h = RGCN(adjacency, weight, torch.randn(outputs)), torch.randn(3, sources, inputs)
+    rgcn, h = DenseRGCN(adjacency, weight, torch.randn(outputs)), torch.randn(3, sources, inputs)
     expected = torch.stack(
         [
             rgcn.bias
@@ -304,7 +304,7 @@ def test_an_r_gcn_is_its_sum_over_edges_and_one_matrix(seed, relations, targets,
     rgcn.adjacency[0, 0, 0] += 1
     assert not torch.allclose(rgcn(h), expected)
     with pytest.raises(ValueError, match="one topology for each sample"):
-        rgcn_as_linear(RGCN(torch.ones(3, 1, 2, 2), torch.ones(1, 1, 1)))
+        rgcn_as_linear(DenseRGCN(torch.ones(3, 1, 2, 2), torch.ones(1, 1, 1)))
 
 
 class GCN(nn.Linear):
@@ -479,7 +479,7 @@ def test_a_hypernetwork_layer_is_a_bilinear_form(seed, inputs, outputs, context)
     torch.manual_seed(seed)
     check(
         HyperLinear(inputs, outputs, context),
-        lambda layer, x, c: hyper_as_bilinear(layer)(with_one(c), with_one(x)),
+        lambda layer, x, c: hyper_as_bilinear(layer, context)(with_one(c), with_one(x)),
         torch.randn(4, inputs),
         torch.randn(4, context),
         original=lambda layer, x, c: torch.einsum("boi,bi->bo", layer.generated(c), with_one(x)),
@@ -498,13 +498,33 @@ def test_film_is_a_hypernetwork_layer_of_diagonal_matrices(seed, width, context,
     check(film, lambda film, x, c: film_as_hyper(film).bilinear(x, c), x, c, original=modulated)
     matrices = film_as_hyper(film).generated(c)[..., :-1]
     assert torch.equal(matrices, matrices.diagonal(dim1=1, dim2=2).diag_embed())
-    form = hyper_as_bilinear(film_as_hyper(film))
+    form = hyper_as_bilinear(film_as_hyper(film), context)
     torch.testing.assert_close(form(with_one(c), with_one(x)), modulated(film, x, c))
 
 
+@law(inputs=SIZES, width=SIZES, context=SIZES, bias=st.booleans())
+def test_film_after_a_linear_layer_is_a_hypernetwork_layer(seed, inputs, width, context, bias):
+    torch.manual_seed(seed)
+
+    def modulated(layers, x, c):
+        film, before = layers
+        gamma, beta = film(c).chunk(2, dim=1)
+        return before(x) * (1 + gamma) + beta
+
+    check(
+        nn.ModuleList([nn.Linear(context, 2 * width, bias=bias), nn.Linear(inputs, width, bias=bias)]),
+        lambda layers, x, c: film_as_hyper(*layers).bilinear(x, c),
+        torch.randn(4, inputs),
+        torch.randn(4, context),
+        original=modulated,
+    )
+
+
 def test_film_needs_two_halves():
-    with pytest.raises(ValueError, match="even number of outputs; got 3"):
+    with pytest.raises(ValueError, match="of 1 numbers each; it has 3 outputs"):
         film_as_hyper(nn.Linear(2, 3))
+    with pytest.raises(ValueError, match="of 3 numbers each; it has 4 outputs"):
+        film_as_hyper(nn.Linear(2, 4), nn.Linear(2, 3))
 
 
 def test_the_modulation_of_every_grid_encoder_is_a_hypernetwork_layer():

@@ -4,21 +4,21 @@
     from encoders.reductions import convolution_as_linear
     linear = convolution_as_linear(nn.Conv2d(3, 8, 3, padding=1), (7, 7))  # Θ, 392 × 147, made of 216 numbers
 
-    function                          from                             to
-    convolution_as_linear             a convolution, any or transposed nn.Linear: Θ, for a transposed one Θᵀ
-    convolution_as_rgcn               a convolution, any or transposed RGCN: its relations are the kernel's pixels
-    average_pooling_as_convolution    average pooling                  a convolution
-    max_pooling_as_selection          max-pooling, at one input        S, a 1 where each window finds its maximum
-    max_unpooling_as_adjoint          max-unpooling                    Sᵀ
-    batch_norm_as_linear              batch norm, in evaluation        a diagonal nn.Linear
-    rgcn_as_linear                    RGCN of a fixed topology         nn.Linear: Σ_r A_r ⊗ W_r
-    grid_rgcn_as_rgcn                 GridRGCN, the structured form    RGCN
-    gcn_as_rgcn                       a GCN layer                      RGCN of one relation, weighted by degrees
-    deep_sets_as_rgcn                 a Deep Sets layer                RGCN of two relations: itself, and all
-    attention_as_rgcn                 attention, at one input          RGCN of one relation a head
-    rnn_as_chain                      an RNN                           one structured layer, repeated
-    hyper_as_bilinear                 HyperLinear                      nn.Bilinear in the context and x
-    film_as_hyper                     FiLM                             HyperLinear that generates diagonal matrices
+    function                          from                              to
+    convolution_as_linear             a convolution, transposed or not  nn.Linear: Θ, and Θᵀ where transposed
+    convolution_as_rgcn               a convolution, transposed or not  DenseRGCN, its relations the kernel's pixels
+    average_pooling_as_convolution    average pooling                   a convolution
+    max_pooling_as_selection          max-pooling, at one input         S, a 1 where each window finds its maximum
+    max_unpooling_as_adjoint          max-unpooling                     Sᵀ
+    batch_norm_as_linear              batch norm, in evaluation         a diagonal nn.Linear
+    rgcn_as_linear                    DenseRGCN of a fixed topology     nn.Linear: Σ_r A_r ⊗ W_r
+    grid_rgcn_as_rgcn                 GridRGCN, the structured form     DenseRGCN
+    gcn_as_rgcn                       a GCN layer                       DenseRGCN of one relation, weighted by degrees
+    deep_sets_as_rgcn                 a Deep Sets layer                 DenseRGCN of two relations: oneself, and all
+    attention_as_rgcn                 attention, at one input           DenseRGCN of one relation a head
+    rnn_as_chain                      an RNN                            one structured layer, repeated
+    hyper_as_bilinear                 HyperLinear                       nn.Bilinear in the context and x
+    film_as_hyper                     FiLM                              HyperLinear that generates diagonal matrices
 
 An equivariant layer as a linear one, W ↦ 1/|G| Σ_g ρ_out(g)⁻¹ W ρ_in(g), is `symmetry.symmetrize`.
 
@@ -28,7 +28,7 @@ input: no affine layer computes it.
 """
 
 from encoders.reductions.convolution import convolution_as_linear, convolution_as_rgcn
-from encoders.reductions.forms import RGCN, rgcn_as_linear, with_one
+from encoders.reductions.forms import DenseRGCN, rgcn_as_linear, with_one
 from encoders.reductions.multiplicative import film_as_hyper, hyper_as_bilinear
 from encoders.reductions.pointwise import (
     average_pooling_as_convolution,
@@ -40,7 +40,7 @@ from encoders.reductions.recurrent import UnrolledRNN, rnn_as_chain
 from encoders.reductions.relational import attention_as_rgcn, deep_sets_as_rgcn, gcn_as_rgcn, grid_rgcn_as_rgcn
 
 __all__ = [
-    "RGCN",
+    "DenseRGCN",
     "UnrolledRNN",
     "attention_as_rgcn",
     "average_pooling_as_convolution",

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from encoders.reductions.forms import RGCN, linear
+from encoders.reductions.forms import DenseRGCN, linear
 
 Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -35,7 +35,7 @@ def convolution_as_linear(layer: Convolution, size: tuple[int, ...]) -> nn.Linea
     return linear(weight.reshape(outputs * targets, inputs * sources), bias)
 
 
-def convolution_as_rgcn(layer: Convolution, size: tuple[int, ...]) -> RGCN:
+def convolution_as_rgcn(layer: Convolution, size: tuple[int, ...]) -> DenseRGCN:
     """The R-GCN whose nodes are cells and whose relations are the kernel's pixels, numbered as `flatten` does.
 
     With h = x.flatten(2).mT, (batch, cells, channels), rgcn(h).mT = layer(x).flatten(2).
@@ -51,7 +51,7 @@ def convolution_as_rgcn(layer: Convolution, size: tuple[int, ...]) -> RGCN:
     weight = pixel_weights(layer.weight, layer.groups)
     if transposed:
         adjacency, weight = adjacency.mT, weight.mT
-    return RGCN(adjacency, weight, layer.bias)
+    return DenseRGCN(adjacency, weight, layer.bias)
 
 
 def pixel_weights(weight: Float[Tensor, "..."], groups: int) -> Float[Tensor, "pixels outputs inputs"]:

@@ -33,7 +33,7 @@ def with_one(x: Float[Tensor, "*batch size"]) -> Float[Tensor, "*batch size+1"]:
     return F.pad(x, (0, 1), value=1.0)
 
 
-class RGCN(nn.Module):
+class DenseRGCN(nn.Module):
     """H' = Σ_r A_r H W_rᵀ + 1bᵀ, by its definition (Schlichtkrull et al. 2018, equation 2, over any weighted edges).
 
     Entry (i, j) of A_r is the weight of the edge of type r from node j to node i: 1/|N_r(i)| where neighbours are
@@ -65,7 +65,7 @@ class RGCN(nn.Module):
         return out if self.bias is None else out + self.bias
 
 
-def rgcn_as_linear(rgcn: RGCN) -> nn.Linear:
+def rgcn_as_linear(rgcn: DenseRGCN) -> nn.Linear:
     """Θ = Σ_r A_r ⊗ W_r on the states of all nodes, flattened: h'.flatten(1) = Θ h.flatten(1) + 1 ⊗ b.
 
     Raises:

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from encoders.layers.relational import GridRGCN, neighbours
-from encoders.reductions.forms import RGCN
+from encoders.reductions.forms import DenseRGCN
 
 
-def gcn_as_rgcn(layer: nn.Linear, edges: Float[Tensor, "nodes nodes"]) -> RGCN:
+def gcn_as_rgcn(layer: nn.Linear, edges: Float[Tensor, "nodes nodes"]) -> DenseRGCN:
     """H' = D^(−1/2) (A + I) D^(−1/2) H Wᵀ + b with D the degrees of A + I, as an R-GCN of one relation.
 
     Args:
@@ -31,10 +31,10 @@ def gcn_as_rgcn(layer: nn.Linear, edges: Float[Tensor, "nodes nodes"]) -> RGCN:
         raise ValueError("a GCN is defined on undirected edges: edges must be symmetric and not negative")
     with_self = edges + torch.eye(len(edges)).to(edges)
     scale = with_self.sum(1).rsqrt()
-    return RGCN((scale[:, None] * with_self * scale)[None], layer.weight[None], layer.bias)
+    return DenseRGCN((scale[:, None] * with_self * scale)[None], layer.weight[None], layer.bias)
 
 
-def deep_sets_as_rgcn(own: nn.Linear, pooled: nn.Linear, nodes: int, pooling: str = "sum") -> RGCN:
+def deep_sets_as_rgcn(own: nn.Linear, pooled: nn.Linear, nodes: int, pooling: str = "sum") -> DenseRGCN:
     """h'_i = Λ h_i + Γ Σ_j h_j + b, the linear layers that commute with every permutation of the nodes.
 
     Args:
@@ -49,28 +49,28 @@ def deep_sets_as_rgcn(own: nn.Linear, pooled: nn.Linear, nodes: int, pooling: st
         raise ValueError(f"pooling is sum or mean, got {pooling!r}; a maximum is no sum over neighbours")
     everyone = torch.ones(nodes, nodes) / (nodes if pooling == "mean" else 1)
     biases: list[Tensor] = [layer.bias for layer in (own, pooled) if layer.bias is not None]
-    return RGCN(
+    return DenseRGCN(
         torch.stack([torch.eye(nodes), everyone]).to(own.weight),
         torch.stack([own.weight, pooled.weight]),
         torch.stack(biases).sum(0) if biases else None,
     )
 
 
-def grid_rgcn_as_rgcn(layer: GridRGCN, grid: tuple[int, int]) -> RGCN:
+def grid_rgcn_as_rgcn(layer: GridRGCN, grid: tuple[int, int]) -> DenseRGCN:
     """The definition of the structured layer: W₀ through the identity, then every relation's mean over neighbours.
 
     Cells are numbered as `flatten` does: rgcn(h.flatten(1, 2)) = layer(h).flatten(1, 2).
     """
     edges = [neighbours(relation, *grid).to(layer.weight) for relation in layer.relations]
     means = [each / each.sum(1, keepdim=True).clamp_min(1) for each in edges]
-    return RGCN(torch.stack([torch.eye(len(means[0])).to(layer.weight), *means]), layer.weight, layer.bias)
+    return DenseRGCN(torch.stack([torch.eye(len(means[0])).to(layer.weight), *means]), layer.weight, layer.bias)
 
 
 def attention_as_rgcn(
     layer: nn.MultiheadAttention,
     h: Float[Tensor, "batch tokens width"],
     padding: Bool[Tensor, "batch tokens"] | None = None,
-) -> RGCN:
+) -> DenseRGCN:
     """Self-attention at h: an R-GCN of one relation a head, A_k(h) = softmax(Q_k K_kᵀ/√d) and W_k = O_k V_k.
 
     The topologies are functions of h, so the R-GCN equals the layer at this h only; as each row of A_k sums to 1, the
@@ -97,6 +97,6 @@ def attention_as_rgcn(
         scores = scores.masked_fill(padding[:, None, None], -torch.inf)
     values = layer.in_proj_weight.chunk(3)[2].unflatten(0, (heads, -1))  # (heads, size, width)
     out = layer.out_proj.weight.unflatten(1, (heads, -1)).transpose(0, 1)  # (heads, width, size)
-    return RGCN(
+    return DenseRGCN(
         scores.softmax(-1), out @ values, F.linear(bias.chunk(3)[2], layer.out_proj.weight, layer.out_proj.bias)
     )
