@@ -20,7 +20,7 @@ def hyper_as_bilinear(layer: HyperLinear, context: int) -> nn.Bilinear:
         layer: which generates [W(c), b(c)].
         context: size of c.
     """
-    corners = torch.eye(context + 1)[:, :context].to(next(layer.parameters()))
+    corners = torch.eye(context + 1)[:, :context].to(next(iter(layer.state_dict().values())))
     *differences, constant = layer.generated(corners)
     weight = torch.stack([*(each - constant for each in differences), constant], dim=1)
     outputs, contexts, inputs = weight.shape
