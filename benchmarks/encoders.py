@@ -16,7 +16,7 @@ sample); directions and carried objects are those that MiniGrid has.
 
 Ratios are medians over rounds in which each takes its turn. What would hold more than `--memory` (2) GB, judged from
 128 samples, is skipped, with a line that says so. Then how forward and backward grow with the number of cells, and
-single layers against those of others: benchmarks/peers.py.
+single layers against those of others: benchmarks/layers.py.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from peers import BareTransformer, Contestant, RGCNConv, layers
+from layers import BareTransformer, Contestant, RGCNConv, layers
 from timing import forward, learning, machine, peak_bytes, taking_turns
 
 from agents.methods import decided, encoding
