@@ -248,10 +248,12 @@ def main() -> None:
     except ValueError as error:
         parser.error(str(error))
     sides = sorted(options.grids)
-    print(f"\nforward and backward by the number of cells, batch {GROWS_AT}\n")
-    print(f"{'':<34}" + "".join(f"{f'{side}x{side}':>10}" for side in sides))
-    print(f"{'cells':<34}" + "".join(f"{side**2 / sides[0] ** 2:>10.1f}" for side in sides))
-    grows = {name: growth(name, sides, options.width, *limits) for name in names}
+    grows: dict[str, dict[str, float]] = {}
+    if len(sides) > 1:
+        print(f"\nforward and backward by the number of cells, batch {GROWS_AT}\n")
+        print(f"{'':<34}" + "".join(f"{f'{side}x{side}':>10}" for side in sides))
+        print(f"{'cells':<34}" + "".join(f"{side**2 / sides[0] ** 2:>10.1f}" for side in sides))
+        grows = {name: growth(name, sides, options.width, *limits) for name in names}
     singles = layers(options.width, sides[0]) | {"attention": attention(sides[0], options.width)}
     single = {
         f"{title} {batch}": compare(f"{title}, width {options.width}", contestants, batch, *limits)
