@@ -37,7 +37,7 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from layers import BareTransformer, Contestant, RGCNConv, layers
+from layers import BareTransformer, Contestant, Inner, RGCNConv, layers
 from timing import forward, learning, machine, peak_bytes, taking_turns
 
 from agents.methods import decided, encoding
@@ -210,10 +210,10 @@ def draw(results: dict[str, Rows], grids: list[int], file: Path) -> None:
 def attention(grid: int, width: int) -> dict[str, Contestant]:
     """A transformer, and the bare arithmetic of one on as many tokens: cells, class, direction and carried object."""
     config = configured("transformer", grid, width)["encoder"]
-    bare = BareTransformer(width, config["heads"], config["layers"])
+    bare = Inner(BareTransformer(width, config["heads"], config["layers"]))
     tokens = grid**2 + 3
     return {
-        "bare attention stack": Contestant(bare, lambda batch: torch.randn(batch, tokens, width)),
+        "bare attention stack": Contestant(bare, lambda batch: (torch.randn(batch, tokens, width),)),
         "encoder=transformer": built("transformer", grid, width),
     }
 

@@ -11,6 +11,7 @@ attention     encoder=transformer, and a bare stack of linear layers, torch's sc
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -42,15 +43,22 @@ class Contestant:
     smallest: int = 1
 
 
-class Applied(nn.Module):
-    """A layer, applied by a function of it and what is given."""
+class Inner(nn.Module):
+    """A layer inside a network: x, the first of what is given, needs a gradient.
 
-    def __init__(self, layer: nn.Module, function: Callable[..., Tensor]):
+    Args:
+        layer: with the parameters.
+        function: of the layer and all that is given; default: the layer applied to it.
+    """
+
+    def __init__(self, layer: nn.Module, function: Callable[..., Tensor] | None = None):
         super().__init__()
         self.layer, self.function = layer, function
 
-    def forward(self, given: Any) -> Tensor:
-        return self.function(self.layer, given)
+    def forward(self, given: tuple[Tensor, ...]) -> Tensor:
+        x, *others = given
+        x = x.detach().requires_grad_()
+        return self.layer(x, *others) if self.function is None else self.function(self.layer, x, *others)
 
 
 def layers(width: int, grid: int) -> dict[str, dict[str, Contestant]]:
@@ -63,18 +71,18 @@ def layers(width: int, grid: int) -> dict[str, dict[str, Contestant]]:
 
 
 def relational(width: int, grid: int) -> dict[str, Contestant]:
-    def cells(batch: int) -> Tensor:
-        return torch.randn(batch, grid, grid, width)
+    def cells(batch: int) -> tuple[Tensor]:
+        return (torch.randn(batch, grid, grid, width),)
 
-    convolution = nn.Conv2d(width, width, 3, padding=1)
-    found = {"3x3 convolution": Contestant(convolution, lambda batch: cells(batch).permute(0, 3, 1, 2).contiguous())}
+    convolution = Inner(nn.Conv2d(width, width, 3, padding=1))
+    found = {"3x3 convolution": Contestant(convolution, lambda batch: (torch.randn(batch, width, grid, grid),))}
     for name in RELATION_SETS:
         layer = GridRGCN(width, width, name)
-        found[f"GridRGCN {name}"] = Contestant(layer, cells)
+        found[f"GridRGCN {name}"] = Contestant(Inner(layer), cells)
         if RGCNConv is not None:
-            theirs = Applied(theirs_like(layer), lambda conv, given: conv(*given))
-            found[f"PyTorch Geometric {name}"] = Contestant(theirs, graphs(layer, grid, cells))
-            check_same(layer, theirs, cells(2), grid)
+            theirs = Contestant(Inner(theirs_like(layer)), graphs(layer, grid))
+            found[f"PyTorch Geometric {name}"] = theirs
+            check_same(layer, theirs)
     return found
 
 
@@ -87,7 +95,7 @@ def theirs_like(layer: GridRGCN) -> nn.Module:
     return conv
 
 
-def graphs(layer: GridRGCN, grid: int, cells: Callable[[int], Tensor]) -> Callable[[int], tuple[Tensor, ...]]:
+def graphs(layer: GridRGCN, grid: int) -> Callable[[int], tuple[Tensor, ...]]:
     """A batch as PyTorch Geometric takes it: one graph of all cells, edges from j to i and their types."""
     pairs = [neighbours(relation, grid, grid).nonzero().T.flip(0) for relation in layer.relations]
     types = torch.cat([torch.full((each.shape[1],), number) for number, each in enumerate(pairs)])
@@ -95,16 +103,19 @@ def graphs(layer: GridRGCN, grid: int, cells: Callable[[int], Tensor]) -> Callab
 
     def given(batch: int) -> tuple[Tensor, ...]:
         offsets = torch.arange(batch)[None, :, None] * grid**2
-        return cells(batch).flatten(0, 2), (edges[:, None] + offsets).flatten(1), types.repeat(batch)
+        x = torch.randn(batch * grid**2, layer.weight.shape[2])
+        return x, (edges[:, None] + offsets).flatten(1), types.repeat(batch)
 
     return given
 
 
 @torch.no_grad()
-def check_same(layer: GridRGCN, theirs: nn.Module, h: Tensor, grid: int) -> None:
+def check_same(layer: GridRGCN, theirs: Contestant) -> None:
     """Both layers compute the same, or the comparison is worth nothing."""
-    given = graphs(layer, grid, lambda batch: h)(len(h))
-    torch.testing.assert_close(theirs(given).view_as(layer(h)), layer(h), rtol=1e-4, atol=1e-4)
+    given = theirs.given(2)
+    grid = math.isqrt(len(given[0]) // 2)
+    ours = layer(given[0].view(2, grid, grid, -1)).flatten(0, 2)
+    torch.testing.assert_close(theirs.network(given), ours, rtol=1e-4, atol=1e-4)
 
 
 def generated(width: int) -> dict[str, Contestant]:
@@ -113,22 +124,20 @@ def generated(width: int) -> dict[str, Contestant]:
     def given(batch: int) -> tuple[Tensor, ...]:
         return torch.randn(batch, width), contexts, torch.arange(batch) % CONTEXTS
 
-    def naive(layer: Any, given: tuple[Tensor, ...]) -> Tensor:
-        x, contexts, which = given
+    def naive(layer: Any, x: Tensor, contexts: Tensor, which: Tensor) -> Tensor:
         matrices = layer.generated(contexts[which])
         return (matrices[..., :-1] @ x[..., None])[..., 0] + matrices[..., -1]
 
     layer = HyperLinear(width, width, CONTEXT)
     forms: dict[str, Callable[..., Tensor]] = {
-        "one linear layer": lambda linear, given: linear(given[0]),
-        "HyperLinear, grouped": lambda layer, given: layer.grouped(*given),
-        "HyperLinear, bilinear": lambda layer, given: layer.bilinear(given[0], given[1][given[2]]),
+        "one linear layer": lambda linear, x, *_: linear(x),
+        "HyperLinear, grouped": lambda layer, *given: layer.grouped(*given),
+        "HyperLinear, bilinear": lambda layer, x, contexts, which: layer.bilinear(x, contexts[which]),
         "a matrix a sample": naive,
     }
     plain = nn.Linear(width, width)
     return {
-        name: Contestant(Applied(plain if name.startswith("one") else layer, form), given)
-        for name, form in forms.items()
+        name: Contestant(Inner(plain if name.startswith("one") else layer, form), given) for name, form in forms.items()
     }
 
 
@@ -140,12 +149,12 @@ def recurrent(width: int) -> dict[str, Contestant]:
         return torch.randn(sequences * STEPS, width), torch.zeros(1, sequences, width), starts.flatten()
 
     def applied(policy: type[RecurrentActorCriticPolicy]) -> Callable[..., Tensor]:
-        return lambda lstm, given: policy._process_sequence(given[0], (given[1], given[1]), given[2], lstm)[0]
+        return lambda lstm, x, state, starts: policy._process_sequence(x, (state, state), starts, lstm)[0]
 
     layer = nn.LSTM(width, width)
     return {
-        "one call": Contestant(Applied(layer, applied(HeadedRecurrentPolicy)), given, STEPS),
-        "sb3-contrib": Contestant(Applied(layer, applied(RecurrentActorCriticPolicy)), given, STEPS),
+        "one call": Contestant(Inner(layer, applied(HeadedRecurrentPolicy)), given, STEPS),
+        "sb3-contrib": Contestant(Inner(layer, applied(RecurrentActorCriticPolicy)), given, STEPS),
     }
 
 
