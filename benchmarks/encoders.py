@@ -134,12 +134,12 @@ def compare(title: str, contestants: dict[str, Contestant], batch: int, rounds: 
             rows[name] |= {f"{kind}_ms": 1000 * float(np.median(times)), kind: float(ratio)}
         for network, _ in fitting.values():
             network.zero_grad()
-    print(f"{'':<34}{'forward':>18}{'learning':>20}{'memory':>20}")
+    print(f"{'':<34}{'forward':>20}{'learning':>22}{'memory':>22}")
     for name, row in rows.items():
         row["memory"] = row["memory_mb"] / rows[first]["memory_mb"]
         print(
-            f"{name:<34}{row['forward_ms']:>9,.2f} ms{row['forward']:>6.2f}{row['learning_ms']:>11,.2f} ms"
-            f"{row['learning']:>6.2f}{row['memory_mb']:>11,.1f} MB{row['memory']:>6.2f}",
+            f"{name:<34}{row['forward_ms']:>9,.2f} ms{row['forward']:>8.2f}{row['learning_ms']:>11,.2f} ms"
+            f"{row['learning']:>8.2f}{row['memory_mb']:>11,.1f} MB{row['memory']:>8.2f}",
             flush=True,
         )
     return rows
