@@ -1,144 +1,44 @@
-"""Graphs that layers pass messages on: a grid's own neighbourhood, or one that is observed with every observation.
+"""Explicit graphs: nodes and typed edges that come with every observation.
 
-Both say the same things (`Topology`), so a layer is written once. Values at nodes are (batch, nodes, features), values
-at edges (batch, edges, features); an edge leads from its source to its target, and a node aggregates the edges whose
-target it is. Shapes are fixed: what is not there (padding, cells beyond the border) is masked.
+An observation of the kind "graph" is a Dict, where N and E are the most nodes and edges that there can be:
+
+    nodes (N, F)         features of the nodes
+    edge_index (2, E)    sources, and targets, as numbers of nodes; a target aggregates what its sources have
+    edge_type (E,)       Box(0, types - 1, (E,), np.int64) says how many types there are
+    node_mask (N,)       1 for nodes that are there, 0 for padding; may be missing where all are there
+    edge_mask (E,)       likewise
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
 import torch
 from gymnasium import spaces
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
-from torch.nn import functional as F
 
-AGGREGATIONS = ("mean", "sum", "max")
-OFFSETS = {
-    "right": (1, 0),
-    "left": (-1, 0),
-    "below": (0, 1),
-    "above": (0, -1),
-    "below_right": (1, 1),
-    "below_left": (-1, 1),
-    "above_right": (1, -1),
-    "above_left": (-1, -1),
+from encoders.base import describe
+from encoders.layers.topology import Topology
+
+
+PARTS = {
+    "nodes": ("N", "F"),
+    "edge_index": ("2", "E"),
+    "edge_type": ("E",),
+    "node_mask": ("N",),
+    "edge_mask": ("E",),
 }
-
-
-def reduce(
-    values: Float[Tensor, "batch several *features"], present: Bool[Tensor, "#batch several *ones"] | None, how: str
-) -> Float[Tensor, "batch *features"]:
-    """Mean, sum or maximum over the second axis of what is present; 0 where nothing is."""
-    if present is None:
-        return {"mean": values.mean, "sum": values.sum, "max": values.amax}[how](1)
-    if how == "max":
-        highest = values.masked_fill(~present, -torch.inf).amax(1)
-        return highest.masked_fill(~present.any(1), 0)
-    total = values.masked_fill(~present, 0).sum(1)
-    return total if how == "sum" else total / present.sum(1).clamp_min(1)
-
-
-class Topology(ABC):
-    """Which nodes send to which.
-
-    Attributes:
-        nodes: which nodes are there; None: all are.
-        edges: which edges are there.
-        types: type of each edge.
-    """
-
-    nodes: Bool[Tensor, "batch nodes"] | None
-    edges: Bool[Tensor, "#batch edges"]
-    types: Int[Tensor, "#batch edges"]
-
-    @abstractmethod
-    def from_sources(self, values: Float[Tensor, "batch nodes features"]) -> Float[Tensor, "batch edges features"]:
-        """What each edge's source has."""
-
-    @abstractmethod
-    def from_targets(self, values: Float[Tensor, "batch nodes features"]) -> Float[Tensor, "batch edges features"]:
-        """What each edge's target has."""
-
-    @abstractmethod
-    def to_targets(
-        self, values: Float[Tensor, "batch edges features"], how: str
-    ) -> Float[Tensor, "batch nodes features"]:
-        """Mean, sum or maximum over the edges into each node; 0 where there is none."""
-
-    @abstractmethod
-    def sum_neighbours(self, values: Float[Tensor, "batch nodes features"]) -> Float[Tensor, "batch nodes features"]:
-        """Sum over the sources of the edges into each node."""
-
-    @abstractmethod
-    def degrees(self) -> Float[Tensor, "#batch nodes"]:
-        """Number of edges into each node."""
-
-
-class GridGraph(nn.Module, Topology):
-    """Every cell, numbered x·height + y, with an edge from each of its 4 or 8 neighbours; the type is the direction.
-
-    Edges are numbered (direction, target). The cost is linear in cells: edges are shifted copies of the cells, and sums
-    over neighbours those of windows.
-
-    Raises:
-        ValueError: another number of neighbours.
-    """
-
-    nodes = None
-    edges: Tensor
-    types: Tensor
-
-    def __init__(self, width: int, height: int, neighbours: int = 8):
-        super().__init__()
-        if neighbours not in (4, 8):
-            raise ValueError(f"encoder.neighbours is 4 or 8, got {neighbours!r}")
-        self.grid, self.neighbours = (width, height), neighbours
-        offsets = list(OFFSETS.values())[:neighbours]
-        self.shifts = [dx * height + dy for dx, dy in offsets]
-        x, y = torch.arange(width)[:, None], torch.arange(height)
-        inside = [(x + dx >= 0) & (x + dx < width) & (y + dy >= 0) & (y + dy < height) for dx, dy in offsets]
-        self.register_buffer("edges", torch.stack(inside).reshape(1, -1), persistent=False)
-        types = torch.arange(neighbours).repeat_interleave(width * height)[None]
-        self.register_buffer("types", types, persistent=False)
-
-    def from_sources(self, values: Float[Tensor, "batch nodes features"]) -> Float[Tensor, "batch edges features"]:
-        # those that a roll brings in from the other end are not there, `edges` says
-        return torch.cat([values.roll(-shift, 1) for shift in self.shifts], dim=1)
-
-    def from_targets(self, values: Float[Tensor, "batch nodes features"]) -> Float[Tensor, "batch edges features"]:
-        return values.repeat(1, self.neighbours, 1)
-
-    def to_targets(
-        self, values: Float[Tensor, "batch edges features"], how: str
-    ) -> Float[Tensor, "batch nodes features"]:
-        by_direction = values.unflatten(1, (self.neighbours, -1))
-        return reduce(by_direction, self.edges.reshape(1, self.neighbours, -1, 1), how)
-
-    def sum_neighbours(self, values: Float[Tensor, "batch nodes features"]) -> Float[Tensor, "batch nodes features"]:
-        cells = values.unflatten(1, self.grid).permute(0, 3, 1, 2)
-        if self.neighbours == 8:
-            windows = F.avg_pool2d(cells, 3, 1, 1, divisor_override=1) - cells
-        else:
-            columns = F.avg_pool2d(cells, (1, 3), 1, (0, 1), divisor_override=1)
-            windows = columns + F.avg_pool2d(cells, (3, 1), 1, (1, 0), divisor_override=1) - 2 * cells
-        return windows.permute(0, 2, 3, 1).flatten(1, 2)
-
-    def degrees(self) -> Float[Tensor, "#batch nodes"]:
-        return self.edges.reshape(1, self.neighbours, -1).sum(1).float()
+MASKS = ("node_mask", "edge_mask")
 
 
 class Graph(Topology):
-    """The graph of an observation of the kind "graph" (see `encoders.base`): padded, and another one in every sample.
+    """The graphs of a batch of observations; scattered sums, no sparse matrices.
 
     Args:
-        obs: `edge_index`, sources and targets; `edge_type`; and the masks `node_mask` and `edge_mask`, each of which
-            may be missing where everything is there.
+        obs: as above, with a leading axis.
         nodes: number of nodes, padding included.
         types: number of edge types.
 
@@ -173,7 +73,9 @@ class Graph(Topology):
     ) -> Float[Tensor, "batch nodes features"]:
         return self._scatter(values, self.targets, self.size[1], how)
 
-    def by_type(self, values: Float[Tensor, "batch edges features"], how: str) -> Float[Tensor, "batch nodes types_x"]:
+    def by_type(
+        self, values: Float[Tensor, "batch edges features"], how: str
+    ) -> Float[Tensor, "batch nodes types_features"]:
         """What `to_targets` does, for each edge type apart: (batch, nodes, types · features)."""
         slots = self.targets * self.number + self.types.flatten()
         return self._scatter(values, slots, self.size[1] * self.number, how).unflatten(1, (-1, self.number)).flatten(2)
@@ -181,8 +83,8 @@ class Graph(Topology):
     def sum_neighbours(self, values: Float[Tensor, "batch nodes features"]) -> Float[Tensor, "batch nodes features"]:
         return self.to_targets(self.from_sources(values), "sum")
 
-    def degrees(self) -> Float[Tensor, "#batch nodes"]:
-        return self.to_targets(self.edges[..., None].float(), "sum")[..., 0]
+    def degrees(self) -> Int[Tensor, "#batch nodes"]:
+        return self._scatter(self.edges[..., None].long(), self.targets, self.size[1], "sum")[..., 0]
 
     def _scatter(self, values: Tensor, slots: Tensor, number: int, how: str) -> Tensor:
         """Aggregate the edges that share a slot: (batch, number, features)."""
@@ -245,29 +147,26 @@ def graph_sizes(space: spaces.Space) -> tuple[int, int, int]:
     """
     assert isinstance(space, spaces.Dict)
     parts: dict[str, Any] = dict(space.spaces)
-    for key in ("nodes", "edge_index", "edge_type"):
-        if key not in parts:
-            raise ValueError(f"a graph observation has nodes, edge_index and edge_type; {key} is missing")
-    nodes, edges = (parts[key].shape[at] if parts[key].shape else 0 for key, at in (("nodes", 0), ("edge_index", -1)))
-    shapes = {
-        "nodes": (nodes, *parts["nodes"].shape[1:2]),
-        "edge_index": (2, edges),
-        "edge_type": (edges,),
-        "node_mask": (nodes,),
-        "edge_mask": (edges,),
-    }
-    for key, part in parts.items():
-        if key not in shapes:
-            raise ValueError(f"a graph observation has {', '.join(shapes)}; {key} is none of them")
-        if part.shape != shapes[key] or not isinstance(part, (spaces.Box, spaces.MultiBinary)) or len(part.shape) == 0:
-            raise ValueError(f"{key} of a graph observation is a Box of the shape {shapes[key]}, got {part}")
-    if len(parts["nodes"].shape) != 2:
-        raise ValueError(f"nodes of a graph observation is a Box of the shape (nodes, features), got {parts['nodes']}")
-    if parts["edge_index"].high.max() >= nodes:
+    missing = [key for key in ("nodes", "edge_index", "edge_type") if key not in parts]
+    unknown = [key for key in parts if key not in PARTS]
+    if missing or unknown:
+        problem = f"{', '.join(missing)} is missing" if missing else f"{', '.join(unknown)} is none of them"
+        raise ValueError(f"a graph observation has {', '.join(PARTS)}; {problem}")
+    nodes, edges = parts["nodes"].shape[:1], parts["edge_index"].shape[1:]
+    shapes = [(*nodes, *parts["nodes"].shape[1:2]), (2, *edges[:1]), edges, nodes, edges]
+    for key, shape in zip(PARTS, shapes, strict=True):
+        part = parts.get(key)
+        is_box = isinstance(part, spaces.Box) or (key in MASKS and isinstance(part, spaces.MultiBinary))
+        if part is not None and not (is_box and part.shape == shape and all(shape) and len(shape) == len(PARTS[key])):
+            named = f"({', '.join(PARTS[key])}{',' * (len(PARTS[key]) == 1)})"
+            raise ValueError(f"{key} of a graph observation is a Box of the shape {named}, got {describe(space)}")
+    most, edge_type = int(parts["edge_index"].high.max()), parts["edge_type"]
+    if most >= nodes[0]:
+        raise ValueError(f"edge_index of a graph observation reaches {most} by its bounds; nodes are 0..{nodes[0] - 1}")
+    whole = np.issubdtype(edge_type.dtype, np.integer)
+    if not whole or edge_type.low.min() < 0 or edge_type.high.max() == np.iinfo(edge_type.dtype).max:
         raise ValueError(
-            f"edge_index may be {parts['edge_index'].high.max()} by its bounds, of {nodes} nodes 0..{nodes - 1}"
+            "edge_type of a graph observation is Box(0, types - 1, (E,), np.int64), whose bound says how many types "
+            f"there are; got {describe(edge_type)}"
         )
-    low, high = parts["edge_type"].low.min(), parts["edge_type"].high.max()
-    if not np.issubdtype(parts["edge_type"].dtype, np.integer) or low < 0:
-        raise ValueError(f"edge_type is Box(0, types - 1, ({edges},), an integer type), got {parts['edge_type']}")
-    return nodes, parts["nodes"].shape[1], int(high) + 1
+    return nodes[0], parts["nodes"].shape[1], int(edge_type.high.max()) + 1

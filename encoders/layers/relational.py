@@ -27,8 +27,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from encoders.layers.graph import AGGREGATIONS, OFFSETS, Graph
+from encoders.layers.graph import Graph
 from encoders.layers.structured import REMOTE, maxima, totals, weighted
+from encoders.layers.topology import AGGREGATIONS, OFFSETS
 
 RELATIONS = (*OFFSETS, *REMOTE, "aligned", "close", "same_column", "same_row", "everywhere")
 RELATION_SETS = {

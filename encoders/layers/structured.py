@@ -100,10 +100,11 @@ def maxima(h: Float[Tensor, "batch x y inputs"], matrices: dict[str, Tensor], ag
 def close(h: Float[Tensor, "batch x y inputs"], mean: bool) -> Float[Tensor, "batch x y inputs"]:
     """Sum or mean over the 4 cells at distance 1, fewer at the border."""
     cross = h.new_tensor([[0, 1, 0], [1, 0, 1], [0, 1, 0]]).expand(h.shape[3], 1, 3, 3)
-    total = F.conv2d(h.permute(0, 3, 1, 2), cross, padding=1, groups=h.shape[3])
-    if mean:
-        total = total / F.conv2d(torch.ones_like(h[:1, None, :, :, 0]), cross[:1], padding=1).clamp_min(1)
-    return total.permute(0, 2, 3, 1)
+    total = F.conv2d(h.permute(0, 3, 1, 2), cross, padding=1, groups=h.shape[3]).permute(0, 2, 3, 1)
+    if not mean:
+        return total
+    number = F.conv2d(torch.ones_like(h[0, None, :, :, 0]), cross[:1], padding=1).clamp_min(1)
+    return total / number[0, :, :, None]
 
 
 def beyond(values: Tensor, axis: int, side: int, how: str) -> Tensor:
