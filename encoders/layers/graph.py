@@ -23,7 +23,6 @@ from torch._subclasses.fake_tensor import FakeTensor
 from encoders.base import describe
 from encoders.layers.topology import Topology
 
-
 PARTS = {
     "nodes": ("N", "F"),
     "edge_index": ("2", "E"),
