@@ -509,7 +509,7 @@ def test_ppo_learns_on_observed_graphs_and_its_policy_is_loaded_again(layer, tmp
 
 
 def test_a_graph_environment_trains_by_its_id():
-    small = {"encoder.width": 16, "encoder.channels": 8, "evaluation.every": 256, "evaluation.episodes": 4}
+    small = {"encoder.width": 16, "agent.n_steps": 64, "evaluation.every": 256, "evaluation.episodes": 4}
     result = train(
         env="gym",
         encoder="gnn",

@@ -121,20 +121,24 @@ def check_edges(
         ValueError: the first edge that is wrong, and why.
     """
 
-    def refuse(wrong: Tensor, why: str) -> None:
-        if (wrong & edge_mask).any():
-            sample, edge = (wrong & edge_mask).nonzero()[0].tolist()
-            ends = " -> ".join(str(end) for end in index[sample, :, edge].tolist())
-            raise ValueError(
-                f"graph observation: edge {edge} ({ends}, type {edge_type[sample, edge].item():g}) of sample {sample} "
-                f"{why}; mask it by edge_mask if it is padding"
-            )
-
-    refuse(((index < 0) | (index >= nodes)).any(1), f"joins nodes that are not in 0..{nodes - 1}")
-    refuse((edge_type < 0) | (edge_type >= types), f"has a type that is not in 0..{types - 1}")
+    inside, known = ((index >= 0) & (index < nodes)).all(1), (edge_type >= 0) & (edge_type < types)
+    legal = inside & known
     if node_mask is not None:
-        padding = ~node_mask.gather(1, index.clamp(0, nodes - 1).flatten(1)).unflatten(1, (2, -1))
-        refuse(padding.any(1), "joins a node that is padding in node_mask")
+        ends = index.clamp(0, nodes - 1).flatten(1)
+        legal = legal & node_mask.gather(1, ends).unflatten(1, (2, -1)).all(1)
+    if not (wrong := edge_mask & ~legal).any():
+        return
+    sample, edge = wrong.nonzero()[0].tolist()
+    source, target = index[sample, :, edge].tolist()
+    problem = "joins a node that is padding in node_mask"
+    if not known[sample, edge]:
+        problem = f"has a type that is not in 0..{types - 1}"
+    if not inside[sample, edge]:
+        problem = f"joins nodes that are not in 0..{nodes - 1}"
+    raise ValueError(
+        f"graph observation: edge {edge} ({source} -> {target}, type {edge_type[sample, edge].item():g}) of sample "
+        f"{sample} {problem}; mask it by edge_mask if it is padding"
+    )
 
 
 def graph_sizes(space: spaces.Space) -> tuple[int, int, int]:

@@ -162,7 +162,10 @@ class GridRGCN(RGCN):
             (0, 0): weights[0],
             **{OFFSETS[name]: matrices.pop(name) for name in self.relations if name in OFFSETS},
         }
-        received = (maxima if self.aggregation == "max" else totals)(h, matrices, self.aggregation)
+        if self.aggregation == "max":
+            received = maxima(h, matrices)
+        else:
+            received = totals(h, matrices, mean=self.aggregation == "mean")
         pixels[0, 0] = pixels[0, 0] - received.itself
         out = F.conv2d(h.permute(0, 3, 1, 2), kernel(pixels), self.bias, padding="same")
         if received.columns:

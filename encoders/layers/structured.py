@@ -30,10 +30,10 @@ class Received:
     itself: Tensor | float = 0.0  # sums over a line contain the cell: what is to be taken off again
 
 
-def totals(h: Float[Tensor, "batch x y inputs"], matrices: dict[str, Tensor], aggregation: str) -> Received:
+def totals(h: Float[Tensor, "batch x y inputs"], matrices: dict[str, Tensor], mean: bool) -> Received:
     """Sums or means over the neighbours by each relation."""
     x, y = h.shape[1:3]
-    mean, received = aggregation == "mean", Received()
+    received = Received()
     lines = {"columns": received.columns, "rows": received.rows}
     others = {"aligned": x + y - 2, "same_column": y - 1, "same_row": x - 1, "everywhere": x * y - 1}
 
@@ -44,10 +44,10 @@ def totals(h: Float[Tensor, "batch x y inputs"], matrices: dict[str, Tensor], ag
     for relation, matrix in matrices.items():
         if relation in REMOTE:
             line, side = REMOTE[relation]
-            over = beyond(total(line), 1, side, "sum")
+            over = beyond(total(line), side, "sum")
             if mean:
                 cells = torch.full_like(over[:1, :, :1], h.shape[ALONG[line]])
-                over = over / beyond(cells, 1, side, "sum").clamp_min(1)
+                over = over / beyond(cells, side, "sum").clamp_min(1)
             lines[line].append((over, matrix))
         elif relation == "close":
             received.cells.append((close(h, mean), matrix))
@@ -63,7 +63,7 @@ def totals(h: Float[Tensor, "batch x y inputs"], matrices: dict[str, Tensor], ag
     return received
 
 
-def maxima(h: Float[Tensor, "batch x y inputs"], matrices: dict[str, Tensor], aggregation: str = "max") -> Received:
+def maxima(h: Float[Tensor, "batch x y inputs"], matrices: dict[str, Tensor]) -> Received:
     """Maxima over the neighbours by each relation; 0 where there is none."""
     received = Received()
     lines = {"columns": received.columns, "rows": received.rows}
@@ -74,18 +74,17 @@ def maxima(h: Float[Tensor, "batch x y inputs"], matrices: dict[str, Tensor], ag
 
     @cache
     def others(line: str) -> Tensor:
-        return torch.maximum(*(beyond(h, ALONG[line], side, "max") for side in (-1, 1)))
+        return highest_other(h, ALONG[line])
 
     for relation, matrix in matrices.items():
         if relation in REMOTE:
             line, side = REMOTE[relation]
-            lines[line].append((beyond(highest(line), 1, side, "max"), matrix))
+            lines[line].append((beyond(highest(line), side, "max"), matrix))
             continue
         if relation == "close":
-            four = [shifted(h, axis, side, -torch.inf) for axis in (1, 2) for side in (-1, 1)]
-            most = torch.stack(four).amax(0)
+            most = highest_close(h)
         elif relation == "everywhere":
-            elsewhere = torch.maximum(*(beyond(highest("columns"), 1, side, "max") for side in (-1, 1)))
+            elsewhere = torch.maximum(*(beyond(highest("columns"), side, "max") for side in (-1, 1)))
             most = torch.maximum(others("columns"), elsewhere[:, :, None])
         elif relation == "aligned":
             most = torch.maximum(others("columns"), others("rows"))
@@ -98,7 +97,7 @@ def maxima(h: Float[Tensor, "batch x y inputs"], matrices: dict[str, Tensor], ag
 
 
 def close(h: Float[Tensor, "batch x y inputs"], mean: bool) -> Float[Tensor, "batch x y inputs"]:
-    """Sum or mean over the 4 cells at distance 1, fewer at the border."""
+    """Sum or mean over the 4 cells at distance 1, fewer at the border: a convolution of each feature by itself."""
     cross = h.new_tensor([[0, 1, 0], [1, 0, 1], [0, 1, 0]]).expand(h.shape[3], 1, 3, 3)
     total = F.conv2d(h.permute(0, 3, 1, 2), cross, padding=1, groups=h.shape[3]).permute(0, 2, 3, 1)
     if not mean:
@@ -107,20 +106,29 @@ def close(h: Float[Tensor, "batch x y inputs"], mean: bool) -> Float[Tensor, "ba
     return total / number[0, :, :, None]
 
 
-def beyond(values: Tensor, axis: int, side: int, how: str) -> Tensor:
-    """For each position on an axis, the sum or maximum over all those on the one side (-1: before it, 1: after it)."""
-    ordered = values.flip(axis) if side > 0 else values
-    until = ordered.cummax(axis).values if how == "max" else ordered.cumsum(axis)
-    passed = shifted(until, axis, -1, -torch.inf if how == "max" else 0.0)
-    return passed.flip(axis) if side > 0 else passed
+def highest_close(h: Float[Tensor, "batch x y inputs"]) -> Float[Tensor, "batch x y inputs"]:
+    """Maximum over the 4 cells at distance 1: windows of 3 cells without the middle one, across and down."""
+    cells = h.permute(0, 3, 1, 2)
+    # with the padding of max_pool2d itself, a window of padding alone would have no index for the gradient
+    across = F.max_pool2d(F.pad(cells, (0, 0, 1, 1), value=-torch.inf), (2, 1), 1, 0, (2, 1))
+    down = F.max_pool2d(F.pad(cells, (1, 1), value=-torch.inf), (1, 2), 1, 0, (1, 2))
+    return torch.maximum(across, down).permute(0, 2, 3, 1)
 
 
-def shifted(values: Tensor, axis: int, side: int, empty: float) -> Tensor:
-    """For each position on an axis, what the one before it (side -1) or after it (1) has; `empty` where none is."""
-    size = values.shape[axis]
-    border = torch.full_like(values.narrow(axis, 0, 1), empty)
-    inner = values.narrow(axis, 0 if side < 0 else 1, size - 1)
-    return torch.cat([border, inner] if side < 0 else [inner, border], dim=axis)
+def highest_other(h: Float[Tensor, "batch x y inputs"], axis: int) -> Float[Tensor, "batch x y inputs"]:
+    """Maximum over the other cells along an axis: the highest, and for the cell that has it the second highest."""
+    first, where = h.max(axis, keepdim=True)
+    has_it = torch.arange(h.shape[axis], device=h.device).reshape(-1, *[1] * (3 - axis)) == where
+    return torch.where(has_it, h.masked_fill(has_it, -torch.inf).amax(axis, keepdim=True), first)
+
+
+def beyond(lines: Float[Tensor, "batch lines inputs"], side: int, how: str) -> Float[Tensor, "batch lines inputs"]:
+    """For each line, the sum or maximum over all those on the one side (-1: before it, 1: after it)."""
+    ordered = lines.flip(1) if side > 0 else lines
+    until = ordered.cummax(1).values if how == "max" else ordered.cumsum(1)
+    nothing = torch.full_like(lines[:, :1], -torch.inf if how == "max" else 0.0)
+    passed = torch.cat([nothing, until[:, :-1]], dim=1)
+    return passed.flip(1) if side > 0 else passed
 
 
 def weighted(parts: Weighted) -> Tensor:
