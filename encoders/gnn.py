@@ -141,7 +141,7 @@ class GNN(Encoder):
         """The blocks of a graph network: an edge starts as its type's embedding, the global attribute as a constant."""
         # a product with the one-hot types: the gradient of a lookup costs several times as much
         one_hot = graph.types[..., None] == torch.arange(self.types, device=nodes.device)
-        edges, whole = one_hot.to(nodes.dtype) @ types, whole.expand(len(nodes), -1)
+        edges, whole = one_hot.to(nodes.dtype) @ types, whole.expand(nodes.shape[0], -1)
         for block in self.layers:
             nodes, edges, whole = block(nodes, edges, whole, graph)
         return torch.cat([self.pooling(nodes, graph.nodes), whole], dim=1)

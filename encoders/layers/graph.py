@@ -62,10 +62,14 @@ class Graph(Topology):
         )
 
     def from_sources(self, values: Float[Tensor, "batch nodes features"]) -> Float[Tensor, "batch edges features"]:
+        """What each edge's source has."""
         return values.flatten(0, 1).index_select(0, self.sources).unflatten(0, self.edges.shape)
 
-    def from_targets(self, values: Float[Tensor, "batch nodes features"]) -> Float[Tensor, "batch edges features"]:
-        return values.flatten(0, 1).index_select(0, self.targets).unflatten(0, self.edges.shape)
+    def to_edges(
+        self, sent: Float[Tensor, "batch nodes features"], received: Float[Tensor, "batch nodes features"]
+    ) -> Float[Tensor, "batch edges features"]:
+        arrived = received.flatten(0, 1).index_select(0, self.targets).unflatten(0, self.edges.shape)
+        return self.from_sources(sent) + arrived
 
     def to_targets(
         self, values: Float[Tensor, "batch edges features"], how: str

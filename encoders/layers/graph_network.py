@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from encoders.layers.topology import AGGREGATIONS, Topology, reduce
 
@@ -46,16 +47,15 @@ class GraphNetwork(nn.Module):
     ]:
         # a product with joined attributes is the sum of products, and nodes are fewer than edges
         own, sent, received, everywhere = self.edge.weight.chunk(4, dim=1)
-        edges = (
-            edges @ own.T
-            + graph.from_sources(nodes @ sent.T)
-            + graph.from_targets(nodes @ received.T)
-            + (whole @ everywhere.T + self.edge.bias)[:, None]
-        ).relu()
-        there = graph.edges[..., None]
-        arriving = graph.to_targets(edges, self.aggregation)
+        everyone = F.linear(whole, everywhere, self.edge.bias)[:, None]
+        edges = graph.to_edges(nodes @ sent.T, nodes @ received.T + everyone).add_(edges @ own.T).relu_()
+        arriving, degrees = graph.to_targets(edges, self.aggregation), graph.degrees()[..., None]
         context = whole[:, None].expand(-1, nodes.shape[1], -1)
         nodes = self.node(torch.cat([arriving, nodes, context], dim=2)).relu()
-        present = None if graph.nodes is None else graph.nodes[..., None]
-        summary = [reduce(edges, there, self.aggregation), reduce(nodes, present, self.aggregation), whole]
-        return nodes, edges, self.whole(torch.cat(summary, dim=1)).relu()
+        # every edge leads to one node, so the edges of all are those of each: ρ e' comes from what arrived
+        if self.aggregation == "mean":
+            all_edges = (arriving * degrees).sum(1) / degrees.sum(1).clamp_min(1)
+        else:
+            all_edges = reduce(arriving, degrees > 0, self.aggregation)
+        all_nodes = reduce(nodes, None if graph.nodes is None else graph.nodes[..., None], self.aggregation)
+        return nodes, edges, self.whole(torch.cat([all_edges, all_nodes, whole], dim=1)).relu()

@@ -54,12 +54,10 @@ class Topology(ABC):
     types: Int[Tensor, "#batch edges"]
 
     @abstractmethod
-    def from_sources(self, values: Float[Tensor, "batch nodes features"]) -> Float[Tensor, "batch edges features"]:
-        """What each edge's source has."""
-
-    @abstractmethod
-    def from_targets(self, values: Float[Tensor, "batch nodes features"]) -> Float[Tensor, "batch edges features"]:
-        """What each edge's target has."""
+    def to_edges(
+        self, sent: Float[Tensor, "batch nodes features"], received: Float[Tensor, "batch nodes features"]
+    ) -> Float[Tensor, "batch edges features"]:
+        """`sent` of each edge's source plus `received` of its target."""
 
     @abstractmethod
     def to_targets(
@@ -103,12 +101,11 @@ class GridGraph(nn.Module, Topology):
         types = torch.arange(neighbours).repeat_interleave(width * height)[None]
         self.register_buffer("types", types, persistent=False)
 
-    def from_sources(self, values: Float[Tensor, "batch nodes features"]) -> Float[Tensor, "batch edges features"]:
+    def to_edges(
+        self, sent: Float[Tensor, "batch nodes features"], received: Float[Tensor, "batch nodes features"]
+    ) -> Float[Tensor, "batch edges features"]:
         # those that a roll brings in from the other end are not there, `edges` says
-        return torch.cat([values.roll(-shift, 1) for shift in self.shifts], dim=1)
-
-    def from_targets(self, values: Float[Tensor, "batch nodes features"]) -> Float[Tensor, "batch edges features"]:
-        return values.repeat(1, self.neighbours, 1)
+        return torch.cat([sent.roll(-shift, 1) + received for shift in self.shifts], dim=1)
 
     def to_targets(
         self, values: Float[Tensor, "batch edges features"], how: str
