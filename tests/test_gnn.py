@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stable_baselines3.common.env_util import make_vec_env as vectorized
 from stable_baselines3.common.preprocessing import preprocess_obs
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from agents import load_policy, make_agent, save_policy
 from encoders.base import kind_of
@@ -113,6 +114,12 @@ def test_the_structured_r_gcn_equals_its_definition(grid, relations, aggregation
 def test_each_relation_alone_equals_its_definition_and_another_matrix_does_not(relation, aggregation):
     layer, h = randomized(GridRGCN(3, 2, [relation], aggregation)), normal(2, 4, 5, 3)
     assert_same(layer, [h], lambda: layer(h), lambda: dense_rgcn(layer, h))
+
+
+def test_maxima_that_several_cells_share_are_found():
+    torch.manual_seed(0)
+    layer, h = randomized(GridRGCN(3, 2, "all", "max")), normal(2, 4, 5, 3).round().relu()
+    assert (layer(h) - dense_rgcn(layer, h)).abs().max() < 1e-10
 
 
 def test_all_contains_b3_contains_local():
@@ -460,6 +467,16 @@ def test_an_edge_that_cannot_be_is_refused_while_it_is_no_padding(key, value, me
         encoder(observation)
     observation["edge_mask"][2] = 0
     encoder(observation)
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_a_traced_encoder_computes_the_same_and_looks_at_no_values(layer):
+    encoder, observation = GNN(Forks().observation_space, 16, 8, layer=layer, aggregation="mean"), forks()
+    example = {key: torch.zeros_like(part) for key, part in observation.items()}
+    graph = torch.export.export(encoder, (example,)).module()
+    assert (graph(observation) - encoder(observation)).abs().max() < 1e-6
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        encoder({key: mode.from_tensor(part) for key, part in observation.items()})
 
 
 @pytest.mark.parametrize(
