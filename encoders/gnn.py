@@ -19,7 +19,7 @@ from encoders.layers.relational import RGCN, GridRGCN
 from encoders.layers.stem import Observation, Stem
 from encoders.layers.topology import GridGraph, Topology
 
-LAYERS = {  # and the options that only some have
+LAYERS = {  # with the options that not all of them have
     "rgcn": ("relations", "aggregation", "bases"),
     "gcn": ("neighbours",),
     "graph_network": ("neighbours", "aggregation"),
@@ -36,7 +36,7 @@ class GNN(Encoder):
     learned, so a policy for one size plays another.
 
     Args:
-        observation_space: a grid, or a graph (see `encoders.base`).
+        observation_space: a grid, or a graph (see `encoders.layers.graph`).
         width: number of features.
         channels: features per node.
         layers: number of layers.

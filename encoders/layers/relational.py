@@ -35,7 +35,7 @@ RELATIONS = (*OFFSETS, *REMOTE, "aligned", "close", "same_column", "same_row", "
 RELATION_SETS = {
     "local": tuple(OFFSETS),
     "b3": (*OFFSETS, *REMOTE, "aligned", "close"),
-    # b3 cannot tell a column from a row at a distance, nor reach a cell that is on no side; all can
+    # aligned mixes columns with rows, and no relation of b3 spans the grid: here each line has its own, and so has all
     "all": RELATIONS,
 }
 
@@ -91,7 +91,7 @@ def grid_edges(
 class RGCN(nn.Module):
     """One R-GCN layer, on explicit graphs.
 
-    With `bases`, W_r = Σ_b a_rb V_b (Schlichtkrull et al. 2018, eq. 3), for W_0 too few relations to share: it is free.
+    With `bases`, W_r = Σ_b a_rb V_b (Schlichtkrull et al. 2018, eq. 3); W₀ is a matrix of its own all the same.
 
     Args:
         inputs, outputs: features per node.
