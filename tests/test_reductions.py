@@ -361,10 +361,12 @@ def test_deep_sets_with_a_maximum_are_no_r_gcn():
 
 @pytest.mark.parametrize("relations", RELATION_SETS)
 def test_the_structured_grid_layer_is_an_r_gcn(relations):
-    @law(grid=st.tuples(SIZES, SIZES), inputs=SIZES, outputs=SIZES)
-    def holds(seed, grid, inputs, outputs):
+    about = {"aggregation": st.sampled_from(["mean", "sum"]), "bases": st.none() | SIZES}
+
+    @law(grid=st.tuples(SIZES, SIZES), inputs=SIZES, outputs=SIZES, **about)
+    def holds(seed, grid, inputs, outputs, aggregation, bases):
         torch.manual_seed(seed)
-        layer = GridRGCN(inputs, outputs, relations)
+        layer = GridRGCN(inputs, outputs, relations, aggregation, bases)
         nn.init.normal_(layer.bias)
         check(
             layer,

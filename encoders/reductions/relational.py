@@ -61,9 +61,14 @@ def grid_rgcn_as_rgcn(layer: GridRGCN, grid: tuple[int, int]) -> DenseRGCN:
 
     Cells are numbered as `flatten` does: rgcn(h.flatten(1, 2)) = layer(h).flatten(1, 2).
     """
+    if layer.aggregation == "max":
+        raise ValueError(
+            "this layer takes maxima over neighbours, which are no sums: encoder.aggregation is mean or sum"
+        )
     edges = [neighbours(relation, *grid).to(layer.weight) for relation in layer.relations]
-    means = [each / each.sum(1, keepdim=True).clamp_min(1) for each in edges]
-    return DenseRGCN(torch.stack([torch.eye(len(means[0])).to(layer.weight), *means]), layer.weight, layer.bias)
+    if layer.aggregation == "mean":
+        edges = [each / each.sum(1, keepdim=True).clamp_min(1) for each in edges]
+    return DenseRGCN(torch.stack([torch.eye(len(edges[0])).to(layer.weight), *edges]), layer.weights(), layer.bias)
 
 
 def attention_as_rgcn(
