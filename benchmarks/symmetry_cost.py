@@ -16,20 +16,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import sys
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from timing import forward, learning, machine, seconds
 
 from agents import make_agent
 from envs import make_vec_env
@@ -70,34 +70,6 @@ def grids(group: Group, plane: list[Any]) -> tuple[nn.Module, nn.Module, tuple[i
     return nn.Sequential(*ours), nn.Sequential(*plain), (CHANNELS, *GRID)
 
 
-def forward(network: nn.Module, x: Tensor) -> Callable[[], Any]:
-    def call() -> None:
-        with torch.no_grad():
-            network(x)
-
-    return call
-
-
-def learning(network: nn.Module, x: Tensor, steps: bool) -> Callable[[], Any]:
-    optimizer = torch.optim.Adam(network.parameters(), 1e-5)
-
-    def call() -> None:
-        optimizer.zero_grad()
-        network(x).square().mean().backward()
-        if steps:
-            nn.utils.clip_grad_norm_(network.parameters(), 0.5)
-            optimizer.step()
-
-    return call
-
-
-def seconds(call: Callable[[], Any], calls: int) -> float:
-    begin = time.process_time()
-    for _ in range(calls):
-        call()
-    return (time.process_time() - begin) / calls
-
-
 def ratio(ours: Callable[[], Any], plain: Callable[[], Any], rounds: int) -> float:
     """Of their CPU times: the median over rounds in which each takes its turn."""
     calls = max(3, int(SECONDS / max(seconds(plain, 5), 1e-6)))
@@ -112,8 +84,8 @@ def measure(network: nn.Module, plain: nn.Module, shape: tuple[int, ...], batch:
     return {
         "acting": acting,
         "forward": ratio(forward(network, x), forward(plain, x), rounds),
-        "learning": ratio(learning(network, x, False), learning(plain, x, False), rounds),
-        "step": ratio(learning(network, x, True), learning(plain, x, True), rounds),
+        "learning": ratio(learning(network, x), learning(plain, x), rounds),
+        "step": ratio(learning(network, x, steps=True), learning(plain, x, steps=True), rounds),
     }
 
 
@@ -137,8 +109,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    machine = {"processor": platform.processor() or platform.machine(), "torch": version("torch")}
-    print(", ".join(f"{key} {value}" for key, value in machine.items()))
+    about = machine("torch")
     print(f"\n{'':<22}{'batch':>6}{'acting':>10}{'forward':>10}{'learning':>10}{'step':>10}")
     ratios: dict[str, dict[str, float]] = {}
     for kind, make in {"vectors": vectors, "grids": grids}.items():
@@ -153,7 +124,7 @@ def main() -> None:
     for name, milliseconds in built.items():
         print(f"{name:<22}{milliseconds:>8.0f}")
     if options.json:
-        results = {"machine": machine, "ratios": ratios, "building_ms": built}
+        results = {"machine": about, "ratios": ratios, "building_ms": built}
         options.json.write_text(json.dumps(results, indent=2) + "\n")
 
 

@@ -24,6 +24,7 @@ LARGEST_CODE = 10  # MiniGrid's largest object type: an image with smaller bound
 DESCRIPTIONS = {
     "vector": "vectors (Box(n,), Discrete, or a Dict of them)",
     "grid": "grids (a Dict with image: Box(0, 10, (x, y, 3), uint8), as envs.make_env gives)",
+    "graph": "graphs (a Dict of nodes (N, F), edge_index (2, E), edge_type (E,), and masks node_mask, edge_mask)",
     "image": "images (Box(0, 255, (height, width, channels), uint8))",
     "window": "windows of observations (a leading axis and a mask `valid`, as env.history=K gives)",
     "array": "other arrays",
@@ -69,6 +70,8 @@ def kind_of(space: spaces.Space) -> str:
     if isinstance(space, spaces.Dict):
         if "valid" in space.spaces:
             return "window"
+        if "nodes" in space.spaces and "edge_index" in space.spaces:
+            return "graph"
         if "image" in space.spaces:
             return kind_of(space["image"])
         kinds = {kind_of(part) for part in space.spaces.values()}

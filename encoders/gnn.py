@@ -1,37 +1,61 @@
-"""GNN: the grid as a graph with typed edges (grid-to-graph, Jiang et al. 2021), read by R-GCN layers."""
+"""GNN: nodes exchange messages along edges (R-GCN, GCN or graph network), on the cells of a grid or explicit graphs."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from gymnasium import spaces
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from encoders.base import Encoder, mlp
-from encoders.layers.relational import GridRGCN
+from encoders.base import Encoder, kind_of, mlp
+from encoders.layers.gcn import GCN
+from encoders.layers.graph import Graph, graph_sizes
+from encoders.layers.graph_network import GraphNetwork
+from encoders.layers.pooling import Pooling
+from encoders.layers.relational import RGCN, GridRGCN
 from encoders.layers.stem import Observation, Stem
+from encoders.layers.topology import GridGraph, Topology
+
+LAYERS = {  # with the options that not all of them have
+    "rgcn": ("relations", "aggregation", "bases"),
+    "gcn": ("neighbours",),
+    "graph_network": ("neighbours", "aggregation"),
+}
+OF_GRIDS = ("relations", "neighbours")
+USUAL = {"relations": "b3", "neighbours": 8, "aggregation": "mean", "bases": None}
 
 
 class GNN(Encoder):
-    """Stem, R-GCN layers over spatial relations, maximum over cells, two linear layers.
+    """Node features, layers that pass messages, a pooling over nodes, two linear layers.
 
-    Nothing depends on the size of the grid unless `positions` are learned, so a policy for one size plays another.
+    A grid is read as a graph (grid-to-graph, Jiang et al. 2021): cells are nodes, features come from the stem. An
+    explicit graph brings its own nodes and edges. Nothing depends on the number of nodes unless `positions` are
+    learned, so a policy for one size plays another.
 
     Args:
-        observation_space: a grid.
+        observation_space: a grid, or a graph (see `encoders.layers.graph`).
         width: number of features.
-        channels: features per cell.
-        layers: number of R-GCN layers.
-        relations: "local" or "b3" (see `encoders.layers.relational`).
-        positions: "learned" adds a row and a column embedding to every cell, "none" nothing. "auto": none where the
-            agent is a cell of the grid (the full view, known by its key `carrying`), else learned: in the agent's own
-            view nothing else tells the maximum over cells where the agent stands.
+        channels: features per node.
+        layers: number of layers.
+        layer: "rgcn" (a matrix for each type of edge, Schlichtkrull et al. 2018), "gcn" (one for all, Kipf & Welling
+            2017) or "graph_network" (edges, nodes and a global attribute, Battaglia et al. 2018).
+        relations: rgcn on a grid: "local", "b3", "all" or a list of names (see `encoders.layers.relational`).
+        neighbours: gcn and graph_network on a grid: each cell has 4 or 8.
+        aggregation: rgcn and graph_network: "mean", "sum" or "max" over the edges into a node.
+        bases: rgcn: number of matrices that those of the relations are combinations of; None: no such constraint.
+        pooling: "max", "mean" or "attention".
+        positions: "learned" adds a row and a column embedding to every cell, "none" nothing. "auto": learned in the
+            agent's own view, where nothing else tells the pooling over cells where the agent stands; none where the
+            agent is a cell of the grid (the full view, known by its key `carrying`), and in explicit graphs.
 
     Raises:
-        ValueError: an unknown option.
+        ValueError: an unknown option, one that the layer does not have, or a graph space that is none.
     """
 
-    reads = ("grid",)
+    reads = ("grid", "graph")
 
     def __init__(
         self,
@@ -39,26 +63,108 @@ class GNN(Encoder):
         width: int = 128,
         channels: int = 64,
         layers: int = 2,
-        relations: str = "b3",
+        layer: str = "rgcn",
+        relations: str | Sequence[str] = "b3",
+        neighbours: int = 8,
+        aggregation: str = "mean",
+        bases: int | None = None,
+        pooling: str = "max",
         positions: str = "auto",
     ):
         super().__init__(observation_space, width)
-        if positions == "auto":
-            agent_in_grid = isinstance(observation_space, spaces.Dict) and "carrying" in observation_space.spaces
-            positions = "none" if agent_in_grid else "learned"
-        if positions not in ("learned", "none"):
-            raise ValueError(f"encoder.positions is auto, learned or none, got {positions!r}")
-        self.stem = Stem(observation_space, channels)
-        x, y = self.stem.grid
-        self.columns = nn.Parameter(torch.randn(x, 1, channels) * 0.1) if positions == "learned" else None
-        self.rows = nn.Parameter(torch.randn(1, y, channels) * 0.1) if positions == "learned" else None
-        self.layers = nn.ModuleList(GridRGCN(channels, channels, relations) for _ in range(layers))
-        self.out = mlp(channels, width, width)
+        on_grid = kind_of(observation_space) == "grid"
+        refuse_unused(layer, on_grid, relations=relations, neighbours=neighbours, aggregation=aggregation, bases=bases)
+        self.columns = self.rows = None
+        if on_grid:
+            self.stem: nn.Module = Stem(observation_space, channels)
+            x, y = self.stem.grid
+            if learned(positions, observation_space):
+                self.columns = nn.Parameter(torch.randn(x, 1, channels) * 0.1)
+                self.rows = nn.Parameter(torch.randn(1, y, channels) * 0.1)
+            self.grid = GridGraph(x, y, neighbours)
+            types = neighbours
+        else:
+            if positions not in ("auto", "none"):
+                raise ValueError(f"encoder.positions of an explicit graph is auto or none, got {positions!r}")
+            self.size, features, types = graph_sizes(observation_space)
+            self.stem = nn.Linear(features, channels)
+        self.on_grid, self.types = on_grid, types
+
+        def build() -> nn.Module:
+            if layer == "gcn":
+                return GCN(channels, channels)
+            if layer == "graph_network":
+                return GraphNetwork(channels, aggregation)
+            if on_grid:
+                return GridRGCN(channels, channels, relations, aggregation, bases)
+            return RGCN(channels, channels, types, aggregation, bases)
+
+        self.layers = nn.ModuleList(build() for _ in range(layers))
+        self.edges = self.whole = None
+        if layer == "graph_network":
+            self.edges = nn.Parameter(torch.randn(types, channels) * 0.1)
+            self.whole = nn.Parameter(torch.randn(channels) * 0.1)
+        self.pooling = Pooling(channels, pooling)
+        self.out = mlp(channels if self.whole is None else 2 * channels, width, width)
 
     def forward(self, obs: Observation) -> Float[Tensor, "batch features"]:
+        nodes, graph = self.read_grid(obs) if self.on_grid else self.read_graph(obs)
+        if self.edges is not None and self.whole is not None:
+            return self.out(self.exchange(nodes, graph, self.edges, self.whole))
+        for layer in self.layers:
+            if isinstance(layer, GridRGCN):
+                nodes = layer(nodes.unflatten(1, self.grid.shape)).flatten(1, 2).relu()
+            else:
+                nodes = layer(nodes, graph).relu()
+        return self.out(self.pooling(nodes, graph.nodes))
+
+    def read_grid(self, obs: Observation) -> tuple[Float[Tensor, "batch nodes channels"], Topology]:
         cells = self.stem(obs)
         if self.columns is not None and self.rows is not None:
             cells = cells + self.columns + self.rows
-        for layer in self.layers:
-            cells = layer(cells).relu()
-        return self.out(cells.amax((1, 2)))
+        return cells.flatten(1, 2), self.grid
+
+    def read_graph(self, obs: Observation) -> tuple[Float[Tensor, "batch nodes channels"], Topology]:
+        assert isinstance(obs, dict)
+        graph, nodes = Graph(obs, self.size, self.types), obs["nodes"]
+        if graph.nodes is not None:
+            nodes = nodes.masked_fill(~graph.nodes[..., None], 0)
+        return self.stem(nodes), graph
+
+    def exchange(
+        self,
+        nodes: Float[Tensor, "batch nodes channels"],
+        graph: Topology,
+        types: Float[Tensor, "types channels"],
+        whole: Float[Tensor, "channels"],
+    ) -> Float[Tensor, "batch pooled_and_whole"]:
+        """The blocks of a graph network: an edge starts as its type's embedding, the global attribute as a constant."""
+        # a product with the one-hot types: the gradient of a lookup costs several times as much
+        one_hot = graph.types[..., None] == torch.arange(self.types, device=nodes.device)
+        edges, whole = one_hot.to(nodes.dtype) @ types, whole.expand(nodes.shape[0], -1)
+        for block in self.layers:
+            nodes, edges, whole = block(nodes, edges, whole, graph)
+        return torch.cat([self.pooling(nodes, graph.nodes), whole], dim=1)
+
+
+def learned(positions: str, space: spaces.Space) -> bool:
+    """Whether cells have embeddings of their position.
+
+    Raises:
+        ValueError: an unknown option.
+    """
+    if positions not in ("auto", "learned", "none"):
+        raise ValueError(f"encoder.positions is auto, learned or none, got {positions!r}")
+    agent_in_grid = isinstance(space, spaces.Dict) and "carrying" in space.spaces
+    return positions == "learned" or (positions == "auto" and not agent_in_grid)
+
+
+def refuse_unused(layer: str, on_grid: bool, **options: Any) -> None:
+    """Raise a ValueError if the layer does not exist, or an option is set that it does not have."""
+    if layer not in LAYERS:
+        raise ValueError(f"encoder.layer is {', '.join(LAYERS)}, got {layer!r}")
+    used = LAYERS[layer] if on_grid else [name for name in LAYERS[layer] if name not in OF_GRIDS]
+    for name, value in options.items():
+        if name not in used and value != USUAL[name]:
+            where = "on a grid" if on_grid else "on an explicit graph, whose edges are observed,"
+            raise ValueError(f"encoder.{name}={value} has no meaning for encoder.layer={layer} {where}; leave it out")

@@ -24,7 +24,7 @@ class MLP(Encoder):
         ValueError: another activation.
     """
 
-    reads = ("vector", "grid", "image", "window", "array")
+    reads = ("vector", "grid", "graph", "image", "window", "array")
 
     def __init__(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,36 @@ def test_symmetry_cost_compares_with_ordinary_networks():
     assert all(row.keys() == {"acting", "forward", "learning", "step"} for row in written["ratios"].values())
     assert all(positive(row.values()) for row in written["ratios"].values())
     assert {"CartPole", "Pendulum", "DoorKey-8x8 full"} <= written["building_ms"].keys()
+
+
+def test_encoders_are_compared_with_convolutions_and_layers_with_those_of_others():
+    options = ("--grids", "5", "6", "--batches", "1", "128", "--rounds", "1", "--width", "8", "--picture", "ratios.png")
+    written = run("encoders", "--encoders", "mlp", "gnn relations=local", *options)
+    names = {"3x3 convolutions", "mlp", "gnn relations=local"}
+    assert written["encoders"].keys() == {"5 1", "5 128", "6 1", "6 128"}
+    for rows in written["encoders"].values():
+        assert rows.keys() == names and all(positive(row.values()) for row in rows.values())
+        assert all(rows["3x3 convolutions"][kind] == 1 for kind in ("forward", "learning", "memory"))
+    assert written["growth"].keys() == names
+    assert all(
+        row.keys() == {"5", "6"} and row["5"] == 1 and positive(row.values()) for row in written["growth"].values()
+    )
+    assert {"one call", "sb3-contrib"} == written["layers"]["an LSTM over 128 steps 128"].keys()
+    assert {"HyperLinear, grouped", "a matrix a sample"} < written["layers"]["a generated layer, 28 contexts 1"].keys()
+    with Image.open("ratios.png") as picture:
+        assert min(picture.size) > 300
+
+
+def test_what_would_exceed_the_memory_is_skipped_and_said():
+    options = ("--grids", "5", "--batches", "64", "--rounds", "1", "--width", "8", "--memory", "0.0005")
+    done = command("benchmarks/encoders.py", "--encoders", "transformer", *options)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"transformer: skipped, about 0\.00\d* GB are more than --memory 0\.0005", done.stdout)
+
+
+def test_an_option_that_an_encoder_has_not_is_refused():
+    done = command("benchmarks/encoders.py", "--encoders", "gnn heads=2")
+    assert done.returncode == 2 and "encoder.heads" in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.slow

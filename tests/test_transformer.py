@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import copy
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import command
 from gymnasium import spaces
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -241,11 +239,3 @@ def test_attention_is_drawn_and_refused_where_there_is_none():
         with pytest.raises(ValueError, match=message):
             evaluate(policy=policy_file(encoder, env_id, encoder), attention="other.png")
     assert not Path("other.png").exists()
-
-
-def test_the_benchmark_writes_every_form():
-    options = ("--batches", "4", "--rounds", "1", "--json", "numbers.json")
-    assert command("benchmarks/peers.py", *options).returncode == 0
-    written = json.loads(Path("numbers.json").read_text())
-    assert set(written["transformer, batch 4"]) == {"bare stack", "transformer, class", "transformer, mean"}
-    assert len(written["hypernetwork, 4 directions, batch 4"]) == 5

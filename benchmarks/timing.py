@@ -1,0 +1,88 @@
+"""What the benchmarks of networks share: the calls that are timed, CPU seconds, peak memory, and taking turns."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from torch import nn
+from torch.profiler import ProfilerActivity
+
+
+def machine(*packages: str) -> dict[str, str]:
+    """What a measurement ran on, which is printed too."""
+    about = {"processor": platform.processor() or platform.machine(), "python": platform.python_version()}
+    about |= {package: version(package) for package in packages}
+    print(", ".join(f"{key} {value}" for key, value in about.items()), flush=True)
+    return about
+
+
+def forward(network: nn.Module, x: Any) -> Callable[[], Any]:
+    def call() -> None:
+        with torch.no_grad():
+            network(x)
+
+    return call
+
+
+def learning(network: nn.Module, x: Any, steps: bool = False) -> Callable[[], Any]:
+    """Forward and backward; with `steps`, clipping by norm and Adam too."""
+    optimizer = torch.optim.Adam(network.parameters(), 1e-5)
+
+    def call() -> None:
+        optimizer.zero_grad()
+        network(x).square().mean().backward()
+        if steps:
+            nn.utils.clip_grad_norm_(network.parameters(), 0.5)
+            optimizer.step()
+
+    return call
+
+
+def seconds(call: Callable[[], Any], calls: int) -> float:
+    """CPU seconds of a call, the mean."""
+    begin = time.process_time()
+    for _ in range(calls):
+        call()
+    return (time.process_time() - begin) / calls
+
+
+def taking_turns(
+    calls: Mapping[str, Callable[[], Any]], rounds: int, each: float, enough: float = 20
+) -> dict[str, list[float]]:
+    """Seconds of every call in every round, in which each runs for about `each` seconds, at least once.
+
+    After `enough` seconds in all, no more than three rounds are made.
+    """
+    numbers = {}
+    for name, call in calls.items():
+        first = seconds(call, 1)
+        numbers[name] = 1 if first > 10 * each else max(1, int(each / max(seconds(call, 1), 1e-6)))
+    taken: dict[str, list[float]] = {name: [] for name in calls}
+    begin = time.process_time()
+    for played in range(rounds):
+        if played >= 3 and time.process_time() - begin > enough:
+            break
+        for name, call in calls.items():
+            taken[name].append(seconds(call, numbers[name]))
+    return taken
+
+
+def peak_bytes(network: nn.Module, x: Any) -> int:
+    """What PyTorch holds at most during forward and backward, beyond parameters and x: activations and gradients."""
+    call = learning(network, x)
+    call()
+    network.zero_grad()
+    with torch.profiler.profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        call()
+    network.zero_grad()
+    events = profiler.profiler.kineto_results.events()  # type: ignore[union-attr]
+    held = most = 0
+    for event in sorted((event for event in events if event.name() == "[memory]"), key=lambda event: event.start_ns()):
+        held += event.nbytes()
+        most = max(most, held)
+    return most
