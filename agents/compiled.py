@@ -22,6 +22,8 @@ from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, Stateles
 
 from agents.rollout import Minibatch, Observation, Rollout
 from agents.update import Update, depends_on_more
+from encoders.layers.dropout import dropouts
+from encoders.layers.normalization import counts_samples
 
 
 def compiler() -> str | None:
@@ -75,6 +77,10 @@ class CompiledUpdate(Update):
         """
         if depends_on_more(self.policy):
             raise ValueError("its output depends on more than the observation")
+        if counts_samples(self.policy):
+            raise ValueError("batch normalization keeps statistics, which a graph does not")
+        if dropouts(self.policy):
+            raise ValueError("the masks of dropout change from rollout to rollout, a graph does not")
         batch = rollout.example(batch_size)
         self.batch_size, self.environments = len(batch.actions), 0
         keys = list(batch.observations) if isinstance(batch.observations, dict) else None
@@ -86,7 +92,7 @@ class CompiledUpdate(Update):
             again = Minibatch(_observations(parts, keys), rows, *samples)
             return self._step(flat, mean, square, scalars, again)
 
-        inputs = self._inputs(batch, [0.2, 0.2, 1e-3, 1.0])
+        inputs = self._inputs(batch, [0.2, 0.2, 1e-3, 1.0, 1.0])
         self.learning = compiled(learn, inputs, varying=[False] * 10 + [True] * (len(inputs) - 10) if repeats else ())
         if not repeats:  # else there is little left to act on
             self._prepare_acting(rollout.blank(rollout.n_envs))
@@ -118,7 +124,7 @@ class CompiledUpdate(Update):
             return super().__call__(batch, clip_range, clip_range_vf)
         (beta1, beta2), steps = self.adam.group["betas"], self.adam.steps[0].item() + 1
         step_size = self.adam.group["lr"] / (1 - beta1**steps)
-        numbers = [clip_range, clip_range_vf, step_size, math.sqrt(1 - beta2**steps)]
+        numbers = [clip_range, clip_range_vf, step_size, math.sqrt(1 - beta2**steps), self.adam.kept]
         measured = self.learning(*self._inputs(batch, numbers))
         if self.target_kl is not None and measured[-2].item() > 1.5 * self.target_kl:
             return measured[:-1], None
@@ -145,7 +151,7 @@ class CompiledUpdate(Update):
 
     def _step(self, flat: Tensor, mean: Tensor, square: Tensor, scalars: Tensor, batch: Minibatch) -> Tensor:
         """`Update.__call__` as a function of tensors -> statistics and the gradient's norm; changes the first three."""
-        clip_range, clip_range_vf, step_size, scale_by = scalars.unbind()
+        clip_range, clip_range_vf, step_size, scale_by, kept = scalars.unbind()
         with torch.enable_grad():
             leaves = [view.detach().requires_grad_() for view in self.adam.views(flat)]
             output, values, log_std = self._network(leaves, batch.observations, batch.rows)
@@ -157,7 +163,8 @@ class CompiledUpdate(Update):
         beta1, beta2 = self.adam.group["betas"]
         new_mean = mean.lerp(gradient, 1 - beta1)
         new_square = square * beta2 + gradient * gradient * (1 - beta2)
-        new_flat = flat - step_size * new_mean / (new_square.sqrt() / scale_by + self.adam.group["eps"])
+        decayed = torch.where(self.adam.decays, flat * kept, flat) if self.adam.decayed else flat
+        new_flat = decayed - step_size * new_mean / (new_square.sqrt() / scale_by + self.adam.group["eps"])
         if self.target_kl is not None:
             allowed = ~(statistics[-1] > 1.5 * self.target_kl)
             new_mean, new_square = torch.where(allowed, new_mean, mean), torch.where(allowed, new_square, square)

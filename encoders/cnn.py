@@ -73,7 +73,7 @@ class CNN(Encoder):
         if trunk not in ("auto", *TRUNKS[kind]):
             raise ValueError(f"encoder.trunk is auto or {' or '.join(TRUNKS[kind])} for {kind}s, got {trunk!r}")
         regularization = Regularization(normalization, groups, dropout, drops)
-        self.pooling, self.pooled, self.dropout = pooling, pooled, dropout
+        self.pooling, self.pooled, self.drops = pooling, pooled, dropout > 0
         self.is_grid = kind == "grid"
         joining = 0
         if self.is_grid:
@@ -112,12 +112,12 @@ class CNN(Encoder):
         return maps.amax((2, 3)) if self.pooling == "max" else maps.mean((2, 3))
 
     def forward(self, obs: Observation) -> Float[Tensor, "batch features"]:
-        key = observation_key(obs) if self.dropout else None
+        key = (observation_key(obs),) if self.drops else ()
         if self.is_grid:
-            return self.out(self._pooled(self.trunk(self.stem(obs).permute(0, 3, 1, 2), key)))
+            return self.out(self._pooled(self.trunk(self.stem(obs).permute(0, 3, 1, 2), *key)))
         pixels = obs["image"] if isinstance(obs, dict) else obs
         channels_first = pixels if self.channels_first else pixels.permute(0, 3, 1, 2)
-        flat = self._pooled(self.trunk(channels_first, key))
+        flat = self._pooled(self.trunk(channels_first, *key))
         if self.context is not None:
             assert isinstance(obs, dict)
             flat = torch.cat([flat, self.context(obs)], dim=1)

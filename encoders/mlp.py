@@ -44,7 +44,9 @@ class MLP(Encoder):
     ):
         super().__init__(observation_space, width)
         if normalization == "instance":
-            raise ValueError("encoder.normalization=instance is over cells, which an mlp has none of; use layer or group")
+            raise ValueError(
+                "encoder.normalization=instance is over cells, which an mlp has none of; use layer or group"
+            )
         if kind_of(observation_space) == "grid":
             stem = Stem(observation_space, embedding)
             self.flatten: nn.Module = nn.Sequential(stem, nn.Flatten())
@@ -52,7 +54,7 @@ class MLP(Encoder):
         else:
             self.flatten = Flatten(observation_space)
             size = self.flatten.size
-        self.dropout = dropout
+        self.drops = dropout > 0
         made, regularization = activation_named(activation), Regularization(normalization, groups, dropout)
         modules: list[nn.Module] = []
         for inputs, outputs in pairwise([size] + [width] * layers):
@@ -60,4 +62,5 @@ class MLP(Encoder):
         self.trunk = Layers(*modules)
 
     def forward(self, obs: Observation) -> Float[Tensor, "batch features"]:
-        return self.trunk(self.flatten(obs), observation_key(obs) if self.dropout else None)
+        key = (observation_key(obs),) if self.drops else ()
+        return self.trunk(self.flatten(obs), *key)

@@ -32,7 +32,7 @@ INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}  # by the bytes of a
 
 
 class Keyed(nn.Module):
-    """A module whose `forward(x, key)` takes the key of each sample (`observation_key`); None will do without dropout."""
+    """A module whose `forward(x, key)` takes the key of each sample (`observation_key`); None without dropout."""
 
 
 class Layers(Keyed, nn.Sequential):

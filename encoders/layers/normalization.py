@@ -1,10 +1,10 @@
 """Normalization of channels: y = γ (x - μ) / √(σ² + ε) + β. What differs is of what μ and σ² are the mean and variance.
 
-    batch      of a channel, over samples and cells (Ioffe & Szegedy 2015); here stored ones, see `BatchNorm`
-    layer      of a sample, over all channels and cells (Ba et al. 2016): one group
-    instance   of a sample and channel, over its cells (Ulyanov et al. 2016): as many groups as channels
-    group      of a sample and a group of channels, over their cells (Wu & He 2018, section 3, where the last two are
-               shown to be its extremes)
+batch      of a channel, over samples and cells (Ioffe & Szegedy 2015); here stored ones, see `BatchNorm`
+layer      of a sample, over all channels and cells (Ba et al. 2016): one group
+instance   of a sample and channel, over its cells (Ulyanov et al. 2016): as many groups as channels
+group      of a sample and a group of channels, over their cells (Wu & He 2018, section 3, where the last two are
+           shown to be its extremes)
 """
 
 from __future__ import annotations
