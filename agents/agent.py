@@ -127,7 +127,7 @@ def make_agent(
         if method in ("augment", "loss"):
             options = using(method, algorithm, options, required(symmetry, method), env)
         model = algorithm(parts.policy, env, **options)  # type: ignore[arg-type]
-    except TypeError as error:
+    except (TypeError, AssertionError) as error:  # SB3 asserts what it needs
         raise ValueError(f"agent={agent} with encoder {encoder_class.__name__}: {error}") from error
     check_minibatches(model)
     if method == "loss":
