@@ -26,7 +26,6 @@ from torch import Tensor, nn
 DROPS = ("features", "channels")
 
 # of splitmix64 (Steele, Lea & Flood 2014), as the signed integers that torch has
-GOLDEN = 0x9E3779B97F4A7C15 - 2**64
 FIRST, SECOND = 0xBF58476D1CE4E5B9 - 2**64, 0x94D049BB133111EB - 2**64
 INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}  # by the bytes of a float
 
@@ -69,13 +68,13 @@ class Dropout(Keyed):
         assert key is not None, "dropout needs the keys of the observations"
         cells = x.shape[2:] if self.drops == "features" else torch.Size([1] * (x.dim() - 2))
         units = torch.arange(1, 1 + x.shape[1] * cells.numel(), device=x.device)
-        numbers = _mixed(key[:, None] + _mixed(units * GOLDEN + self.nonce))
+        numbers = _mixed(key[:, None] + _mixed(units + self.nonce))
         kept = _shifted(numbers, 33) < round((1 - self.p) * 2**31)
         return x * (kept.to(x.dtype) / (1 - self.p)).reshape(-1, x.shape[1], *cells)
 
     def train(self, mode: bool = True) -> Dropout:
         if self.training and not mode:
-            self.nonce.copy_(_mixed(self.nonce + GOLDEN))
+            self.nonce.copy_(_mixed(self.nonce + 1))
         return super().train(mode)
 
     def extra_repr(self) -> str:
@@ -105,7 +104,7 @@ def observation_key(obs: Tensor | dict[str, Tensor]) -> Int[Tensor, " batch"]:
     """A number that tells observations apart by all their bytes: Σ_i w_i b_i mod 2⁶⁴, mixed, with fixed weights w."""
     parts: Any = [obs[key] for key in sorted(obs)] if isinstance(obs, dict) else [obs]
     integers = [_integers(part.flatten(1)) for part in parts]
-    weights = _mixed(torch.arange(1, 1 + sum(part.shape[1] for part in integers), device=parts[0].device) * GOLDEN)
+    weights = _mixed(torch.arange(1, 1 + sum(part.shape[1] for part in integers), device=parts[0].device))
     pieces = weights.split([part.shape[1] for part in integers])
     total = sum((part * piece).sum(1) for part, piece in zip(integers, pieces, strict=True))
     assert isinstance(total, Tensor)
