@@ -1,8 +1,9 @@
 """PPO's steps as compiled graphs: forward, loss, backward, clipping and Adam of a minibatch in one call.
 
 What agents/update.py does is traced once, down to tensor operations, and compiled by TorchInductor: into C++ on the
-CPU, as a CUDA graph on the GPU. What changes between calls (parameters, moments, the masks' nonces) is what it reads;
-statistics that a layer keeps are not among that. Operations are fused and reordered, so results equal the eager form's to rounding.
+CPU, as a CUDA graph on the GPU. What changes from call to call (parameters, moments, the nonces of dropout) is what a
+graph reads; statistics that a layer keeps are not. Operations are fused and reordered, so results equal the eager
+form's to rounding.
 """
 
 from __future__ import annotations

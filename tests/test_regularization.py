@@ -451,5 +451,5 @@ def test_what_cannot_be_is_refused(case):
 
 
 def test_compiled_graphs_keep_no_statistics_and_say_so():
-    with pytest.raises(ValueError, match="cannot be traced: batch normalization keeps statistics.*use eager"):
+    with pytest.raises(ValueError, match=r"cannot be traced: batch normalization keeps statistics.*use eager"):
         untrained(encoder_options=NORMALIZING, implementation="compiled").learn(80)
