@@ -27,6 +27,7 @@ from agents import policies
 from agents.methods import decided, encoding, required, using
 from agents.penalty import penalize
 from agents.ppo import FastPPO, sb3_only
+from agents.regularized import check_minibatches
 from encoders.base import describe
 from encoders.resolve import resolve
 from symmetry import Symmetry
@@ -68,6 +69,7 @@ def make_agent(
     *,
     method: str = "auto",
     weight: float = 1.0,
+    weight_decay: float = 0.0,
     encoder_options: Mapping[str, Any] | None = None,
     policy_kwargs: Mapping[str, Any] | None = None,
     trust: Sequence[str] = (),
@@ -85,6 +87,7 @@ def make_agent(
             transformed twins (`agents.augment`); "loss": a penalty on breaking it (`agents.penalty`); "none": not at
             all. "auto": hard if the encoder promises a representation or a symmetry is given, else none.
         weight: of the penalty.
+        weight_decay: decoupled, by AdamW; not of biases and normalizations (`agents.regularized.decay`).
         encoder_options: keywords of the encoder.
         policy_kwargs: keywords of SB3's policy that are data (log_std_init, n_critics, lstm_hidden_size, ...).
         trust: modules outside this project that may be imported for `encoder`.
@@ -95,8 +98,8 @@ def make_agent(
 
     Raises:
         ValueError: an unknown agent or encoder, an agent that cannot act here, an encoder that cannot read the
-            observations, no symmetry where one is needed, a method that the agent cannot use, or an option that it
-            does not have.
+            observations, no symmetry where one is needed, a method that the agent cannot use, an option that it does
+            not have, or minibatches of one sample for batch normalization.
     """
     if agent not in AGENTS:
         raise ValueError(f"no agent is called {agent!r}; there is: {', '.join(AGENTS)}")
@@ -116,14 +119,17 @@ def make_agent(
         if key in FIXED_POLICY_KEYS:
             raise ValueError(f"agent.policy_kwargs.{key} is decided by the encoder and its heads, and cannot be set")
         policy[key] = value
+    if weight_decay:
+        policy["weight_decay"] = weight_decay
     algorithm, options = form(parts, {**options, "policy_kwargs": policy}, env.action_space)
     options = hyperparameters(options, env)
     try:
         if method in ("augment", "loss"):
             options = using(method, algorithm, options, required(symmetry, method), env)
         model = algorithm(parts.policy, env, **options)  # type: ignore[arg-type]
-    except TypeError as error:
+    except (TypeError, AssertionError) as error:  # SB3 asserts what it needs
         raise ValueError(f"agent={agent} with encoder {encoder_class.__name__}: {error}") from error
+    check_minibatches(model)
     if method == "loss":
         penalize(model.policy, required(symmetry, method), weight)
     return model

@@ -1,8 +1,9 @@
 """PPO's steps as compiled graphs: forward, loss, backward, clipping and Adam of a minibatch in one call.
 
 What agents/update.py does is traced once, down to tensor operations, and compiled by TorchInductor: into C++ on the
-CPU, into kernels on the GPU, whose launches are recorded as one CUDA graph and replayed. Operations are fused and
-reordered, so results equal the eager form's to rounding.
+CPU, into kernels on the GPU, whose launches are recorded as one CUDA graph and replayed. What changes from call to call
+(parameters, moments, the nonces of dropout) is what a graph reads; statistics that a layer keeps are not. Operations
+are fused and reordered, so results equal the eager form's to rounding.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, Stateles
 
 from agents.rollout import Minibatch, Observation, Rollout
 from agents.update import Update, depends_on_more
+from encoders.layers.normalization import counts_samples
 
 
 def compiler() -> str | None:
@@ -111,19 +113,24 @@ class CompiledUpdate(Update):
         """
         if depends_on_more(self.policy):
             raise ValueError("its output depends on more than the observation")
+        if counts_samples(self.policy):
+            raise ValueError("batch normalization keeps statistics, which a graph does not")
         batch = rollout.example(batch_size)
         self.batch_size, self.environments = len(batch.actions), 0
+        self.no_nonces = torch.zeros(1, dtype=torch.long, device=self.adam.flat.device)
         self.keys = keys = list(batch.observations) if isinstance(batch.observations, dict) else None
         repeats = batch.rows is not None
 
-        def learn(flat: Tensor, mean: Tensor, square: Tensor, scalars: Tensor, *parts: Tensor) -> Tensor:
+        def learn(
+            flat: Tensor, mean: Tensor, square: Tensor, scalars: Tensor, nonces: Tensor, *parts: Tensor
+        ) -> Tensor:
             samples, parts = parts[:5], parts[5:]
             rows, parts = (parts[0], parts[1:]) if repeats else (None, parts)
             again = Minibatch(_observations(parts, keys), rows, *samples)
-            return self._step(flat, mean, square, scalars, again)
+            return self._step(flat, mean, square, scalars, nonces, again)
 
-        inputs = self._inputs(batch, [0.2, 0.2, 1e-3, 1.0])
-        self.learning = compiled(learn, inputs, varying=[False] * 10 + [True] * (len(inputs) - 10) if repeats else ())
+        inputs = self._inputs(batch, [0.2, 0.2, 1e-3, 1.0, 1.0])
+        self.learning = compiled(learn, inputs, varying=[False] * 11 + [True] * (len(inputs) - 11) if repeats else ())
         if not repeats:
             if self.adam.flat.is_cuda:
                 self.learning = Replayed(self.learning, inputs, shared=3)
@@ -136,12 +143,12 @@ class CompiledUpdate(Update):
         with torch.no_grad():
             self.noise_like = self.network(observations)[0]
 
-        def act(flat: Tensor, noise: Tensor, *parts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            output, values, log_std = self._network(self.adam.views(flat), _observations(parts, keys))
+        def act(flat: Tensor, noise: Tensor, nonces: Tensor, *parts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            output, values, log_std = self._network(self.adam.views(flat), nonces, _observations(parts, keys))
             actions, log_probs = self.loss.distribution.sample(output, log_std, noise)
             return actions, values, log_probs
 
-        inputs = [self.adam.flat, torch.ones_like(self.noise_like), *parts]
+        inputs = [self.adam.flat, torch.ones_like(self.noise_like), self._nonces(), *parts]
         self.acting = compiled(act, inputs)
         if self.adam.flat.is_cuda:
             self.acting = Replayed(self.acting, inputs, shared=1)
@@ -153,14 +160,14 @@ class CompiledUpdate(Update):
         if len(parts[0]) != self.environments:
             return super().act(observations)
         parts = [part.to(declared).contiguous() for part, declared in zip(parts, self.types, strict=True)]
-        return self.acting(self.adam.flat, self.loss.distribution.noise(self.noise_like), *parts)
+        return self.acting(self.adam.flat, self.loss.distribution.noise(self.noise_like), self._nonces(), *parts)
 
     def __call__(self, batch: Minibatch, clip_range: float, clip_range_vf: float = 0.0) -> tuple[Tensor, Tensor | None]:
         if len(batch.actions) != self.batch_size:
             return super().__call__(batch, clip_range, clip_range_vf)
         (beta1, beta2), steps = self.adam.group["betas"], self.adam.steps[0].item() + 1
         step_size = self.adam.group["lr"] / (1 - beta1**steps)
-        numbers = [clip_range, clip_range_vf, step_size, math.sqrt(1 - beta2**steps)]
+        numbers = [clip_range, clip_range_vf, step_size, math.sqrt(1 - beta2**steps), self.adam.kept]
         measured = self.learning(*self._inputs(batch, numbers))
         if self.target_kl is not None and measured[-2].item() > 1.5 * self.target_kl:
             return measured[:-1], None
@@ -173,25 +180,35 @@ class CompiledUpdate(Update):
         scalars = torch.tensor(numbers, pin_memory=flat.is_cuda).to(flat.device, non_blocking=True)
         samples = (batch.actions, batch.log_probs, batch.values, batch.advantages, batch.returns)
         rows = [] if batch.rows is None else [batch.rows]
-        return [flat, *self.adam.moments, scalars, *samples, *rows, *_parts(batch.observations)]
+        state = [flat, *self.adam.moments, scalars, self._nonces()]
+        return [*state, *samples, *rows, *_parts(batch.observations)]
+
+    def _nonces(self) -> Tensor:
+        """What the masks of dropout depend on besides the observation."""
+        nonces = [part.nonce for part in self.network.dropouts]
+        return torch.stack(nonces) if nonces else self.no_nonces
 
     def _network(
-        self, parameters: Sequence[Tensor], observations: Observation, rows: Tensor | None = None
+        self, parameters: Sequence[Tensor], nonces: Tensor, observations: Observation, rows: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Output, values and log_std of the network with these parameters, in Adam's order."""
         index = {id(parameter): i for i, parameter in enumerate(self.adam.parameters)}
         named = {name: parameters[index[id(p)]] for name, p in self.network.named_parameters() if id(p) in index}
+        places = {id(part.nonce): i for i, part in enumerate(self.network.dropouts)}
+        named |= {name: nonces[places[id(b)]] for name, b in self.network.named_buffers() if id(b) in places}
         # SB3 keeps one encoder under several names; if they were tied, it would be put back wrongly afterwards
         output, values = torch.func.functional_call(self.network, named, (observations, rows), tie_weights=False)
         log_std = named.get("policy.log_std")
         return output, values, log_std if log_std is None else self.policy.expand(log_std)  # type: ignore[operator]
 
-    def _step(self, flat: Tensor, mean: Tensor, square: Tensor, scalars: Tensor, batch: Minibatch) -> Tensor:
+    def _step(
+        self, flat: Tensor, mean: Tensor, square: Tensor, scalars: Tensor, nonces: Tensor, batch: Minibatch
+    ) -> Tensor:
         """`Update.__call__` as a function of tensors -> statistics and the gradient's norm; changes the first three."""
-        clip_range, clip_range_vf, step_size, scale_by = scalars.unbind()
+        clip_range, clip_range_vf, step_size, scale_by, kept = scalars.unbind()
         with torch.enable_grad():
             leaves = [view.detach().requires_grad_() for view in self.adam.views(flat)]
-            output, values, log_std = self._network(leaves, batch.observations, batch.rows)
+            output, values, log_std = self._network(leaves, nonces, batch.observations, batch.rows)
             loss, statistics = self.loss(output, values, log_std, batch, clip_range, clip_range_vf)
             gradients = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
         gradient = self.adam.joined(gradients)
@@ -200,7 +217,8 @@ class CompiledUpdate(Update):
         beta1, beta2 = self.adam.group["betas"]
         new_mean = mean.lerp(gradient, 1 - beta1)
         new_square = square * beta2 + gradient * gradient * (1 - beta2)
-        new_flat = flat - step_size * new_mean / (new_square.sqrt() / scale_by + self.adam.group["eps"])
+        decayed = torch.where(self.adam.decays, flat * kept, flat) if self.adam.decayed else flat
+        new_flat = decayed - step_size * new_mean / (new_square.sqrt() / scale_by + self.adam.group["eps"])
         if self.target_kl is not None:
             allowed = ~(statistics[-1] > 1.5 * self.target_kl)
             new_mean, new_square = torch.where(allowed, new_mean, mean), torch.where(allowed, new_square, square)

@@ -1,6 +1,7 @@
 """SB3's policies with our heads: nothing between encoder and head, equivariant heads where there is a symmetry.
 
-Each class overrides the one place where SB3 makes its output layers and takes one more argument, `symmetry`.
+Each class overrides the one place where SB3 makes its output layers and takes two more arguments, `symmetry` and
+`weight_decay` (agents/regularized.py).
 Three of SB3's habits are undone for all: plain layers behind the encoder (`net_arch`), an orthogonal initialisation
 that reaches into the encoder (`ortho_init`), and optimizers made before the last layer is.
 """
@@ -24,6 +25,7 @@ from stable_baselines3.td3.policies import Actor as TD3Actor
 from stable_baselines3.td3.policies import TD3Policy
 from torch import Tensor, nn
 
+from agents.regularized import Decayed, OnPolicy
 from agents.symmetric import check_actions
 from encoders.heads import SMALL, Dueling, PointwiseTanh, critic, head, ties
 from symmetry import Representation, Symmetry
@@ -54,7 +56,7 @@ def representations(
     return out_rep, symmetry.action
 
 
-class HeadedActorCriticPolicy(ActorCriticPolicy):
+class HeadedActorCriticPolicy(OnPolicy, ActorCriticPolicy):
     """PPO and A2C: linear policy and value heads on the encoder's features."""
 
     ties: Tensor | None  # which number of the parameter log_std is that of each action; None: its own
@@ -100,7 +102,7 @@ class HeadedActorCriticPolicy(ActorCriticPolicy):
         self.optimizer = self.optimizer_class(self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)
 
 
-class HeadedRecurrentPolicy(RecurrentActorCriticPolicy):
+class HeadedRecurrentPolicy(OnPolicy, RecurrentActorCriticPolicy):
     """Recurrent PPO: encoder, LSTM over the episode, linear heads. An LSTM is not equivariant, so no symmetry."""
 
     def __init__(self, *args: Any, symmetry: Symmetry | None = None, **kwargs: Any):
@@ -162,7 +164,7 @@ class HeadedRecurrentPolicy(RecurrentActorCriticPolicy):
         return torch.cat(outputs).swapaxes(0, 1).flatten(end_dim=1), lstm_states
 
 
-class HeadedDQNPolicy(DQNPolicy):
+class HeadedDQNPolicy(Decayed, DQNPolicy):
     """DQN: a linear Q head on the encoder's features, or a dueling one."""
 
     def __init__(self, *args: Any, symmetry: Symmetry | None = None, dueling: bool = False, **kwargs: Any):
@@ -177,7 +179,7 @@ class HeadedDQNPolicy(DQNPolicy):
         return network.to(self.device)
 
 
-class HeadedQRDQNPolicy(QRDQNPolicy):
+class HeadedQRDQNPolicy(Decayed, QRDQNPolicy):
     """QR-DQN: a linear quantile head, laid out quantile after quantile as SB3 reads it."""
 
     def __init__(self, *args: Any, symmetry: Symmetry | None = None, **kwargs: Any):
@@ -211,7 +213,7 @@ class HeadedCritics:
         return network
 
 
-class HeadedSACPolicy(HeadedCritics, SACPolicy):
+class HeadedSACPolicy(HeadedCritics, Decayed, SACPolicy):
     """SAC: mean and log standard deviation heads on the encoder's features, two critics with hidden layers."""
 
     def __init__(
@@ -240,7 +242,7 @@ class HeadedSACPolicy(HeadedCritics, SACPolicy):
         return self.replace_critics(super().make_critic(features_extractor), self.critic_hidden).to(self.device)
 
 
-class HeadedTD3Policy(HeadedCritics, TD3Policy):
+class HeadedTD3Policy(HeadedCritics, Decayed, TD3Policy):
     """TD3: a tanh head on the encoder's features, two critics with hidden layers."""
 
     def __init__(

@@ -29,6 +29,7 @@ from agents.distributions import distribution_of
 from agents.rollout import Rollout
 from agents.update import STATISTICS, Loss, Settings, Update, depends_on_more
 from encoders.base import Encoder, kind_of
+from encoders.layers.normalization import counts_samples
 from symmetry import Symmetry
 
 log = logging.getLogger(__name__)
@@ -63,6 +64,8 @@ def not_distinct(policy: ActorCriticPolicy) -> str | None:
         return "they are not grids read by an encoder of this project, which has no memory"
     if depends_on_more(policy):
         return "the encoder's output depends on more than the observation"
+    if counts_samples(policy):
+        return "batch normalization counts every sample"
     return None
 
 

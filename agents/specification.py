@@ -95,7 +95,7 @@ def encoder_from_data(
 
 def head_arguments(model: BaseAlgorithm) -> dict[str, Any]:
     """What the policy was given besides encoder and symmetry, and that describes the network, not its optimizer."""
-    ignored = (*FIXED_POLICY_KEYS, "use_sde", "optimizer_class", "optimizer_kwargs")
+    ignored = (*FIXED_POLICY_KEYS, "use_sde", "optimizer_class", "optimizer_kwargs", "weight_decay")
     arguments = {key: value for key, value in model.policy_kwargs.items() if key not in ignored}
     # SB3 passes it to some policies as policy_kwargs and to others apart; without it, every policy's default is False
     return {**arguments, **({"use_sde": True} if getattr(model, "use_sde", False) else {})}

@@ -2,17 +2,17 @@
 
     ratio  = π(a|s) / π_old(a|s)
     L      = -mean min(A·ratio, A·clamp(ratio, 1 - ε, 1 + ε)) + c_v · mean (R - V)² - c_e · mean H
-    g      ← g · min(1, max_norm / ‖g‖),  then Adam (Kingma & Ba 2015)
+    g      ← g · min(1, max_norm / ‖g‖),  then Adam (Kingma & Ba 2015), or AdamW (Loshchilov & Hutter 2019)
 
 `Update` runs it operation by operation, with SB3's bits. The parameters and Adam's moments live in one vector each, of
 which the policy's own tensors are views: clipping and Adam then cost a few operations, however many layers there are,
-and `policy.optimizer` remains the torch.optim.Adam it was, with the same state.
+and `policy.optimizer` remains the torch.optim.Adam(W) it was, with the same state.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from torch.nn import functional as F
 
 from agents.distributions import Distribution
 from agents.rollout import Minibatch
+from encoders.layers.dropout import acting, dropouts
 
 ALIGNED = 64  # bytes, as torch allocates: elsewhere, matrix products of some processors round differently
 STATISTICS = ("policy_loss", "value_loss", "entropy_loss", "loss", "clip_fraction", "kl")
@@ -69,7 +70,10 @@ class Loss:
 
 
 def depends_on_more(network: nn.Module) -> bool:
-    """Whether what it says of an observation depends on chance, the rest of the batch, or the mode it is in."""
+    """Whether what it says of an observation depends on chance, the rest of the batch, or the mode it is in.
+
+    Dropout and batch normalization of `encoders.layers` do not, as long as a rollout and its update last.
+    """
     return any(
         isinstance(module, (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd))
         or bool(getattr(module, "dropout", 0.0))  # of recurrent layers and attention, a number
@@ -82,16 +86,19 @@ class ActorCritic(nn.Module):
 
     Args:
         policy: one with an encoder and heads, nothing else between them than SB3 puts there.
+        autocast: whether the encoder computes in bfloat16.
+        learning: whether this is learned from, so that dropout drops in evaluation mode too.
         rows: which row of the observations each sample has, None if its own.
     """
 
-    def __init__(self, policy: ActorCriticPolicy, autocast: bool = False):
+    def __init__(self, policy: ActorCriticPolicy, autocast: bool = False, learning: bool = False):
         super().__init__()
         self.policy, self.autocast = policy, autocast
+        self.dropouts = dropouts(policy) if learning else ()
 
     def forward(self, observations: Any, rows: Tensor | None = None) -> tuple[Tensor, Tensor]:
         policy = self.policy
-        with torch.autocast(policy.device.type, torch.bfloat16, enabled=self.autocast):
+        with torch.autocast(policy.device.type, torch.bfloat16, enabled=self.autocast), acting(self.dropouts):
             features: Any = policy.extract_features(observations)
         actors, critics = (features, features) if policy.share_features_extractor else features
         if self.autocast:
@@ -104,19 +111,25 @@ class ActorCritic(nn.Module):
 
 
 class FlatAdam:
-    """The state of a `torch.optim.Adam` in three vectors: parameters, first and second moments.
+    """The state of a `torch.optim.Adam` or `AdamW` in three vectors: parameters, first and second moments.
+
+    Args:
+        optimizer: see above; its groups of parameters differ in their weight decay alone.
+        order: all parameters, in the order in which the norm of the gradient adds them up; default: the optimizer's.
 
     Raises:
-        ValueError: an optimizer that does more, or other, than plain Adam.
+        ValueError: an optimizer that does more, or other, than that.
     """
 
-    def __init__(self, optimizer: torch.optim.Optimizer):
+    def __init__(self, optimizer: torch.optim.Optimizer, order: Iterable[nn.Parameter] | None = None):
         reason = self.unsupported(optimizer)
         if reason:
             raise ValueError(reason)
         self.optimizer = optimizer
-        self.group = optimizer.param_groups[0]
-        self.parameters: list[nn.Parameter] = [p for p in self.group["params"] if p.requires_grad]
+        self.groups, self.group = list(optimizer.param_groups), optimizer.param_groups[0]
+        trained = {id(p): p for p in _trained(optimizer)}
+        known = trained.values() if order is None else [p for p in dict.fromkeys(order) if id(p) in trained]
+        self.parameters: list[nn.Parameter] = list(known)
         states = [optimizer.state.get(p) or {} for p in self.parameters]
         like = self.parameters[0]
         self.gaps = [like.new_zeros(-p.numel() % (ALIGNED // p.element_size())) for p in self.parameters]
@@ -134,21 +147,33 @@ class FlatAdam:
         ):
             parameter.data = value
             optimizer.state[parameter] = {"step": step, "exp_avg": moments[0], "exp_avg_sq": moments[1]}
+        decayed = {id(p) for group in self.groups if group["weight_decay"] for p in group["params"]}
+        self.decayed = [
+            value for p, value in zip(self.parameters, self.views(self.flat), strict=True) if id(p) in decayed
+        ]
+        self.decays = self.joined([torch.full_like(p, id(p) in decayed) for p in self.parameters]).bool()
 
     @staticmethod
     def unsupported(optimizer: torch.optim.Optimizer) -> str | None:
-        """Why an optimizer is not plain Adam; None if it is."""
-        if type(optimizer) is not torch.optim.Adam:
-            return f"the optimizer is {type(optimizer).__name__}, not Adam"
-        if len(optimizer.param_groups) != 1:
-            return "the optimizer has several groups of parameters"
-        group = optimizer.param_groups[0]
-        if group["weight_decay"] or group["amsgrad"] or group["maximize"] or group["capturable"]:
-            return "the optimizer has options beyond lr, betas and eps"
-        parameters = [p for p in group["params"] if p.requires_grad]
-        if len({(p.dtype, p.device) for p in parameters}) != 1:
+        """Why an optimizer is not plain Adam or AdamW; None if it is."""
+        if type(optimizer) not in (torch.optim.Adam, torch.optim.AdamW):
+            return f"the optimizer is {type(optimizer).__name__}, not Adam or AdamW"
+        groups = optimizer.param_groups
+        if len({(group["lr"], group["betas"], group["eps"]) for group in groups}) != 1:
+            return "the optimizer's groups of parameters have other options each"
+        decays = {group["weight_decay"] for group in groups if group["weight_decay"]}
+        if len(decays) > 1 or (decays and type(optimizer) is torch.optim.Adam):
+            return "the optimizer has several weight decays, or one that is not decoupled (AdamW's)"
+        if any(group["amsgrad"] or group["maximize"] or group["capturable"] for group in groups):
+            return "the optimizer has options beyond lr, betas, eps and weight_decay"
+        if len({(p.dtype, p.device) for p in _trained(optimizer)}) != 1:
             return "the parameters are not all of one type on one device"
         return None
+
+    @property
+    def kept(self) -> float:
+        """1 - η λ, what a step's decay leaves of a weight."""
+        return 1 - self.group["lr"] * max(group["weight_decay"] for group in self.groups)
 
     def joined(self, tensors: Sequence[Tensor], out: Tensor | None = None) -> Tensor:
         """One tensor for each parameter as one vector, zeros between them up to the next aligned address."""
@@ -164,12 +189,11 @@ class FlatAdam:
 
     def holds(self, optimizer: torch.optim.Optimizer) -> bool:
         """Whether the parameters are still views of these vectors (they are not after `.to(device)`, or `load`)."""
-        if optimizer is not self.optimizer or optimizer.param_groups[0] is not self.group:
+        if optimizer is not self.optimizer or [id(g) for g in optimizer.param_groups] != [id(g) for g in self.groups]:
             return False
-        parameters = [p for p in self.group["params"] if p.requires_grad]
-        if [id(p) for p in parameters] != [id(p) for p in self.parameters]:
+        if {id(p) for p in _trained(optimizer)} != {id(p) for p in self.parameters}:
             return False
-        vectors = zip(parameters, *map(self.views, (self.flat, *self.moments)), strict=True)
+        vectors = zip(self.parameters, *map(self.views, (self.flat, *self.moments)), strict=True)
         return all(
             _same(parameter, value) and self._remembers(parameter, *moments) for parameter, value, *moments in vectors
         )
@@ -190,11 +214,17 @@ class FlatAdam:
         (beta1, beta2), mean, square = self.group["betas"], *self.moments
         self.steps += 1
         steps = self.steps[0].item()
+        if self.decayed:
+            torch._foreach_mul_(self.decayed, self.kept)
         mean.lerp_(gradient, 1 - beta1)
         square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
         scale = torch.sqrt(square, out=self.scale).div_(math.sqrt(1 - beta2**steps)).add_(self.group["eps"])
         self.flat.addcdiv_(mean, scale, value=-(self.group["lr"] / (1 - beta1**steps)))
         return norm
+
+
+def _trained(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    return [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
 
 
 def _same(tensor: Tensor, view: Tensor) -> bool:
@@ -206,7 +236,7 @@ class Settings:
     """What an update is made for.
 
     Attributes:
-        policy: what is trained; its `optimizer` is Adam.
+        policy: what is trained; its `optimizer` is Adam or AdamW.
         loss: the loss.
         max_grad_norm: gradients longer than this are shortened to it.
         target_kl: a minibatch whose KL divergence exceeds 1.5 times this changes nothing; None: no limit.
@@ -226,8 +256,8 @@ class Update:
     def __init__(self, settings: Settings):
         self.settings, self.policy, self.loss = settings, settings.policy, settings.loss
         self.max_grad_norm, self.target_kl = settings.max_grad_norm, settings.target_kl
-        self.network = ActorCritic(settings.policy, settings.autocast)
-        self.adam = FlatAdam(settings.policy.optimizer)
+        self.network = ActorCritic(settings.policy, settings.autocast, learning=True)
+        self.adam = FlatAdam(settings.policy.optimizer, settings.policy.parameters())
 
     def act(self, observations: Any) -> tuple[Tensor, Tensor, Tensor]:
         """-> actions drawn for a batch of observations, values, log probabilities."""

@@ -24,6 +24,11 @@ LEAST = {  # whole numbers, and the least each may be
     "encoder.layers": 0,
     "encoder.channels": 1,
     "encoder.embedding": 1,
+    "encoder.kernel": 1,
+    "encoder.stride": 1,
+    "encoder.padding": 0,
+    "encoder.pooled": 1,
+    "encoder.groups": 1,
 }
 AUTO = ("threads", "evaluation.every")
 POSITIVE = ("env.reward_scale", "agent.learning_rate")

@@ -49,7 +49,7 @@ PATHS = (
     "attention",
     "output",
 )  # taken as they are: run folders hold `=` and commas
-OPEN = ("env.kwargs", "agent.policy_kwargs")  # mappings that take any key
+OPEN = ("env.kwargs", "agent.policy_kwargs", "encoder.trunk_options")  # mappings that take any key
 OWN = {"env=gym", "env=minigrid"}  # choices whose env.id the user gives
 
 

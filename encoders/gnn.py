@@ -11,10 +11,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from encoders.base import Encoder, kind_of, mlp
+from encoders.layers.dropout import Layers, observation_key
 from encoders.layers.gcn import GCN
 from encoders.layers.graph import Graph, graph_sizes
 from encoders.layers.graph_network import GraphNetwork
 from encoders.layers.pooling import Pooling
+from encoders.layers.regularization import Regularization
 from encoders.layers.relational import RGCN, GridRGCN
 from encoders.layers.stem import Observation, Stem
 from encoders.layers.topology import GridGraph, Topology
@@ -50,6 +52,8 @@ class GNN(Encoder):
         positions: "learned" adds a row and a column embedding to every cell, "none" nothing. "auto": learned in the
             agent's own view, where nothing else tells the pooling over cells where the agent stands; none where the
             agent is a cell of the grid (the full view, known by its key `carrying`), and in explicit graphs.
+        normalization, groups, dropout, drops: see `encoders.layers.regularization`; rgcn and gcn alone, and no
+            normalization of explicit graphs, whose padding would count.
 
     Raises:
         ValueError: an unknown option, one that the layer does not have, or a graph space that is none.
@@ -70,6 +74,10 @@ class GNN(Encoder):
         bases: int | None = None,
         pooling: str = "max",
         positions: str = "auto",
+        normalization: str = "none",
+        groups: int = 8,
+        dropout: float = 0.0,
+        drops: str = "features",
     ):
         super().__init__(observation_space, width)
         on_grid = kind_of(observation_space) == "grid"
@@ -104,6 +112,10 @@ class GNN(Encoder):
         if layer == "graph_network":
             self.edges = nn.Parameter(torch.randn(types, channels) * 0.1)
             self.whole = nn.Parameter(torch.randn(channels) * 0.1)
+        regularization = Regularization(normalization, groups, dropout, drops)
+        refuse_regularized(layer, on_grid, regularization)
+        self.after = nn.ModuleList(Layers(*regularization.around(nn.ReLU(), channels)) for _ in range(layers))
+        self.drops = dropout > 0
         self.pooling = Pooling(channels, pooling)
         self.out = mlp(channels if self.whole is None else 2 * channels, width, width)
 
@@ -111,11 +123,13 @@ class GNN(Encoder):
         nodes, graph = self.read_grid(obs) if self.on_grid else self.read_graph(obs)
         if self.edges is not None and self.whole is not None:
             return self.out(self.exchange(nodes, graph, self.edges, self.whole))
-        for layer in self.layers:
+        key = observation_key(obs) if self.drops else None
+        for layer, after in zip(self.layers, self.after, strict=True):
             if isinstance(layer, GridRGCN):
-                nodes = layer(nodes.unflatten(1, self.grid.shape)).flatten(1, 2).relu()
+                nodes = layer(nodes.unflatten(1, self.grid.shape)).flatten(1, 2)
             else:
-                nodes = layer(nodes, graph).relu()
+                nodes = layer(nodes, graph)
+            nodes = after(nodes.transpose(1, 2), key).transpose(1, 2)
         return self.out(self.pooling(nodes, graph.nodes))
 
     def read_grid(self, obs: Observation) -> tuple[Float[Tensor, "batch nodes channels"], Topology]:
@@ -168,3 +182,13 @@ def refuse_unused(layer: str, on_grid: bool, **options: Any) -> None:
         if name not in used and value != USUAL[name]:
             where = "on a grid" if on_grid else "on an explicit graph, whose edges are observed,"
             raise ValueError(f"encoder.{name}={value} has no meaning for encoder.layer={layer} {where}; leave it out")
+
+
+def refuse_regularized(layer: str, on_grid: bool, chosen: Regularization) -> None:
+    """Raise a ValueError if a regularization is chosen that the layer, or an explicit graph, does not have."""
+    if layer == "graph_network" and (chosen.dropout or chosen.normalization != "none"):
+        raise ValueError("encoder.layer=graph_network has no normalization and no dropout; encoder.layer=rgcn has")
+    if not on_grid and chosen.normalization != "none":
+        raise ValueError(
+            f"encoder.normalization={chosen.normalization} would count the padding of explicit graphs; use none"
+        )

@@ -1,31 +1,44 @@
-"""LSTM: a window of the last observations, read in order (Hochreiter & Schmidhuber 1997)."""
+"""LSTM: a window of the last observations, read in order (Hochreiter & Schmidhuber 1997), or a GRU or a plain RNN."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from gymnasium import spaces
-from jaxtyping import Float
+from jaxtyping import Bool, Float
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence
 
 from encoders.base import Encoder, describe, kind_of, pixel_scale
 from encoders.layers.distinct import distinct
+from encoders.layers.normalization import counts_samples
 from encoders.layers.stem import Observation
 from encoders.resolve import resolve
 
 TRUNKS = {"cnn": "encoders.cnn.CNN", "gnn": "encoders.gnn.GNN", "mlp": "encoders.mlp.MLP"}
+CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 
 
 class LSTM(Encoder):
     """A spatial trunk encodes every observation of the window, an LSTM reads them, its last state is the features.
 
     The window comes from `env.history=K`: every key with a leading axis K (oldest first) and `valid`, which of the K
-    are observations of this episode. The LSTM starts at the first valid one from a zero state.
+    are observations of this episode. The LSTM starts at the first valid one from a zero state; what lies in the others
+    has no influence.
 
     Args:
         observation_space: a window of grids, images or vectors.
-        width: units of the LSTM, and number of features.
+        width: units of the LSTM, and number of features (twice as many if bidirectional).
         trunk: "cnn", "gnn" or "mlp"; "auto": cnn for grids and images, mlp for vectors.
-        cell: "lstm"; gru and rnn are not there yet.
+        cell: "lstm", "gru" (Cho et al. 2014) or "rnn" (Elman 1990), h ← tanh(W x + U h + b).
+        layers: LSTMs on top of each other.
+        bidirectional: whether another one reads from the newest back to the oldest (Schuster & Paliwal 1997); the
+            features are the last states of both.
+        trunk_options: of the trunk, whatever that takes.
 
     Raises:
         ValueError: no window, an unknown option, or a trunk that cannot read the observations of the window.
@@ -33,16 +46,27 @@ class LSTM(Encoder):
 
     reads = ("window",)
 
-    def __init__(self, observation_space: spaces.Space, width: int = 128, trunk: str = "auto", cell: str = "lstm"):
+    def __init__(
+        self,
+        observation_space: spaces.Space,
+        width: int = 128,
+        trunk: str = "auto",
+        cell: str = "lstm",
+        layers: int = 1,
+        bidirectional: bool = False,
+        trunk_options: Mapping[str, Any] | None = None,
+    ):
         if kind_of(observation_space) in ("vector", "grid", "image"):
             raise ValueError(
                 "encoder LSTM reads a window of observations, and this is a single one: give the environment a history "
                 f"(env.history=4, or envs.make_vec_env(..., history=4)); got "
                 f"{describe(observation_space)}"
             )
-        super().__init__(observation_space, width)
-        if cell != "lstm":
-            raise ValueError(f"encoder.cell={cell} is not available, only lstm is")
+        super().__init__(observation_space, width * (2 if bidirectional else 1))
+        if cell not in CELLS:
+            raise ValueError(f"encoder.cell is {', '.join(CELLS)}; got {cell!r}")
+        if layers < 1:
+            raise ValueError(f"encoder.layers is at least 1; got {layers!r}")
         frames = frame_space(observation_space)
         if trunk == "auto":
             trunk = "cnn" if kind_of(frames) in ("grid", "image") else "mlp"
@@ -50,10 +74,14 @@ class LSTM(Encoder):
             raise ValueError(f"encoder.trunk is auto, {', '.join(TRUNKS)}, got {trunk!r}")
         assert isinstance(observation_space, spaces.Dict)
         self.scale = {key: pixel_scale(observation_space[key]) for key in frame_keys(observation_space)}
-        self.trunk = resolve(TRUNKS[trunk])(frames)
+        self.trunk = trunk_of(trunk, frames, trunk_options or {})
+        self.counts_samples = counts_samples(self.trunk)
         # windows overlap and grids repeat: each distinct one is encoded once
-        self.repeats = isinstance(frames, spaces.Dict) and kind_of(frames) == "grid"
-        self.lstm = nn.LSTM(self.trunk.features_dim, width, batch_first=True)
+        self.repeats = isinstance(frames, spaces.Dict) and kind_of(frames) == "grid" and not self.counts_samples
+        self.bidirectional = bidirectional
+        self.lstm = CELLS[cell](
+            self.trunk.features_dim, width, num_layers=layers, batch_first=True, bidirectional=bidirectional
+        )
 
     def forward(self, obs: Observation) -> Float[Tensor, "batch features"]:
         assert isinstance(obs, dict)
@@ -65,13 +93,43 @@ class LSTM(Encoder):
         order = (steps + history - length[:, None]) % history
         rows = (torch.arange(batch, device=valid.device)[:, None] * history + order).flatten()
         frames = {key: obs[key].flatten(0, 1)[rows] * scale for key, scale in self.scale.items()}
+        features = self._encoded(frames, (steps < length[:, None]).flatten()).reshape(batch, history, -1)
+        if not self.bidirectional:
+            states, _ = self.lstm(features)
+            return states[torch.arange(batch, device=valid.device), length - 1]
+        # packed, so that the way back begins at the newest frame and not in what lies behind it
+        _, last = self.lstm(pack_padded_sequence(features, length.cpu(), batch_first=True, enforce_sorted=False))
+        forwards, backwards = (last[0] if isinstance(last, tuple) else last)[-2:]
+        return torch.cat([forwards, backwards], dim=1)
+
+    def _encoded(self, frames: dict[str, Tensor], valid: Bool[Tensor, " frames"]) -> Float[Tensor, "frames features"]:
+        """The trunk's features of each frame; those of frames that are not valid are of no account."""
         if self.repeats:
             once, which = distinct(frames)
-            features = self.trunk(once)[which]
-        else:
-            features = self.trunk(frames["observation"] if list(frames) == ["observation"] else frames)
-        states, _ = self.lstm(features.reshape(batch, history, -1))
-        return states[torch.arange(batch, device=valid.device), length - 1]
+            return self.trunk(once)[which]
+        if self.counts_samples:
+            encoded = self.trunk(_only({key: frame[valid] for key, frame in frames.items()}))
+            return encoded.new_zeros(len(valid), encoded.shape[1]).index_put((valid,), encoded)
+        return self.trunk(_only(frames))
+
+
+def trunk_of(name: str, frames: spaces.Space, options: Mapping[str, Any]) -> BaseFeaturesExtractor:
+    """The trunk of that name.
+
+    Raises:
+        ValueError: an option that it does not have.
+    """
+    trunk = resolve(TRUNKS[name])
+    known = [option for option in inspect.signature(trunk).parameters if option != "observation_space"]
+    for option in options:
+        if option not in known:
+            raise ValueError(f"encoder.trunk_options.{option}: the trunk {name} has {', '.join(known)}")
+    return trunk(frames, **options)
+
+
+def _only(frames: dict[str, Tensor]) -> Observation:
+    """Observations that are no dicts, without the name that a window gives them."""
+    return frames["observation"] if list(frames) == ["observation"] else frames
 
 
 def frame_keys(space: spaces.Space) -> list[str]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from gymnasium import spaces
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from encoders.base import Encoder, Flatten, activation_named, kind_of, mlp
+from encoders.base import Encoder, Flatten, activation_named, kind_of
+from encoders.layers.dropout import Layers, observation_key
+from encoders.layers.regularization import Regularization
 from encoders.layers.stem import Observation, Stem
 
 
@@ -19,9 +23,10 @@ class MLP(Encoder):
         layers: number of layers.
         embedding: size of a cell's embedding (grids only).
         activation: σ, "relu" or "tanh".
+        normalization, groups, dropout: of each layer's units, see `encoders.layers.regularization`; not "instance".
 
     Raises:
-        ValueError: another activation.
+        ValueError: an unknown option.
     """
 
     reads = ("vector", "grid", "graph", "image", "window", "array")
@@ -33,8 +38,15 @@ class MLP(Encoder):
         layers: int = 2,
         embedding: int = 32,
         activation: str = "relu",
+        normalization: str = "none",
+        groups: int = 8,
+        dropout: float = 0.0,
     ):
         super().__init__(observation_space, width)
+        if normalization == "instance":
+            raise ValueError(
+                "encoder.normalization=instance is over cells, which an mlp has none of; use layer or group"
+            )
         if kind_of(observation_space) == "grid":
             stem = Stem(observation_space, embedding)
             self.flatten: nn.Module = nn.Sequential(stem, nn.Flatten())
@@ -42,7 +54,13 @@ class MLP(Encoder):
         else:
             self.flatten = Flatten(observation_space)
             size = self.flatten.size
-        self.trunk = mlp(size, *[width] * layers, activation=activation_named(activation))
+        self.drops = dropout > 0
+        made, regularization = activation_named(activation), Regularization(normalization, groups, dropout)
+        modules: list[nn.Module] = []
+        for inputs, outputs in pairwise([size] + [width] * layers):
+            modules += [nn.Linear(inputs, outputs), *regularization.around(made(), outputs)]
+        self.trunk = Layers(*modules)
 
     def forward(self, obs: Observation) -> Float[Tensor, "batch features"]:
-        return self.trunk(self.flatten(obs))
+        key = (observation_key(obs),) if self.drops else ()
+        return self.trunk(self.flatten(obs), *key)

@@ -102,12 +102,12 @@ def test_options_that_do_not_exist_are_refused():
     env, _ = observed("DoorKey-5x5")
     window, _ = observed("DoorKey-5x5", history=2)
     for name, where, options, message in [
-        ("cnn", env, {"pooling": "mean"}, "flatten or max"),
+        ("cnn", env, {"pooling": "mean"}, "avg or adaptive"),
         ("gnn", env, {"relations": "b4"}, "local, b3"),
         ("gnn", env, {"positions": "sine"}, "auto, learned or none"),
         ("transformer", env, {"heads": 5}, "does not divide"),
         ("transformer", env, {"positions": "cosine"}, "learned, sine or none"),
-        ("lstm", window, {"cell": "gru"}, "only lstm"),
+        ("lstm", window, {"cell": "peephole"}, "lstm, gru, rnn"),
         ("lstm", window, {"trunk": "transformer"}, "auto, cnn"),
     ]:
         with pytest.raises(ValueError, match=message):
