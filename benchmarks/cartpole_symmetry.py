@@ -23,12 +23,10 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import platform
 import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -38,6 +36,8 @@ import torch
 from stable_baselines3.common.callbacks import BaseCallback
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from timing import machine
 
 from agents import Policy, make_agent
 from envs import make_vec_env
@@ -162,13 +162,6 @@ def shown(steps: float) -> float | None:
     return None if math.isinf(steps) else steps
 
 
-def machine() -> dict[str, str]:
-    """Where the numbers come from."""
-    packages = ("torch", "stable-baselines3", "gymnasium")
-    about = {"processor": platform.processor() or platform.machine(), "python": platform.python_version()}
-    return about | {package: version(package) for package in packages}
-
-
 def draw(results: dict[str, Any], file: Path, methods: Iterable[str], longest: int, what: str) -> None:
     """For each setting or environment, the share of seeds that got there against environment steps."""
     import matplotlib
@@ -209,6 +202,7 @@ def main() -> None:
     add("--json", type=Path, help="write the numbers there")
     add("--picture", type=Path, help="draw the shares of seeds solved there")
     options = parser.parse_args()
+    about = machine("torch", "stable-baselines3", "gymnasium")
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
         chosen = (options.methods, options.activation, options.seeds, options.choosing, pool)
         results = {setting: measure(setting, *chosen) for setting in options.setting}
@@ -216,7 +210,7 @@ def main() -> None:
         named = {f"CartPole, {setting} setting": rows for setting, rows in results.items()}
         draw(named, options.picture, METHODS, LONGEST, f"return {ENOUGH:g}")
     if options.json:
-        options.json.write_text(json.dumps({"machine": machine(), "cartpole": results}, indent=2) + "\n")
+        options.json.write_text(json.dumps({"machine": about, "cartpole": results}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -31,7 +31,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from cartpole_symmetry import NEVER, draw, interval, machine, shown
+from cartpole_symmetry import NEVER, draw, interval, shown
+from timing import machine
 from wall import Reached
 
 from agents.agent import encoder_named
@@ -77,6 +78,7 @@ def main() -> None:
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     jobs = [(env, method, seed) for env in options.environments for method in options.methods for seed in seeds]
     results: dict[str, dict[str, dict[str, object]]] = {}
+    about = machine("torch", "stable-baselines3", "minigrid")
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
         found = iter(pool.map(partial(steps_to_learn, longest=options.steps), jobs))
         for env in options.environments:
@@ -95,7 +97,7 @@ def main() -> None:
     if options.picture:
         draw(results, options.picture, METHODS, longest=options.steps, what=f"success {ENOUGH}")
     if options.json:
-        options.json.write_text(json.dumps({"machine": machine(), "minigrid": results}, indent=2) + "\n")
+        options.json.write_text(json.dumps({"machine": about, "minigrid": results}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -116,8 +116,9 @@ def replayed_on_the_cpu(model):
         model.ready()
     update = model.update
     batch = model.rollout_buffer.example(model.batch_size)
-    update.learning = Replayed(update.learning, update._inputs(batch, [0.2, 0.2, 1e-3, 1.0]), 3, on_the_cpu)
-    acted = [update.adam.flat, torch.ones_like(update.noise_like), *update_parts(model, update.environments)]
+    update.learning = Replayed(update.learning, update._inputs(batch, [0.2, 0.2, 1e-3, 1.0, 1.0]), 3, on_the_cpu)
+    noise = torch.ones_like(update.noise_like)
+    acted = [update.adam.flat, noise, update._nonces(), *update_parts(model, update.environments)]
     update.acting = Replayed(update.acting, acted, 1, on_the_cpu)
 
 
