@@ -106,6 +106,7 @@ class Job:
     overrides: tuple[str, ...]
     folder: Path
     tested: str | None
+    episodes: int  # there
 
     def result(self) -> dict[str, Any] | None:
         """`result.json`, if the run is finished."""
@@ -118,7 +119,8 @@ class Job:
             result = self.result()
             return result and result["success"]["mean"]
         file = self.folder / f"evaluation-{self.tested}-0.json"
-        return json.loads(file.read_text())["sampled"]["success"]["mean"] if file.exists() else None
+        tested = json.loads(file.read_text()) if file.exists() else {}
+        return tested["sampled"]["success"]["mean"] if tested.get("episodes") == self.episodes else None
 
 
 def overrides_of(task: Task, column: str, given: Sequence[str] = ()) -> list[str]:
@@ -127,7 +129,9 @@ def overrides_of(task: Task, column: str, given: Sequence[str] = ()) -> list[str
     return ["experiment=home-ground", f"env={task.env}", *COLUMNS[column], *task.overrides, *own, *given]
 
 
-def jobs_of(tasks: Sequence[str], columns: Sequence[str], seeds: int, given: Sequence[str]) -> list[Job]:
+def jobs_of(
+    tasks: Sequence[str], columns: Sequence[str], seeds: int, episodes: int = TESTED, given: Sequence[str] = ()
+) -> list[Job]:
     """Every run that the table needs, all of a seed before the next.
 
     Raises:
@@ -147,7 +151,7 @@ def jobs_of(tasks: Sequence[str], columns: Sequence[str], seeds: int, given: Seq
                         f"{folder} holds a run with another configuration ({'; '.join(changed)}); give the same "
                         "--steps and --overrides as for that one, or put it elsewhere"
                     )
-                jobs.append(Job(name, column, seed, (*overrides, f"seed={seed}"), folder, task.tested))
+                jobs.append(Job(name, column, seed, (*overrides, f"seed={seed}"), folder, task.tested, episodes))
     return sorted(jobs, key=lambda job: job.seed)
 
 
@@ -162,7 +166,7 @@ def run(job: Job) -> str:
         if scores is None:
             return f"{about}: interrupted"
         if job.tested is not None and job.success() is None:
-            evaluate({"policy": str(job.folder), "env": job.tested, "episodes": TESTED})
+            evaluate({"policy": str(job.folder), "env": job.tested, "episodes": job.episodes})
     return f"{about}: success {job.success():.2f}"
 
 
@@ -201,7 +205,9 @@ def print_table(rows: Mapping[str, Mapping[str, dict[str, Any]]], columns: Seque
     for name, row in rows.items():
         first = max(row, key=lambda column: row[column]["mean"])
         lines.append([name, *(cell(row.get(column), column in TASKS[name].favoured, seeds) for column in shown), first])
-    print(f"\nsuccess of sampled actions: mean and 95% interval over {seeds} seeds (Student's t); * is theory's choice\n")
+    print(
+        f"\nsuccess of sampled actions: mean and 95% interval over {seeds} seeds (Student's t); * is theory's choice\n"
+    )
     print(table(["task", *shown, "highest"], lines))
     sizes = {column: [row[column]["parameters"] for row in rows.values() if column in row] for column in shown}
     print("parameters: " + ", ".join(f"{column} {span(counts)}" for column, counts in sizes.items()))
@@ -255,6 +261,7 @@ def main() -> None:
     add("--encoders", nargs="+", default=list(COLUMNS), choices=COLUMNS)
     add("--seeds", type=int, default=3)
     add("--steps", type=int, help="of every run, instead of the experiment's")
+    add("--episodes", type=int, default=TESTED, help="of the test in another environment")
     add("--jobs", type=int, default=2, help="processes, one thread each")
     add("--overrides", nargs="+", default=[], help="of train.py, for every run")
     add("--json", type=Path, help="write the numbers there")
@@ -262,7 +269,7 @@ def main() -> None:
     options = parser.parse_args()
     given = [*([f"total_timesteps={options.steps}"] if options.steps else []), *options.overrides]
     try:
-        jobs = jobs_of(options.tasks, options.encoders, options.seeds, given)
+        jobs = jobs_of(options.tasks, options.encoders, options.seeds, options.episodes, given)
         if options.run:
             run_all(jobs, options.jobs)
     except ValueError as error:

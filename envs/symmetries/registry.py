@@ -44,7 +44,7 @@ def register_symmetry(id: str, symmetry: Declaration, tolerance: float = TOLERAN
 
 
 def symmetry_of(env: str | gymnasium.Env, **options: Any) -> Symmetry | None:
-    """The symmetry that an environment declares, or None; None too for windows (`env.history`), shuffled cells and pixels.
+    """The symmetry that an environment declares, or None; None too for windows (`env.history`), pixels, shuffled cells.
 
     Args:
         env: an environment made by `make_env`, or a short name or Gymnasium id with the options of `make_env`.
