@@ -4,8 +4,8 @@
     python evaluate.py policy=pretrained/DoorKey-6x6-gnn env=DoorKey-8x8 episodes=200
     python evaluate.py policy=runs/DoorKey-5x5/ppo-transformer/default/seed=0 attention=maps.png
 
-`env=` replaces the environment's id only: the view, history and normalization the policy was trained with stay. From
-Python: `evaluate({"policy": "pretrained/CartPole-homomorphic", "episodes": 20})`.
+`env=` replaces the environment's id only: the view, shuffle, history and normalization the policy was trained with
+stay. From Python: `evaluate({"policy": "pretrained/CartPole-homomorphic", "episodes": 20})`.
 """
 
 from __future__ import annotations
@@ -142,13 +142,17 @@ def attend(policy: Policy, options: dict[str, Any], seed: int, file: Path) -> st
 
     from agents.diagnostics import attention
     from envs.minigrid import picture
+    from envs.shuffle import unshuffled
     from evaluation.attention import draw
 
     view = options.get("view", "partial")
     met = [(observation, picture(env, view)) for observation, _, env in episode(policy, options, seed)]
     steps = np.unique(np.linspace(0, len(met) - 1, MOMENTS).round().astype(int))
     states = {key: np.stack([met[step][0][key] for step in steps]) for key in met[0][0]}
-    draw(attention(policy, states), [met[step][1] for step in steps], [f"step {step}" for step in steps], file)
+    maps, shuffle = attention(policy, states), options.get("shuffle")
+    if shuffle is not None:
+        maps["cells"] = unshuffled(maps["cells"], shuffle)
+    draw(maps, [met[step][1] for step in steps], [f"step {step}" for step in steps], file)
     return f"attention: {file}, by layer and head at {len(steps)} moments of one episode of {len(met) - 1} steps"
 
 

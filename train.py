@@ -173,6 +173,8 @@ def build(config: Mapping[str, Any], encoder: type[BaseFeaturesExtractor]) -> tu
     symmetry = env.symmetry if method != "none" else None  # type: ignore[attr-defined]
     if method != "none" and symmetry is None:
         needs = "encoder=homomorphic and symmetry=hard need" if method == "hard" else f"symmetry={method} needs"
+        if config["env"].get("shuffle") is not None:
+            raise UsageError(f"shuffled cells have no symmetry, which {needs}; use env.shuffle=null")
         raise UsageError(
             f"{name} declares no symmetry, which {needs}; one is declared in: {', '.join(symmetric_ids())}"
         )

@@ -1,7 +1,8 @@
 """The command line: overrides -> one checked configuration. With the entry points, the only code that knows Hydra.
 
 Order of settings, later ones win: train.yaml, env, agent, encoder, symmetry, tuned/<env>-<agent>,
-tuned/encoder/<env>-<agent>-<encoder>, experiment, the command line. Before that, names are settled: a Gymnasium id that
+tuned/encoder/<env>-<agent>-<encoder>, experiment, experiment/encoder/<experiment>-<encoder>,
+experiment/agent/<experiment>-<agent>, the command line. Before that, names are settled: a Gymnasium id that
 has a short name becomes it, any other registered id becomes a choice of the group `env`, and a MiniGrid environment
 without tuned settings of its own gets those of its family (tuned/minigrid-<agent>.yaml).
 """

@@ -18,6 +18,7 @@ from envs.history import History
 from envs.levels import BankLevels, LevelsVecEnv
 from envs.minigrid import MiniGridObservation
 from envs.names import resolve_id
+from envs.shuffle import ShuffledCells, ShuffledEngine
 from envs.symmetries import symmetry_of
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ def make_env(
     id: str,
     *,
     view: str = "partial",
+    shuffle: int | None = None,
     history: int = 0,
     reward_scale: float = 1.0,
     render_mode: str | None = None,
@@ -40,6 +42,8 @@ def make_env(
     Args:
         id: a short name (CartPole, DoorKey-5x5) or any Gymnasium id.
         view: of MiniGrid environments: "partial" (what the agent sees), "full" or "rgb".
+        shuffle: of MiniGrid environments: the seed of a fixed permutation of the cells of "partial" and "full"; a
+            symmetry is declared no more. None leaves them in their places.
         history: K > 0 gives windows of the last K observations with a mask `valid`; 0 gives single observations.
         reward_scale: factor on the reward the learner sees; episode statistics stay unscaled.
         render_mode, kwargs: for `gymnasium.make`.
@@ -51,8 +55,10 @@ def make_env(
     env = _made(env_id, render_mode, kwargs)
     if isinstance(env.unwrapped, MiniGridEnv):
         env = MiniGridObservation(env, view)
-    elif view != "partial":
-        raise ValueError(f"env.view is an option of MiniGrid environments; {env_id} is none")
+        env = env if shuffle is None else ShuffledCells(env, shuffle)
+    elif view != "partial" or shuffle is not None:
+        option = "env.view" if view != "partial" else "env.shuffle"
+        raise ValueError(f"{option} is an option of MiniGrid environments; {env_id} is none")
     if history:
         env = History(env, history)
     # inside the reward scaling, so that what is reported is the environment's own return
@@ -202,6 +208,8 @@ def _batched(
         batch: batched.Engine = (
             classic(env, n_envs) if classic else batched.Batch(env, n_envs, view, levels, first_level, threads)
         )
+        if options.get("shuffle") is not None:
+            batch = ShuffledEngine(batch, options["shuffle"])
     except batched.Unsupported as reason:
         if engine == "batched":
             known, classics = (

@@ -11,6 +11,7 @@ from gymnasium import spaces
 
 from envs.history import History
 from envs.names import is_minigrid, resolve_id, short_name_of, short_names
+from envs.shuffle import ShuffledCells
 from envs.symmetries.classic import CLASSIC
 from envs.symmetries.minigrid import minigrid_symmetry_of
 from envs.symmetries.mujoco import MUJOCO, NEARLY
@@ -43,7 +44,7 @@ def register_symmetry(id: str, symmetry: Declaration, tolerance: float = TOLERAN
 
 
 def symmetry_of(env: str | gymnasium.Env, **options: Any) -> Symmetry | None:
-    """The symmetry that an environment declares, or None; None too for windows (`env.history`) and pixels.
+    """The symmetry that an environment declares, or None; None too for windows (`env.history`), pixels, shuffled cells.
 
     Args:
         env: an environment made by `make_env`, or a short name or Gymnasium id with the options of `make_env`.
@@ -59,7 +60,7 @@ def symmetry_of(env: str | gymnasium.Env, **options: Any) -> Symmetry | None:
 
         env = make_env(env, **options)
     declaration = None if env.spec is None else _declaration(env.spec.id)
-    if declaration is None or _has_layer(env, History):
+    if declaration is None or _has_layer(env, History, ShuffledCells):
         return None
     symmetry = declaration if isinstance(declaration, Symmetry) else declaration(env)
     if symmetry is not None:
@@ -113,8 +114,8 @@ def _declaration(env_id: str) -> Declaration | None:
     return _declared.get(_plain(env_id), minigrid_symmetry_of if is_minigrid(_plain(env_id)) else None)
 
 
-def _has_layer(env: gymnasium.Env, kind: type) -> bool:
-    while not isinstance(env, kind):
+def _has_layer(env: gymnasium.Env, *kinds: type) -> bool:
+    while not isinstance(env, kinds):
         if not isinstance(env, gymnasium.Wrapper):
             return False
         env = env.env
