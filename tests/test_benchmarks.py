@@ -66,6 +66,7 @@ def test_engine_compares_grows_and_draws():
         assert min(picture.size) > 300
 
 
+@pytest.mark.slow
 def test_symmetry_cost_compares_with_ordinary_networks():
     written = run("symmetry_cost", "--groups", "C2", "--rounds", "1")
     assert written["ratios"].keys() == {f"{kind} C2 {n}" for kind in ("vectors", "grids") for n in (1, 64, 256, 1024)}
@@ -74,6 +75,7 @@ def test_symmetry_cost_compares_with_ordinary_networks():
     assert {"CartPole", "Pendulum", "DoorKey-8x8 full"} <= written["building_ms"].keys()
 
 
+@pytest.mark.slow
 def test_encoders_are_compared_with_convolutions_and_layers_with_those_of_others():
     options = ("--grids", "5", "6", "--batches", "1", "128", "--rounds", "1", "--width", "8", "--picture", "ratios.png")
     written = run("encoders", "--encoders", "mlp", "gnn relations=local", *options)
@@ -116,6 +118,7 @@ def test_cartpole_symmetry_gives_every_method_its_own_learning_rate():
         assert min(picture.size) > 300
 
 
+@pytest.mark.slow
 def test_minigrid_symmetry_keeps_the_steps_of_every_seed():
     options = ("--environments", "DoorKey-5x5", "--methods", "hard", "none", "--seeds", "2", "--steps", "2048")
     written = run("minigrid_symmetry", *options, "--picture", "shares.png")

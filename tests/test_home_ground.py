@@ -69,6 +69,7 @@ def test_every_run_of_a_task_has_the_same_budget_and_setting(benchmark):
     assert set(ENCODERS) | {"custom", "homomorphic"} == {*existing("encoder")}
 
 
+@pytest.mark.slow
 def test_a_sweep_lands_in_folders_that_say_so():
     chosen = ["experiment=home-ground", "env=LavaCrossingS9N1", "encoder=mlp,gnn", "seed=3"]
     done = command("train.py", "-m", *chosen, "total_timesteps=256", *TINY[:-1], "progress=false")
@@ -80,6 +81,7 @@ def test_a_sweep_lands_in_folders_that_say_so():
     assert widths == {"mlp": 128, "gnn": 256}
 
 
+@pytest.mark.slow
 def test_the_table_comes_from_run_folders_and_what_is_missing_is_trained():
     chosen = ["--tasks", "memory", "size-transfer", "--encoders", "cnn", "recurrent_ppo", "--seeds", "1"]
     chosen += ["--episodes", "2", "--overrides", *TINY, "--steps", "256"]

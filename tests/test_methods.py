@@ -372,7 +372,9 @@ def test_the_penalty_adds_its_gradient_to_the_loss_s(env_id, agent, options):
     assert not torch.allclose(gradients[1], gradients[2], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(("env_id", "agent"), [("Point", "ppo"), ("Point", "sac"), ("CartPole", "dqn")])
+@pytest.mark.parametrize(
+    ("env_id", "agent"), [("Point", "ppo"), pytest.param("Point", "sac", marks=pytest.mark.slow), ("CartPole", "dqn")]
+)
 def test_the_penalty_makes_policies_more_symmetric(env_id, agent):
     found = {}
     for method, weight in (("none", 1.0), ("loss", 100.0)):
@@ -514,8 +516,8 @@ def test_a_plain_policy_says_the_same(env_id, agent, options):
     ("env_id", "encoder", "agent", "method"),
     [
         ("CartPole", "homomorphic", "ppo", "hard"),
-        ("Pendulum", "homomorphic", "sac", "hard"),
-        ("CartPole", "mlp", "dqn", "average"),
+        pytest.param("Pendulum", "homomorphic", "sac", "hard", marks=pytest.mark.slow),
+        pytest.param("CartPole", "mlp", "dqn", "average", marks=pytest.mark.slow),
     ],
 )
 def test_a_plain_policy_acts_where_only_torch_is(env_id, encoder, agent, method, tmp_path):

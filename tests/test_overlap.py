@@ -368,6 +368,7 @@ def test_a_run_records_what_was_decided_and_says_when_it_is_on(capsys):
     assert train(options).folder == off.folder and "is finished" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_benchmark_compares_both_ways():
     written = run("overlap", "--n-envs", "8", "--n-steps", "4", "--batch-size", "32", "--rounds", "1")
     for ways in written["overlap"].values():

@@ -297,7 +297,9 @@ def test_layer_instance_and_group_normalization_are_what_they_are_called(shape, 
     standard = (parts - parts.mean(2, keepdim=True)) / (parts.var(2, correction=0, keepdim=True) + layer.eps).sqrt()
     expected = standard.reshape(shape) * layer.weight[:, None, None] + layer.bias[:, None, None]
     assert (layer(x) - expected).abs().max() < 1e-10
-    assert (layer(x + torch.rand_like(x)) - expected).abs().max() > 1e-3
+    with torch.no_grad():
+        layer.weight.mul_(1.5)
+    assert (layer(x) - expected).abs().max() > 1e-3
 
 
 @given(shape=SHAPES, learned=st.integers(0, 3))
