@@ -33,6 +33,7 @@ from envs.names import is_minigrid, short_name_of, short_names, unknown
 FOLDER = Path(__file__).resolve().parent
 GROUPS = ("env", "agent", "encoder", "symmetry", "experiment")
 GROUPS_OF = {"train": GROUPS, "evaluate": ("env",), "compare": ()}
+NEEDED = {"train": (), "evaluate": ("policy",), "compare": ("runs",)}  # without which nothing composes
 IDENTITY = (
     "env",
     "agent",
@@ -217,7 +218,8 @@ def _explain(error: Exception, name: str, overrides: Sequence[str]) -> str:
     text = str(error)
     if text.startswith("Could not override"):
         key = text.split("'")[1]
-        choices = [o for o in overrides if o.split("=")[0] in GROUPS_OF[name]]
+        kept = {*GROUPS_OF[name], *NEEDED[name]} - {key}
+        choices = [o for o in overrides if o.split("=")[0] in kept]
         options = [option for option in flatten(_compose(name, choices)) if not option.endswith(".name")]
         group = key.split(".")[0] + "."
         nearby = [o for o in options if o.startswith(group)] or [o.split(".")[0] for o in options]

@@ -171,6 +171,8 @@ def test_evaluating_and_comparing_what_cannot_be():
         ({"policy": "mine", "env": "Pendulum"}, "the policy acts in"),
         ({"policy": "mine", "env": "CartPool"}, "did you mean CartPole"),
         ({"policy": "mine", "device": "tpu"}, "device is auto"),
+        ({"policy": "mine", "episods": 3}, "no option is called 'episods'; did you mean episodes"),
+        ({"episods": 3}, "policy is missing"),
     ]:
         with pytest.raises(ValueError, match=message):
             evaluate(options)
