@@ -2,7 +2,7 @@
 
     python benchmarks/training.py [--cases SUBSTRING ...] [--grid ENV] [--json PATH] [--picture PATH]
     python benchmarks/training.py --profile --cases "DoorKey-5x5 cnn, tuned"
-    python benchmarks/training.py --wall [--seeds 5] [--cap-seconds 600]
+    python benchmarks/training.py --wall [--seeds 5] [--cap-seconds 600] [--cap-ratio 20]
 
 One layer after another is switched on:
 
@@ -247,9 +247,11 @@ def main() -> None:
     add("--profile", action="store_true", help="where the time of the last of the forms goes")
     add("--wall", action="store_true", help="time until it is learned")
     add("--seeds", type=int, default=5)
-    add("--cap-seconds", type=float, default=600, help="for every run of --wall")
+    add("--cap-seconds", type=float, default=600, help="for every run of ours of --wall")
+    add("--cap-ratio", type=float, default=20, help="for every stock one, times the median of ours")
     add("--agent", default="ppo_fast", help="what --wall compares with the stock one")
     add("--overrides", nargs="+", default=[], help="of train.py, for both sides of --wall")
+    add("--ours", nargs="+", default=[], help="of train.py, for ours of --wall: its hyperparameters")
     options = parser.parse_args()
     torch.set_num_threads(1)
     machine = {"processor": platform.processor() or platform.machine(), "python": platform.python_version()}
@@ -260,8 +262,12 @@ def main() -> None:
     chosen = TASKS if options.wall else cases_of(options.grid)
     cases: dict[str, Any] = {name: chosen[name] for name in chosen if any(part in name for part in options.cases)}
     if options.wall:
-        play = functools.partial(wall, agent=options.agent, seeds=options.seeds, cap=options.cap_seconds)
-        kind, results = "time_to_learn", {name: play(name, overrides=options.overrides) for name in cases}
+        caps = {"cap": options.cap_seconds, "cap_ratio": options.cap_ratio}
+        play = functools.partial(wall, agent=options.agent, seeds=options.seeds, **caps)
+        kind, results = (
+            "time_to_learn",
+            {name: play(name, overrides=options.overrides, ours=options.ours) for name in cases},
+        )
     elif options.profile:
         kind = "microseconds_per_step"
         results = {name: profile(name, case, forms[-1], options.steps) for name, case in cases.items()}
