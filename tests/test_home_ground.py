@@ -78,7 +78,7 @@ def test_a_sweep_lands_in_folders_that_say_so():
     folders = {f"runs/LavaCrossingS9N1/ppo_fast-{encoder}/experiment=home-ground/seed=3" for encoder in ("mlp", "gnn")}
     assert {str(run.folder) for run in runs} == folders
     widths = {run.config["encoder"]["name"]: run.config["encoder"]["width"] for run in runs}
-    assert widths == {"mlp": 128, "gnn": 256}
+    assert widths == {"mlp": 80, "gnn": 128}
 
 
 @pytest.mark.slow
