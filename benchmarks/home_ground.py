@@ -198,7 +198,7 @@ def rows_of(jobs: Sequence[Job]) -> dict[str, dict[str, dict[str, Any]]]:
             row = rows.setdefault(job.task, {}).setdefault(job.column, {"parameters": parameters, "success": {}})
             row["success"][job.seed] = success
     for row in (row for columns in rows.values() for row in columns.values()):
-        row |= student_interval(np.array([*row["success"].values()])).to_data()
+        row |= student_interval(np.array([*row["success"].values()]), within=(0, 1)).to_data()
     return rows
 
 
@@ -221,8 +221,8 @@ def cell(row: Mapping[str, Any] | None, favoured: bool, seeds: int) -> str:
     """One success, with the number of seeds where some are missing."""
     if row is None:
         return "*" if favoured else ""
-    value, found = Interval(row["mean"], row["low"], row["high"]), len(row["success"])
-    text = f"{value.mean:.2f}" + (f" ± {value.high - value.mean:.2f}" if found > 1 else "")
+    found = len(row["success"])
+    text = str(Interval(row["mean"], row["low"], row["high"])) if found > 1 else f"{row['mean']:.2f}"
     return ("*" if favoured else "") + text + (f" ({found})" if found < seeds else "")
 
 

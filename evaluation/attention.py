@@ -11,7 +11,8 @@ from jaxtyping import Float
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
-from matplotlib.colors import to_rgb
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgb
 
 COLOUR = "tab:red"
 
@@ -52,5 +53,9 @@ def draw(
             axis.set_xlabel("\n".join(", ".join(shares[i : i + 2]) for i in range(0, len(shares), 2)), fontsize=6)
             if moment == 0:
                 axis.set_title(f"layer {layer + 1}, head {head + 1}", fontsize=8)
+    figure.suptitle("Attention to each cell, relative to the cell that a head attends to most", fontsize=9)
+    red = LinearSegmentedColormap.from_list("attention", ["white", COLOUR])
+    bar = figure.colorbar(ScalarMappable(Normalize(0, 1), red), ax=axes, fraction=0.02, pad=0.01)
+    bar.ax.tick_params(labelsize=6)
     figure.savefig(file, dpi=100)
     plt.close(figure)

@@ -17,6 +17,7 @@ from evaluation.scores import Interval, student_interval
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+LINES = ("-", "--", ":", "-.")  # every ten runs another: there are ten colours
 SUCCESS = 0.9  # the score that "steps to" means where the environment defines success
 
 
@@ -130,7 +131,7 @@ def compare(runs: Sequence[Run], threshold: float | None) -> list[dict[str, Any]
                 "return": student_interval(np.array([result["return"]["mean"] for result in results])),
                 "success": None
                 if measure == "return"
-                else student_interval(np.array([result["success"]["mean"] for result in results])),
+                else student_interval(np.array([result["success"]["mean"] for result in results]), within=(0, 1)),
                 "steps_to": median,
                 "reached": sum(steps is not None for steps in reached),
                 "steps": max(result["steps"] for result in results),
@@ -187,26 +188,29 @@ def write_csv(comparisons: dict[str, list[dict[str, Any]]], file: Path) -> None:
 
 def draw_comparison(groups: dict[str, Sequence[Run]], file: Path) -> None:
     """Learning curves, one panel an environment: the mean over seeds of each label, and every seed as a thin line."""
-    figure, axes = plt.subplots(1, len(groups), figsize=(6 * len(groups), 4), squeeze=False)
+    names = sorted({label(run) for runs in groups.values() for run in runs})
+    width = 6 * len(groups)
+    columns = max(1, int(width / (0.9 + 0.065 * max(map(len, names)))))  # of the legend, in inches
+    size = (width, 3.6 + 0.18 * -(-len(names) // columns))
+    figure, axes = plt.subplots(1, len(groups), figsize=size, squeeze=False, layout="constrained")
+    styles = {name: (f"C{i % 10}", LINES[i // 10 % len(LINES)]) for i, name in enumerate(names)}
+    lines: dict[str, Any] = {}
     for axis, (env, runs) in zip(axes[0], groups.items(), strict=True):
         measure = measure_of(runs)
-        for colour, name in enumerate(sorted({label(run) for run in runs})):
+        for name in sorted({label(run) for run in runs}):
+            colour, line = styles[name]
             group = [run for run in runs if label(run) == name and run.evaluations]
             curves: Any = {run.folder: {row["steps"]: row[measure] for row in run.evaluations} for run in group}
             for curve in curves.values():
-                axis.plot(list(curve), list(curve.values()), color=f"C{colour}", alpha=0.25, linewidth=0.8)
+                axis.plot(list(curve), list(curve.values()), line, color=colour, alpha=0.25, linewidth=0.8)
             shared = sorted(set.intersection(*(set(curve) for curve in curves.values()))) if curves else []
             mean = [np.mean([curve[steps] for curve in curves.values()]) for steps in shared]
-            axis.plot(
-                shared,
-                mean,
-                color=f"C{colour}",
-                linewidth=2,
-                label=f"{name} ({len(group)} seed{'s' * (len(group) > 1)})",
-            )
+            marker = "o" if len(shared) == 1 else None
+            (lines[name],) = axis.plot(shared, mean, line, color=colour, marker=marker, linewidth=2)
         axis.set(title=env, xlabel="environment steps", ylabel=f"{measure} (sampled actions)")
         axis.grid(alpha=0.3)
-        axis.legend(fontsize=8)
-    figure.tight_layout()
+    figure.legend(
+        [lines[name] for name in names], names, loc="outside lower center", ncols=columns, fontsize=8, handlelength=3
+    )
     figure.savefig(file, dpi=110)
     plt.close(figure)

@@ -50,7 +50,7 @@ def run_folder(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> Path:
     kind = f"{config['agent']['name']}-{config['encoder']['name']}" + (f"-{symmetry}" if symmetry != "auto" else "")
     mine, theirs = flatten(config), flatten(defaults)
     differences = [
-        f"{key}={value}"
+        f"{key}={'+'.join(map(str, value)) if isinstance(value, list) else value}"
         for key, value in sorted(mine.items())
         if value != theirs.get(key) and not {key, key.split(".")[0]} & {*UNNAMED}
     ]

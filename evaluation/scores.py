@@ -50,14 +50,17 @@ def wilson_interval(successes: np.ndarray) -> Interval:
     return Interval(p, 0.0 if p == 0 else float(low), 1.0 if p == 1 else float(high))
 
 
-def student_interval(values: np.ndarray) -> Interval:
-    """The mean over seeds with Student's interval, mean ± t·s/√n; one value has an interval of no width."""
+def student_interval(values: np.ndarray, within: tuple[float, float] = (-np.inf, np.inf)) -> Interval:
+    """The mean over seeds with Student's interval, mean ± t·s/√n, cut where no value can be (`within`).
+
+    One value has an interval of no width.
+    """
     n, mean = len(values), float(np.mean(values))
     if n == 1:
         return Interval(mean, mean, mean)
     quantile = T[n - 2] if n - 2 < len(T) else Z
     spread = float(quantile * np.std(values, ddof=1) / np.sqrt(n))
-    return Interval(mean, mean - spread, mean + spread)
+    return Interval(mean, max(mean - spread, within[0]), min(mean + spread, within[1]))
 
 
 def scores(episodes: Episodes) -> dict[str, Interval | None]:

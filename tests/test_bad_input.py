@@ -191,4 +191,5 @@ def test_intervals_are_those_of_the_textbooks():
     proportion = wilson_interval(np.array([1] * 8 + [0] * 2))
     assert proportion == pytest.approx((0.8, 0.4901625, 0.9433178), abs=1e-6)
     assert student_interval(np.array([1.0, 2.0, 3.0])) == pytest.approx((2, 2 - 4.303 / 3**0.5, 2 + 4.303 / 3**0.5))
+    assert student_interval(np.array([0.0, 1.0, 1.0]), within=(0, 1))[1:] == (0, 1)
     assert wilson_interval(np.ones(10)).high == 1 and student_interval(np.array([5.0])) == (5, 5, 5)

@@ -128,6 +128,6 @@ def test_the_table_marks_theory_s_choice_and_the_highest(benchmark, capsys, tmp_
     benchmark.print_table(rows, ["mlp", "lstm", "gnn"], 3)
     *_, header, line, sizes = capsys.readouterr().out.splitlines()
     assert header.split() == ["task", "mlp", "lstm", "highest"]
-    # t(2)·0.1/√3, and of two seeds t(1)·0.0707/√2
-    assert re.split("  +", line) == ["memory", "0.50 ± 0.25", "*0.95 ± 0.64 (2)", "lstm"]
+    # ± t(2)·0.1/√3, and of two seeds ± t(1)·0.0707/√2, cut at 1
+    assert re.split("  +", line) == ["memory", "0.50 [0.25, 0.75]", "*0.95 [0.31, 1.00] (2)", "lstm"]
     assert sizes == "parameters: mlp 209, lstm 209"

@@ -184,6 +184,10 @@ def test_run_folders_are_named_by_what_differs_from_the_defaults():
         (["env=minigrid", "env.id=my_pkg:Room-v0"], "runs/my_pkg_Room-v0/ppo-mlp/default/seed=0"),
         (["env=minigrid", "env.id=MiniGrid-DoorKey-5x5-v0"], "runs/DoorKey-5x5/ppo-mlp/default/seed=0"),
         (["experiment=van-der-pol-2020"], "runs/CartPole/ppo-mlp/experiment=van-der-pol-2020/seed=0"),
+        (
+            ["env=DoorKey-5x5", "encoder=gnn", "encoder.relations=[right,under]"],
+            "runs/DoorKey-5x5/ppo-gnn/encoder.relations=right+under/seed=0",
+        ),
         (["env=gym", "env.id=ALE/Pong-v5"], "runs/ALE_Pong-v5/ppo-mlp/default/seed=0"),
     ]:
         assert str(run_folder(compose("train", overrides), compose_defaults(overrides))) == expected
