@@ -7,18 +7,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from torch import nn
 
 from evaluation.runs import Run
 from evaluation.scores import Interval, student_interval
 
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
-
 LINES = ("-", "--", ":", "-.")  # every ten runs another: there are ten colours
 SUCCESS = 0.9  # the score that "steps to" means where the environment defines success
+
+
+def pyplot() -> Any:
+    """Matplotlib for files; imported when something is drawn, it takes 0.7 s."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot
+
+    return matplotlib.pyplot
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -72,6 +78,7 @@ def interval(data: dict[str, float]) -> str:
 
 def draw_run(run: Run, file: Path) -> None:
     """The learning curve of one run: return, and success where there is one, of each evaluation with its interval."""
+    plt = pyplot()
     rows = [row for row in run.evaluations if row["return"] is not None]
     measures = ["return"] + (["success"] if rows and rows[0]["success"] is not None else [])
     figure, axes = plt.subplots(1, len(measures), figsize=(5.5 * len(measures), 3.6), squeeze=False)
@@ -188,6 +195,7 @@ def write_csv(comparisons: dict[str, list[dict[str, Any]]], file: Path) -> None:
 
 def draw_comparison(groups: dict[str, Sequence[Run]], file: Path) -> None:
     """Learning curves, one panel an environment: the mean over seeds of each label, and every seed as a thin line."""
+    plt = pyplot()
     names = sorted({label(run) for runs in groups.values() for run in runs})
     width = 6 * len(groups)
     columns = max(1, int(width / (0.9 + 0.065 * max(map(len, names)))))  # of the legend, in inches

@@ -193,6 +193,17 @@ def test_run_folders_are_named_by_what_differs_from_the_defaults():
         assert str(run_folder(compose("train", overrides), compose_defaults(overrides))) == expected
 
 
+def test_a_rollout_needs_neither_the_compiler_nor_matplotlib():
+    Path("start.py").write_text(
+        "import sys\n"
+        "from agents.ppo import FastPPO\n"
+        "from train import train\n"
+        "FastPPO.train = lambda self: sys.exit(str({'torch._dynamo', 'matplotlib.pyplot'} & {*sys.modules}))\n"
+        "train(env='DoorKey-5x5', total_timesteps=1024, progress=False)\n"
+    )
+    assert command(str(Path("start.py").resolve())).stderr.endswith("set()\n")
+
+
 def test_settings_win_in_the_documented_order():
     assert compose("train", ["env=DoorKey-5x5"])["agent"]["n_steps"] == 128  # tuned, over agent
     assert compose("train", ["env=BabyAI-GoToLocal-v0"])["agent"]["n_steps"] == 128  # its family's
