@@ -47,7 +47,7 @@ def test_profile_tells_where_all_of_the_time_goes():
 
 
 def test_wall_keeps_the_time_of_every_seed():
-    limits = ("--seeds", "2", "--cap-seconds", "0.5", "--agent", "ppo")
+    limits = ("--seeds", "2", "--cap-seconds", "0.5", "--cap-ratio", "1", "--agent", "ppo")
     written = run("training", "--wall", "--cases", "CartPole", *limits, "--overrides", "agent.n_epochs=1")
     forms = written["time_to_learn"]["CartPole"]
     for columns in (forms["stock"], forms["ours"]):
