@@ -54,8 +54,8 @@ def draw(
             if moment == 0:
                 axis.set_title(f"layer {layer + 1}, head {head + 1}", fontsize=8)
     figure.suptitle("Attention to each cell, relative to the cell that a head attends to most", fontsize=9)
-    red = LinearSegmentedColormap.from_list("attention", ["white", COLOUR])
-    bar = figure.colorbar(ScalarMappable(Normalize(0, 1), red), ax=axes, fraction=0.02, pad=0.01)
+    shades = LinearSegmentedColormap.from_list("attention", ["white", COLOUR])
+    bar = figure.colorbar(ScalarMappable(Normalize(0, 1), shades), ax=axes, fraction=0.02, pad=0.01)
     bar.ax.tick_params(labelsize=6)
     figure.savefig(file, dpi=100)
     plt.close(figure)
