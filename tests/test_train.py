@@ -273,7 +273,7 @@ def test_evaluation_leaves_the_random_state_and_the_training_environments_alone(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interruption_saves_what_was_learned_and_says_where(number):
-    program = [sys.executable, str(PROJECT / "train.py"), "env=CartPole", "encoder=mlp", "total_timesteps=10000000"]
+    program = [sys.executable, str(PROJECT / "train.py"), "env=CartPole", "encoder=mlp", "total_timesteps=300000"]
     process = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     folder = Path("runs/CartPole/ppo-mlp/default/seed=0")
     while not (folder / "progress.csv").exists() or not (folder / "progress.csv").stat().st_size:
