@@ -108,6 +108,7 @@ def _train(config: dict[str, Any], defaults: dict[str, Any]) -> Result:
 
     from agents.agent import encoder_named
     from agents.methods import promises
+    from agents.startup import leave_the_compiler_alone
     from evaluation.callbacks import open_logs
     from evaluation.report import result_table
     from evaluation.runs import prepare, read_run, run_folder
@@ -121,6 +122,7 @@ def _train(config: dict[str, Any], defaults: dict[str, Any]) -> Result:
         print(f"{folder} is finished: nothing to train (overwrite=true trains anew)\n{result_table(run)}")
         return Result(folder, run.result, config)
     torch.set_num_threads(config["threads"])
+    leave_the_compiler_alone()
     model, evaluation_env = build(config, encoder)
     env = model.get_env()
     assert env is not None

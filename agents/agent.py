@@ -28,12 +28,9 @@ from agents.methods import decided, encoding, required, using
 from agents.penalty import penalize
 from agents.ppo import FastPPO, sb3_only
 from agents.regularized import check_minibatches
-from agents.startup import leave_the_compiler_alone
 from encoders.base import describe
 from encoders.resolve import resolve
 from symmetry import Symmetry
-
-leave_the_compiler_alone()
 
 DISCRETE = (spaces.Discrete,)
 CONTINUOUS = (spaces.Box,)
