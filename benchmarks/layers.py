@@ -23,7 +23,8 @@ from torch.nn import functional as F
 
 from agents.policies import HeadedRecurrentPolicy
 from encoders.layers.hyper import HyperLinear
-from encoders.layers.relational import RELATION_SETS, GridRGCN, neighbours
+from encoders.layers.relational import GridRGCN
+from encoders.layers.relations import RELATION_SETS, neighbours
 
 try:
     from torch_geometric.nn import RGCNConv
@@ -77,7 +78,7 @@ def relational(width: int, grid: int) -> dict[str, Contestant]:
     convolution = Inner(nn.Conv2d(width, width, 3, padding=1))
     found = {"3x3 convolution": Contestant(convolution, lambda batch: (torch.randn(batch, width, grid, grid),))}
     for name in RELATION_SETS:
-        layer = GridRGCN(width, width, name)
+        layer = GridRGCN(width, width, (grid, grid), name)
         found[f"GridRGCN {name}"] = Contestant(Inner(layer), cells)
         if RGCNConv is not None:
             theirs = Contestant(Inner(theirs_like(layer)), graphs(layer, grid))

@@ -104,7 +104,7 @@ class GNN(Encoder):
             if layer == "graph_network":
                 return GraphNetwork(channels, aggregation)
             if on_grid:
-                return GridRGCN(channels, channels, relations, aggregation, bases)
+                return GridRGCN(channels, channels, self.grid.shape, relations, aggregation, bases)
             return RGCN(channels, channels, types, aggregation, bases)
 
         self.layers = nn.ModuleList(build() for _ in range(layers))

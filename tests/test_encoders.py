@@ -17,7 +17,8 @@ from encoders.gnn import GNN
 from encoders.homomorphic import Homomorphic
 from encoders.hypernetwork import Hypernetwork
 from encoders.layers.hyper import HyperLinear
-from encoders.layers.relational import RELATION_SETS, GridRGCN, neighbours
+from encoders.layers.relational import GridRGCN
+from encoders.layers.relations import RELATION_SETS, neighbours
 from encoders.layers.stem import Mission, Stem
 from encoders.lstm import LSTM
 from encoders.resolve import resolve
@@ -121,7 +122,7 @@ def test_options_that_do_not_exist_are_refused():
 @pytest.mark.parametrize("grid", [(7, 7), (5, 3), (1, 6), (4, 1), (1, 1)])
 def test_the_structured_r_gcn_equals_its_definition(relations, grid):
     torch.manual_seed(0)
-    layer = GridRGCN(3, 5, relations).double()
+    layer = GridRGCN(3, 5, grid, relations).double()
     nn.init.normal_(layer.bias)
     h = torch.randn(2, *grid, 3, dtype=torch.float64)
     assert (layer(h) - dense(layer, h)).abs().max() < 1e-12

@@ -23,7 +23,8 @@ from encoders.layers.gcn import GCN
 from encoders.layers.graph import Graph
 from encoders.layers.graph_network import GraphNetwork
 from encoders.layers.pooling import POOLINGS, Pooling
-from encoders.layers.relational import RELATION_SETS, RELATIONS, RGCN, GridRGCN, grid_edges, neighbours
+from encoders.layers.relational import RGCN, GridRGCN
+from encoders.layers.relations import RELATION_SETS, RELATIONS, grid_edges, neighbours
 from encoders.layers.topology import AGGREGATIONS, OFFSETS, GridGraph
 from encoders.mlp import MLP
 from envs import make_vec_env
@@ -95,7 +96,7 @@ relation_lists = st.one_of(
 @given(grids, relation_lists, aggregations, st.sampled_from([None, 1, 3]), seeds)
 def test_the_structured_r_gcn_equals_its_definition(grid, relations, aggregation, bases, seed):
     torch.manual_seed(seed)
-    layer = randomized(GridRGCN(3, 2, relations, aggregation, bases))
+    layer = randomized(GridRGCN(3, 2, grid, relations, aggregation, bases))
     h = normal(2, *grid, 3)
     if grid == (1, 1):  # nobody is there to be heard
         expected = h @ layer.weight[0].T + layer.bias
@@ -112,13 +113,13 @@ def test_the_structured_r_gcn_equals_its_definition(grid, relations, aggregation
 
 @pytest.mark.parametrize(("relation", "aggregation"), product(RELATIONS, AGGREGATIONS))
 def test_each_relation_alone_equals_its_definition_and_another_matrix_does_not(relation, aggregation):
-    layer, h = randomized(GridRGCN(3, 2, [relation], aggregation)), normal(2, 4, 5, 3)
+    layer, h = randomized(GridRGCN(3, 2, (4, 5), [relation], aggregation)), normal(2, 4, 5, 3)
     assert_same(layer, [h], lambda: layer(h), lambda: dense_rgcn(layer, h))
 
 
 def test_maxima_that_several_cells_share_are_found():
     torch.manual_seed(0)
-    layer, h = randomized(GridRGCN(3, 2, "all", "max")), normal(2, 4, 5, 3).round().relu()
+    layer, h = randomized(GridRGCN(3, 2, (4, 5), "all", "max")), normal(2, 4, 5, 3).round().relu()
     assert (layer(h) - dense_rgcn(layer, h)).abs().max() < 1e-10
 
 
@@ -128,7 +129,7 @@ def test_all_contains_b3_contains_local():
 
 
 def test_the_matrices_of_bases_are_their_combinations_and_that_of_the_node_itself_is_free():
-    layer = randomized(GridRGCN(3, 2, "b3", bases=4))
+    layer = randomized(GridRGCN(3, 2, (7, 7), "b3", bases=4))
     assert layer.weight.shape == (5, 2, 3) and layer.coefficients.shape == (14, 4)
     weights = layer.weights()
     assert torch.equal(weights[0], layer.weight[0])
@@ -136,7 +137,7 @@ def test_the_matrices_of_bases_are_their_combinations_and_that_of_the_node_itsel
         combined = sum(layer.coefficients[r, b] * layer.weight[1 + b] for b in range(4))
         assert (weights[1 + r] - combined).abs().max() < 1e-12
     torch.manual_seed(0)  # and they begin as large as matrices of their own would
-    shared, own = GridRGCN(64, 64, "b3", bases=8).weights()[1:], GridRGCN(64, 64, "b3").weights()[1:]
+    shared, own = GridRGCN(64, 64, (7, 7), "b3", bases=8).weights()[1:], GridRGCN(64, 64, (7, 7), "b3").weights()[1:]
     assert 0.7 < shared.std() / own.std() < 1.4
 
 
@@ -251,7 +252,7 @@ def test_two_blocks_of_a_graph_network_pass_edges_on():
 @given(grids, relation_lists, aggregations, seeds)
 def test_on_the_grids_own_graph_the_explicit_r_gcn_equals_the_structured_one(grid, relations, aggregation, seed):
     torch.manual_seed(seed)
-    structured = randomized(GridRGCN(3, 2, relations, aggregation))
+    structured = randomized(GridRGCN(3, 2, grid, relations, aggregation))
     explicit = RGCN(3, 2, len(structured.relations), aggregation).double()
     explicit.load_state_dict(structured.state_dict())
     index, types = grid_edges(structured.relations, *grid)

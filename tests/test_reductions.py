@@ -13,7 +13,8 @@ from torch.nn import functional as F
 
 from encoders.base import encoders_reading
 from encoders.layers.hyper import HyperLinear
-from encoders.layers.relational import OFFSETS, RELATION_SETS, GridRGCN, neighbours
+from encoders.layers.relational import GridRGCN
+from encoders.layers.relations import OFFSETS, RELATION_SETS, neighbours
 from encoders.layers.stem import Stem
 from encoders.reductions import (
     DenseRGCN,
@@ -366,11 +367,11 @@ def test_the_structured_grid_layer_is_an_r_gcn(relations):
     @law(grid=st.tuples(SIZES, SIZES), inputs=SIZES, outputs=SIZES, **about)
     def holds(seed, grid, inputs, outputs, aggregation, bases):
         torch.manual_seed(seed)
-        layer = GridRGCN(inputs, outputs, relations, aggregation, bases)
+        layer = GridRGCN(inputs, outputs, grid, relations, aggregation, bases)
         nn.init.normal_(layer.bias)
         check(
             layer,
-            lambda layer, h: grid_rgcn_as_rgcn(layer, grid)(h.flatten(1, 2)).unflatten(1, grid),
+            lambda layer, h: grid_rgcn_as_rgcn(layer)(h.flatten(1, 2)).unflatten(1, grid),
             torch.randn(2, *grid, inputs),
         )
 

@@ -1,109 +1,196 @@
-"""What the cells of a grid receive by remote relations, without edges: the cost is linear in the number of cells.
+"""R-GCN layers on grids without edges: the cost is linear in the number of cells.
 
-All cells of a column (or row) receive the same from the columns beyond it, so lines are aggregated first, and then what
-accumulates along them. Aggregates come with the matrix that they are to be multiplied by.
+W₀ and the relations to single cells are one 3×3 convolution. All cells of a column (or row) receive the same from the
+columns beyond it, so lines are aggregated first, and then over lines.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from functools import cache
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
+from jaxtyping import Float, Int
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-REMOTE = {"right_of": ("columns", 1), "left_of": ("columns", -1), "under": ("rows", 1), "over": ("rows", -1)}
+from encoders.layers.relations import REMOTE
+from encoders.layers.topology import OFFSETS
+
 ALONG = {"columns": 2, "rows": 1}  # axis of (batch, x, y, features) that the cells of such a line run along
+AT_DISTANCE_1 = tuple(offset for offset in OFFSETS.values() if 0 in offset)
 
-Weighted = list[tuple[Tensor, Tensor]]  # (aggregate, matrix)
-
-
-@dataclass
-class Received:
-    """Σ matrix · aggregate is what a cell receives: by its column, its row, and alone; minus `itself` · its own."""
-
-    columns: Weighted = field(default_factory=list)  # aggregates (batch, x, inputs)
-    rows: Weighted = field(default_factory=list)  # aggregates (batch, y, inputs)
-    cells: Weighted = field(default_factory=list)  # aggregates (batch, x, y, inputs)
-    itself: Tensor | float = 0.0  # sums over a line contain the cell: what is to be taken off again
+Weights = Float[Tensor, "matrices outputs inputs"]
 
 
-def totals(h: Float[Tensor, "batch x y inputs"], matrices: dict[str, Tensor], mean: bool) -> Received:
-    """Sums or means over the neighbours by each relation."""
-    x, y = h.shape[1:3]
-    received = Received()
-    lines = {"columns": received.columns, "rows": received.rows}
-    others = {"aligned": x + y - 2, "same_column": y - 1, "same_row": x - 1, "everywhere": x * y - 1}
+class Structured(nn.Module):
+    """W₀ h + Σ_r W_r agg_r(h) + b in all cells of a grid; here, what of it is a convolution.
 
-    @cache
-    def total(line: str) -> Tensor:
-        return h.sum(ALONG[line])
+    Args:
+        relations: r = 1, 2, ...
+        pixels: how much of a relation's matrix is in each pixel of the kernel.
+    """
 
-    for relation, matrix in matrices.items():
-        if relation in REMOTE:
-            line, side = REMOTE[relation]
-            over = beyond(total(line), side, "sum")
-            if mean:
-                cells = torch.full_like(over[:1, :, :1], h.shape[ALONG[line]])
-                over = over / beyond(cells, side, "sum").clamp_min(1)
-            lines[line].append((over, matrix))
-        elif relation == "close":
-            received.cells.append((close(h, mean), matrix))
-        else:
-            matrix = matrix / max(others[relation], 1) if mean else matrix
+    def __init__(self, relations: Sequence[str], pixels: Mapping[str, Mapping[tuple[int, int], Fraction]]):
+        super().__init__()
+        around = (-1, 0, 1) if any(offset != (0, 0) for shares in pixels.values() for offset in shares) else (0,)
+        offsets = [(x, y) for x in around for y in around]
+        above, below = torch.zeros(len(offsets), 1 + len(relations)), torch.ones(len(offsets), 1 + len(relations))
+        above[offsets.index((0, 0)), 0] = 1
+        for number, relation in enumerate(relations, start=1):
+            for offset, share in pixels.get(relation, {}).items():
+                place = offsets.index(offset), number
+                above[place], below[place] = share.numerator, share.denominator
+        self.keep("pixels", above, below)
+        self.side, self.number = len(around), {relation: number for number, relation in enumerate(relations, start=1)}
+
+    def keep(self, name: str, above: Tensor, below: Tensor) -> None:
+        """A quotient of whole numbers, as both: so `kept` is as exact as any precision the layer is moved to."""
+        self.register_buffer(f"{name}_above", above, persistent=False)
+        self.register_buffer(f"{name}_below", below, persistent=False)
+
+    def kept(self, name: str) -> Tensor:
+        return self.get_buffer(f"{name}_above") / self.get_buffer(f"{name}_below")
+
+    def convolved(
+        self, h: Float[Tensor, "batch x y inputs"], weights: Weights, bias: Float[Tensor, "outputs"]
+    ) -> Float[Tensor, "batch x y outputs"]:
+        kernel = torch.tensordot(self.kept("pixels"), weights, 1).permute(1, 2, 0).contiguous()
+        kernel = kernel.unflatten(2, (self.side, self.side))
+        return F.conv2d(h.permute(0, 3, 1, 2), kernel, bias, padding="same").permute(0, 2, 3, 1)
+
+    def beside(self, weights: Weights, relations: Sequence[str]) -> Float[Tensor, "outputs several_inputs"]:
+        """[W_r W_s ...]"""
+        return torch.cat([weights[self.number[relation]] for relation in relations], dim=1)
+
+
+class Totals(Structured):
+    """Sums or means over neighbours.
+
+    These are linear in h. Over lines: the totals of all columns, times a matrix (columns x columns) for each relation.
+    The mean over the close cells is a quarter of their sum, which the convolution takes, but on the rim of the grid,
+    whose cells have fewer: what is missing there is added.
+
+    Args:
+        relations, grid: as for GridRGCN.
+        mean: instead of sums.
+    """
+
+    rim: Int[Tensor, "rim"]
+    ring: Int[Tensor, "ring"]
+
+    def __init__(self, relations: Sequence[str], grid: tuple[int, int], mean: bool):
+        x, y = grid
+        others = {"aligned": x + y - 2, "same_column": y - 1, "same_row": x - 1, "everywhere": x * y - 1}
+        pixels: dict[str, dict[tuple[int, int], Fraction]] = {}
+        lines: dict[str, dict[str, tuple[Tensor, Tensor]]] = defaultdict(dict)
+        for relation in relations:
+            number = max(others.get(relation, 1), 1) if mean else 1
+            if relation in OFFSETS:
+                pixels[relation] = {OFFSETS[relation]: Fraction(1)}
+            elif relation == "close":
+                pixels[relation] = dict.fromkeys(AT_DISTANCE_1, Fraction(1, 4 if mean else 1))
+            elif relation in REMOTE:
+                line, side = REMOTE[relation]
+                here, cells = (x, y) if line == "columns" else (y, x)
+                beyond = torch.ones(here, here).triu(1) if side > 0 else torch.ones(here, here).tril(-1)
+                heard = cells * beyond.sum(1, keepdim=True) if mean else torch.ones(here, 1)
+                lines[line][relation] = beyond, heard.clamp_min(1)
             if relation in ("aligned", "same_column"):
-                received.columns.append((total("columns"), matrix))
+                lines["columns"][relation] = torch.eye(x), torch.full((x, 1), float(number))
             if relation in ("aligned", "same_row"):
-                received.rows.append((total("rows"), matrix))
+                lines["rows"][relation] = torch.eye(y), torch.full((y, 1), float(number))
             if relation == "everywhere":
-                received.columns.append((total("columns").sum(1, keepdim=True).expand(-1, x, -1), matrix))
-            received.itself = received.itself + (2 * matrix if relation == "aligned" else matrix)
-    return received
+                lines["columns"][relation] = torch.ones(x, x), torch.full((x, 1), float(number))
+            if relation in others:  # such totals contain the cell itself, of both its lines where it is aligned
+                pixels[relation] = {(0, 0): Fraction(-2 if relation == "aligned" else -1, number)}
+        super().__init__(relations, pixels)
+        self.of = {line: tuple(matrices) for line, matrices in lines.items()}
+        for line, matrices in lines.items():  # all relations of the first line, then of the second
+            above, below = (torch.stack(parts, dim=1).flatten(0, 1) for parts in zip(*matrices.values(), strict=True))
+            self.keep(line, above, below)
+        self.has_rim = mean and "close" in relations
+        if self.has_rim:
+            rim, ring, near = close_on_the_rim(x, y)
+            self.register_buffer("rim", rim, persistent=False)
+            self.register_buffer("ring", ring, persistent=False)
+            heard = near.sum(1, keepdim=True)
+            self.keep("missing", near * (4 - heard), (4 * heard).clamp_min(1))  # 1/n - 1/4
+
+    def forward(
+        self, h: Float[Tensor, "batch x y inputs"], weights: Weights, bias: Float[Tensor, "outputs"]
+    ) -> Float[Tensor, "batch x y outputs"]:
+        out = self.convolved(h, weights, bias)
+        for line, relations in self.of.items():
+            total = h.sum(ALONG[line])
+            received = (self.kept(line) @ total).reshape(*total.shape[:2], -1)
+            # not in place: this is a view of what the convolution gave, and its gradient would be copied
+            out = out + F.linear(received, self.beside(weights, relations)).unsqueeze(ALONG[line])
+        if self.has_rim:
+            missing = self.kept("missing") @ h.flatten(1, 2).index_select(1, self.ring)
+            received = F.linear(missing, weights[self.number["close"]])
+            out = out.flatten(1, 2).index_add(1, self.rim, received).view_as(out)
+        return out
 
 
-def maxima(h: Float[Tensor, "batch x y inputs"], matrices: dict[str, Tensor]) -> Received:
-    """Maxima over the neighbours by each relation; 0 where there is none."""
-    received = Received()
-    lines = {"columns": received.columns, "rows": received.rows}
-
-    @cache
-    def highest(line: str) -> Tensor:
-        return h.amax(ALONG[line])
-
-    @cache
-    def others(line: str) -> Tensor:
-        return highest_other(h, ALONG[line])
-
-    for relation, matrix in matrices.items():
-        if relation in REMOTE:
-            line, side = REMOTE[relation]
-            lines[line].append((beyond(highest(line), side, "max"), matrix))
-            continue
-        if relation == "close":
-            most = highest_close(h)
-        elif relation == "everywhere":
-            elsewhere = torch.maximum(*(beyond(highest("columns"), side, "max") for side in (-1, 1)))
-            most = torch.maximum(others("columns"), elsewhere[:, :, None])
-        elif relation == "aligned":
-            most = torch.maximum(others("columns"), others("rows"))
-        else:
-            most = others("columns" if relation == "same_column" else "rows")
-        received.cells.append((most, matrix))
-    for part in (received.columns, received.rows, received.cells):
-        part[:] = [(most.masked_fill(most == -torch.inf, 0), matrix) for most, matrix in part]
-    return received
+def close_on_the_rim(width: int, height: int) -> tuple[Int[Tensor, "rim"], Int[Tensor, "ring"], Tensor]:
+    """Cells with less than 4 close ones, the cells close to those, and who is close to whom: (rim, ring)."""
+    x, y = torch.arange(width).repeat_interleave(height), torch.arange(height).repeat(width)
+    rim = ((x == 0) | (x == width - 1) | (y == 0) | (y == height - 1)).nonzero()[:, 0]
+    near = ((x[rim, None] - x).abs() + (y[rim, None] - y).abs() == 1).to(torch.get_default_dtype())
+    ring = near.any(0).nonzero()[:, 0]
+    return rim, ring, near[:, ring]
 
 
-def close(h: Float[Tensor, "batch x y inputs"], mean: bool) -> Float[Tensor, "batch x y inputs"]:
-    """Sum or mean over the 4 cells at distance 1, fewer at the border: a convolution of each feature by itself."""
-    cross = h.new_tensor([[0, 1, 0], [1, 0, 1], [0, 1, 0]]).expand(h.shape[3], 1, 3, 3)
-    total = F.conv2d(h.permute(0, 3, 1, 2), cross, padding=1, groups=h.shape[3]).permute(0, 2, 3, 1)
-    if not mean:
-        return total
-    number = F.conv2d(torch.ones_like(h[0, None, :, :, 0]), cross[:1], padding=1).clamp_min(1)
-    return total / number[0, :, :, None]
+class Maxima(Structured):
+    """Maxima over neighbours; 0 where there is none.
+
+    Args:
+        relations, grid: as for GridRGCN.
+    """
+
+    def __init__(self, relations: Sequence[str], grid: tuple[int, int]):
+        super().__init__(relations, {name: {OFFSETS[name]: Fraction(1)} for name in relations if name in OFFSETS})
+        self.farther = [relation for relation in relations if relation not in OFFSETS]
+
+    def forward(
+        self, h: Float[Tensor, "batch x y inputs"], weights: Weights, bias: Float[Tensor, "outputs"]
+    ) -> Float[Tensor, "batch x y outputs"]:
+        @cache
+        def highest(line: str) -> Tensor:
+            return h.amax(ALONG[line])
+
+        @cache
+        def others(line: str) -> Tensor:
+            return highest_other(h, ALONG[line])
+
+        by_line: dict[str, dict[str, Tensor]] = {"columns": {}, "rows": {}}
+        by_cell: dict[str, Tensor] = {}
+        for relation in self.farther:
+            if relation in REMOTE:
+                line, side = REMOTE[relation]
+                by_line[line][relation] = highest_beyond(highest(line), side)
+            elif relation == "close":
+                by_cell[relation] = highest_close(h)
+            elif relation == "everywhere":
+                elsewhere = torch.maximum(*(highest_beyond(highest("columns"), side) for side in (-1, 1)))
+                by_cell[relation] = torch.maximum(others("columns"), elsewhere[:, :, None])
+            elif relation == "aligned":
+                by_cell[relation] = torch.maximum(others("columns"), others("rows"))
+            else:
+                by_cell[relation] = others("columns" if relation == "same_column" else "rows")
+        out = self.convolved(h, weights, bias)
+        for line, received in by_line.items():
+            if received:
+                out = out + self.product(received, weights).unsqueeze(ALONG[line])
+        return out + self.product(by_cell, weights) if by_cell else out
+
+    def product(self, received: Mapping[str, Tensor], weights: Weights) -> Tensor:
+        """Σ_r W_r · maximum by r, as one product."""
+        most = torch.cat([*received.values()], dim=-1)
+        return F.linear(most.masked_fill(most == -torch.inf, 0), self.beside(weights, [*received]))
 
 
 def highest_close(h: Float[Tensor, "batch x y inputs"]) -> Float[Tensor, "batch x y inputs"]:
@@ -122,15 +209,9 @@ def highest_other(h: Float[Tensor, "batch x y inputs"], axis: int) -> Float[Tens
     return torch.where(has_it, h.masked_fill(has_it, -torch.inf).amax(axis, keepdim=True), first)
 
 
-def beyond(lines: Float[Tensor, "batch lines inputs"], side: int, how: str) -> Float[Tensor, "batch lines inputs"]:
-    """For each line, the sum or maximum over all those on the one side (-1: before it, 1: after it)."""
+def highest_beyond(lines: Float[Tensor, "batch lines inputs"], side: int) -> Float[Tensor, "batch lines inputs"]:
+    """For each line, the maximum over all those on the one side (-1: before it, 1: after it)."""
     ordered = lines.flip(1) if side > 0 else lines
-    until = ordered.cummax(1).values if how == "max" else ordered.cumsum(1)
-    nothing = torch.full_like(lines[:, :1], -torch.inf if how == "max" else 0.0)
-    passed = torch.cat([nothing, until[:, :-1]], dim=1)
+    nothing = torch.full_like(lines[:, :1], -torch.inf)
+    passed = torch.cat([nothing, ordered.cummax(1).values[:, :-1]], dim=1)
     return passed.flip(1) if side > 0 else passed
-
-
-def weighted(parts: Weighted) -> Tensor:
-    """Σ matrix · aggregate over the last axis, as one product."""
-    return F.linear(torch.cat([part for part, _ in parts], dim=-1), torch.cat([matrix for _, matrix in parts], dim=1))

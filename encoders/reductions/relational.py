@@ -13,7 +13,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from encoders.layers.relational import GridRGCN, neighbours
+from encoders.layers.relational import GridRGCN
+from encoders.layers.relations import neighbours
 from encoders.reductions.forms import DenseRGCN
 
 
@@ -56,7 +57,7 @@ def deep_sets_as_rgcn(own: nn.Linear, pooled: nn.Linear, nodes: int, pooling: st
     )
 
 
-def grid_rgcn_as_rgcn(layer: GridRGCN, grid: tuple[int, int]) -> DenseRGCN:
+def grid_rgcn_as_rgcn(layer: GridRGCN) -> DenseRGCN:
     """The definition of the structured layer: W₀ through the identity, then every relation's mean over neighbours.
 
     Cells are numbered as `flatten` does: rgcn(h.flatten(1, 2)) = layer(h).flatten(1, 2).
@@ -65,7 +66,7 @@ def grid_rgcn_as_rgcn(layer: GridRGCN, grid: tuple[int, int]) -> DenseRGCN:
         raise ValueError(
             "this layer takes maxima over neighbours, which are no sums: encoder.aggregation is mean or sum"
         )
-    edges = [neighbours(relation, *grid).to(layer.weight) for relation in layer.relations]
+    edges = [neighbours(relation, *layer.grid).to(layer.weight) for relation in layer.relations]
     if layer.aggregation == "mean":
         edges = [each / each.sum(1, keepdim=True).clamp_min(1) for each in edges]
     return DenseRGCN(torch.stack([torch.eye(len(edges[0])).to(layer.weight), *edges]), layer.weights(), layer.bias)
