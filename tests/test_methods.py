@@ -143,8 +143,9 @@ def test_every_head_obeys_before_and_after_training_and_when_loaded(env_id, agen
 @pytest.mark.parametrize("method", ["hard", "average"])
 @pytest.mark.parametrize(("env_id", "agent", "options"), CASES, ids=NAMES)
 def test_every_head_obeys_after_20k_steps(env_id, agent, options, method):
-    long = {"n_steps": 128, "batch_size": 64, "n_epochs": 10} if agent == "ppo" else {}
-    model = make(env_id, "homomorphic" if method == "hard" else "mlp", agent, method, **{**options, **long})
+    long = {"ppo": {"n_steps": 128, "batch_size": 64, "n_epochs": 10}}
+    long |= dict.fromkeys(("qrdqn", "sac", "td3"), {"train_freq": 10})  # fewer updates: they suffice to get away
+    model = make(env_id, "homomorphic" if method == "hard" else "mlp", agent, method, **{**options, **long.get(agent, {})})
     model.learn(20_000)
     assert obeys(Policy.of(model), env_id)
 

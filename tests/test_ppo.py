@@ -827,7 +827,7 @@ def mean_returns(implementation, env, encoder, seeds, steps, **options):
             10_000,
             {"n_steps": 32, "batch_size": 256, "n_epochs": 20, "learning_rate": "lin_5e-3"},
         ),
-        ("Empty-8x8", "mlp", 10_240, {"n_steps": 128, "batch_size": 64, "n_epochs": 10, "learning_rate": 2.5e-4}),
+        ("Empty-8x8", "mlp", 10_240, {"n_steps": 128, "batch_size": 128, "n_epochs": 4, "learning_rate": 1e-3}),
     ],
 )
 def test_compiled_and_distinct_learn_as_sb3_does(env, encoder, steps, options):
