@@ -18,9 +18,9 @@ networks of about 70,000 parameters, to within a fifth.
                       does as it would without (and sees a bag of cells); a dense layer, as in mlp, loses nothing either
     local-layout      the same where they belong: walls and a gap around the agent: cnn
 
-A run has 150,000 steps, of mission 500,000 (whoever learns it needs 200,000 at least); 3 seeds make 120 runs: 3 hours on
-2 cores. (Steps per second of one core: hypernetwork 14,000, mlp 9,000, cnn 6,000, lstm 3,700, recurrent_ppo 3,400, gnn
-2,100, transformer 1,300; with missions half as many.) Another budget (--tasks memory --steps 1000000) is started in
+A run has 150,000 steps, of mission 500,000: whoever learns it needs 200,000 or more. 3 seeds make 120 runs: about 3 h
+on 2 cores. (Steps per second of one core: hypernetwork 14,000, mlp 9,000, cnn 6,000, lstm 3,700, recurrent_ppo 3,400,
+gnn 2,100, transformer 1,300; with missions half as many.) Another budget (--tasks memory --steps 1000000) is started in
 another folder, as the number of steps is no part of a run's name.
 """
 
