@@ -178,7 +178,8 @@ def build(config: Mapping[str, Any], encoder: type[BaseFeaturesExtractor]) -> tu
         if config["env"].get("shuffle") is not None:
             raise UsageError(f"shuffled cells have no symmetry, which {needs}; use env.shuffle=null")
         raise UsageError(
-            f"{name} declares no symmetry, which {needs}; one is declared in: {', '.join(symmetric_ids())}"
+            f"{name} declares no symmetry, which {needs}; one is declared in: {', '.join(symmetric_ids())}, "
+            "and in all of MiniGrid and BabyAI"
         )
     if config["env"]["normalize"]:
         if kind_of(env.observation_space) != "vector" or not env.observation_space.shape:

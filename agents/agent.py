@@ -6,6 +6,8 @@ PPO has a faster form of its own (agents/ppo.py), which learns what SB3's learns
 from __future__ import annotations
 
 import copy
+import inspect
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -32,6 +34,15 @@ from encoders.base import describe
 from encoders.resolve import resolve
 from symmetry import Symmetry
 
+ENCODERS = ("cnn", "gnn", "homomorphic", "hypernetwork", "lstm", "mlp", "transformer")
+GIVEN = (
+    "self",
+    "observation_space",
+    "policy",
+    "env",
+    "policy_kwargs",
+    "_init_setup_model",
+)  # what is no option of an encoder or algorithm
 DISCRETE = (spaces.Discrete,)
 CONTINUOUS = (spaces.Box,)
 ANY = (spaces.Discrete, spaces.Box, spaces.MultiDiscrete, spaces.MultiBinary)
@@ -128,11 +139,21 @@ def make_agent(
             options = using(method, algorithm, options, required(symmetry, method), env)
         model = algorithm(parts.policy, env, **options)  # type: ignore[arg-type]
     except (TypeError, AssertionError) as error:  # SB3 asserts what it needs
+        refuse_unknown(str(error), encoder_class, algorithm)
         raise ValueError(f"agent={agent} with encoder {encoder_class.__name__}: {error}") from error
     check_minibatches(model)
     if method == "loss":
         penalize(model.policy, required(symmetry, method), weight)
     return model
+
+
+def refuse_unknown(error: str, *classes: type) -> None:
+    """Raise a ValueError that lists the options of a class, if the error is that it was given another."""
+    found = re.search(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", error)
+    for taker in (each for own in classes for each in own.__mro__):
+        if found and found[1] == taker.__name__:
+            options = [name for name in inspect.signature(taker.__init__).parameters if name not in GIVEN]
+            raise ValueError(f"{taker.__name__} has no option {found[2]!r}; it has: {', '.join(options)}") from None
 
 
 def form(agent: Agent, options: Mapping[str, Any], actions: spaces.Space) -> tuple[Any, dict[str, Any]]:
@@ -164,7 +185,7 @@ def encoder_named(name: str, trust: Sequence[str] = ()) -> type[BaseFeaturesExtr
     if "." in name:
         return resolve(name, trust)
     if not name.isidentifier() or find_spec(f"encoders.{name}") is None:
-        raise ValueError(f"no encoder is called {name!r}; the encoders are the files of encoders/")
+        raise ValueError(f"no encoder is called {name!r}; there is: {', '.join(ENCODERS)}")
     module = import_module(f"encoders.{name}")
     for member in vars(module).values():
         if isinstance(member, type) and member.__module__ == module.__name__ and member.__name__.lower() == name:

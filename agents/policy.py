@@ -162,6 +162,8 @@ def load_policy(
     """
     folder = find(source)
     spec = read_specification(folder)
+    if not (folder / "policy.safetensors").exists():
+        raise ValueError(f"{folder / 'policy.safetensors'}, the parameters of the policy, is missing")
     try:
         with safe_open(folder / "policy.safetensors", framework="pt") as file:
             saved = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a mapping
@@ -239,7 +241,8 @@ def fill(module: BasePolicy, saved: Mapping[str, Tensor], folder: Path) -> None:
             if tensor.shape != saved[name].shape:
                 raise ValueError(
                     f"the parameters in {folder} do not fit the network: {name} has shape {tuple(saved[name].shape)}, "
-                    f"needed here is {tuple(tensor.shape)}"
+                    f"needed here is {tuple(tensor.shape)}; most encoders are "
+                    "tied to the size of what they were trained on"
                 )
             tensor.copy_(saved[name])
 

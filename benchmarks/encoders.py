@@ -232,6 +232,11 @@ def main() -> None:
     options = parser.parse_args()
     if min(options.grids) < 5:
         parser.error("--grids: DoorKey has at least 5 cells along each side")
+    if options.rounds < 1:
+        parser.error("--rounds is at least 1")
+    for file in (options.json, options.picture):
+        if file is not None and not file.parent.is_dir():
+            parser.error(f"{file}: there is no folder {file.parent}")
     torch.set_num_threads(1)
     torch.manual_seed(0)
     about = machine("torch", "sb3-contrib", *(["torch_geometric"] if RGCNConv is not None else []))
@@ -241,6 +246,8 @@ def main() -> None:
     names = [TRUNK, *options.encoders]
     results: dict[str, Rows] = {}
     try:
+        smallest = min(options.grids)
+        singles = layers(options.width, smallest) | {"attention": attention(smallest, options.width)}
         for grid in options.grids:
             encoders = {name: built(name, grid, options.width) for name in names}
             for batch in options.batches:
@@ -254,7 +261,6 @@ def main() -> None:
         print(f"{'':<34}" + "".join(f"{f'{side}x{side}':>10}" for side in sides))
         print(f"{'cells':<34}" + "".join(f"{side**2 / sides[0] ** 2:>10.1f}" for side in sides))
         grows = {name: growth(name, sides, options.width, *limits) for name in names}
-    singles = layers(options.width, sides[0]) | {"attention": attention(sides[0], options.width)}
     single = {
         f"{title} {batch}": compare(f"{title}, width {options.width}", contestants, batch, *limits)
         for title, contestants in singles.items()

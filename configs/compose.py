@@ -9,6 +9,7 @@ without tuned settings of its own gets those of its family (tuned/minigrid-<agen
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -112,12 +113,21 @@ def command_line(name: str, run: Callable[[list[str]], int]) -> None:
         sys.exit(2)
     flags = [argument for argument in sys.argv[1:] if argument not in arguments.overrides]
     sys.argv[1:] = flags + settled
+    if arguments.help:
+        atexit.register(print, described(name, settled))  # Hydra exits when it has shown its own
     try:
         job()
     except KeyboardInterrupt:  # before learning began, or a second time
         print("interrupted", file=sys.stderr)
         sys.exit(130)
     sys.exit(max(codes, default=0))
+
+
+def described(name: str, overrides: Sequence[str]) -> str:
+    """The files of what was chosen: every option, and what it may be."""
+    chosen = [o.partition("=") for o in overrides if o.partition("=")[0] in GROUPS_OF[name]]
+    files = [FOLDER / group / f"{choice}.yaml" for group, _, choice in chosen]
+    return "\n".join(f"== configs/{file.relative_to(FOLDER)} ==\n{file.read_text()}" for file in files if file.exists())
 
 
 def settle(name: str, overrides: Sequence[str]) -> list[str]:
@@ -220,12 +230,16 @@ def _explain(error: Exception, name: str, overrides: Sequence[str]) -> str:
         key = text.split("'")[1]
         kept = {*GROUPS_OF[name], *NEEDED[name]} - {key}
         choices = [o for o in overrides if o.split("=")[0] in kept]
+        choices += [f"{needed}=?" for needed in NEEDED[name] if f"{needed}=" not in "".join(f"{o}=" for o in choices)]
         options = [option for option in flatten(_compose(name, choices)) if not option.endswith(".name")]
+        if name == "evaluate" and key.startswith("env."):
+            return f"{key} is the policy's own; env=<name> plays it in another environment"
         group = key.split(".")[0] + "."
         nearby = [o for o in options if o.startswith(group)] or [o.split(".")[0] for o in options]
         return unknown("option", key, options, listed=sorted(set(nearby)))
     if text.startswith("Ambiguous value"):
-        return f"{text.split(chr(39))[1]}: several values train several agents, which needs -m (train.py -m ...)"
+        key = text.split("'")[1]
+        return f"{key}: several values train several agents, which needs -m (train.py -m ...); a list is written [a,b]"
     return " ".join(text.split("\n")[:2])
 
 

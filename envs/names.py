@@ -48,7 +48,7 @@ def unknown(what: str, name: str, existing: Iterable[str], listed: Iterable[str]
     existing = list(existing)
     folded = {candidate.lower(): candidate for candidate in existing}
     close = [folded[match] for match in difflib.get_close_matches(name.lower(), folded, n=3, cutoff=0.5)]
-    hint = f"; did you mean {' or '.join(close)}?" if close else ";"
+    hint = f"; did you mean {' or '.join(close)}?" if close else "."
     shown = sorted(short_names()) if listed is None and what == "environment" else sorted(listed or existing)
     return f"no {what} is called {name!r}{hint} There is: {', '.join(shown)}" + (
         ", and every registered Gymnasium id (env=gym env.id=<id> for ids with / or :)" if what == "environment" else ""

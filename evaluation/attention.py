@@ -12,7 +12,7 @@ from jaxtyping import Float
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgb
+from matplotlib.colors import LinearSegmentedColormap, Normalize
 
 COLOUR = "tab:red"
 
@@ -25,6 +25,8 @@ def draw(
 ) -> None:
     """A row for every moment: its picture, then one map for each layer and head, the more attention the redder.
 
+    It is the attention of the class token, where there is one, else the mean of all tokens'.
+
     Args:
         maps: attention to "cells", whose last two axes are x and y, and to other tokens; a whole sums to 1. The
             reddest cell of a map is the one most attended to; below is what the cells and the others get together.
@@ -36,6 +38,7 @@ def draw(
         OSError: it cannot be written.
     """
     _, layers, heads, x, y = maps["cells"].shape
+    shades = LinearSegmentedColormap.from_list("attention", ["white", COLOUR])
     size = (1.6 * (1 + layers * heads), 0.4 + 2.0 * len(pictures))
     figure, axes = plt.subplots(len(pictures), 1 + layers * heads, figsize=size, squeeze=False, layout="constrained")
     for moment, (row, pixels) in enumerate(zip(axes, pictures, strict=True)):
@@ -46,15 +49,15 @@ def draw(
         for index, axis in enumerate(row[1:]):
             layer, head = divmod(index, heads)
             cells = maps["cells"][moment, layer, head].T  # an image's rows are y
-            red = np.broadcast_to(to_rgb(COLOUR), (y, x, 3))
-            axis.imshow(0.5 + 0.5 * pixels.mean(2) / 255, extent=(0, x, y, 0), cmap="gray", vmin=0, vmax=1)
-            axis.imshow(np.dstack([red, cells / cells.max()]), extent=(0, x, y, 0))
+            axis.imshow(cells / cells.max(), extent=(0, x, y, 0), cmap=shades, vmin=0, vmax=1)
+            axis.vlines(range(1, x), 0, y, "lightgray", linewidth=0.3)
+            axis.hlines(range(1, y), 0, x, "lightgray", linewidth=0.3)
             shares = [f"{key} {part[moment, layer, head].sum():.0%}" for key, part in maps.items()]
             axis.set_xlabel("\n".join(", ".join(shares[i : i + 2]) for i in range(0, len(shares), 2)), fontsize=6)
             if moment == 0:
                 axis.set_title(f"layer {layer + 1}, head {head + 1}", fontsize=8)
-    figure.suptitle("Attention to each cell, relative to the cell that a head attends to most", fontsize=9)
-    shades = LinearSegmentedColormap.from_list("attention", ["white", COLOUR])
+    who = "of the class token" if "class" in maps else "of all tokens"
+    figure.suptitle(f"Attention {who} to each cell, relative to the cell that a head attends to most", fontsize=9)
     bar = figure.colorbar(ScalarMappable(Normalize(0, 1), shades), ax=axes, fraction=0.02, pad=0.01)
     bar.ax.tick_params(labelsize=6)
     figure.savefig(file, dpi=100)

@@ -197,8 +197,9 @@ def draw_comparison(groups: dict[str, Sequence[Run]], file: Path) -> None:
     """Learning curves, one panel an environment: the mean over seeds of each label, and every seed as a thin line."""
     plt = pyplot()
     names = sorted({label(run) for runs in groups.values() for run in runs})
-    width = 6 * len(groups)
-    columns = max(1, int(width / (0.9 + 0.065 * max(map(len, names)))))  # of the legend, in inches
+    longest = 0.9 + 0.065 * max(map(len, names))  # entry of the legend, in inches
+    width = max(6 * len(groups), longest)
+    columns = int(width / longest)
     size = (width, 3.6 + 0.18 * -(-len(names) // columns))
     figure, axes = plt.subplots(1, len(groups), figsize=size, squeeze=False, layout="constrained")
     styles = {name: (f"C{i % 10}", LINES[i // 10 % len(LINES)]) for i, name in enumerate(names)}

@@ -12,8 +12,10 @@ import pytest
 import torch
 from conftest import PROJECT, command
 
+from agents import make_agent
 from compare import compare_runs
 from evaluate import evaluate
+from envs import make_vec_env
 from evaluation.scores import student_interval, wilson_interval
 from train import train
 
@@ -172,7 +174,9 @@ def test_evaluating_and_comparing_what_cannot_be():
         ({"policy": "mine", "env": "CartPool"}, "did you mean CartPole"),
         ({"policy": "mine", "device": "tpu"}, "device is auto"),
         ({"policy": "mine", "episods": 3}, "no option is called 'episods'; did you mean episodes"),
-        ({"episods": 3}, "policy is missing"),
+        ({"episods": 3}, "no option is called 'episods'; did you mean episodes"),
+        ({"episodes": 3}, "policy is missing"),
+        ({"policy": "mine", "env.view": "full"}, "env.view is the policy's own"),
     ]:
         with pytest.raises(ValueError, match=message):
             evaluate(options)
@@ -184,6 +188,23 @@ def test_evaluating_and_comparing_what_cannot_be():
     Path("mine/config.yaml").write_text("a: [")
     with pytest.raises(ValueError, match="is not a run folder, or is damaged"):
         compare_runs(runs="mine")
+
+
+def test_an_option_that_a_class_does_not_have_is_named_with_those_it_has():
+    env = make_vec_env("DoorKey-5x5", n_envs=2, seed=0)
+    for encoder, options, message in [
+        ("gnn", {"learing_rate": 1}, "PPO has no option 'learing_rate'; it has: learning_rate, n_steps"),
+        ("gnn", {"encoder_options": {"widht": 3}}, "GNN has no option 'widht'; it has: width, channels"),
+        ("gn", {}, "no encoder is called 'gn'; there is: cnn, gnn"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            make_agent(env, encoder, "ppo", **options)
+
+
+def test_help_shows_what_the_options_of_a_choice_can_be():
+    shown = command("train.py", "--help", "encoder=gnn")
+    assert shown.returncode == 0
+    assert "rgcn # gcn: one matrix for all neighbours" in shown.stdout
 
 
 def test_intervals_are_those_of_the_textbooks():

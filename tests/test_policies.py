@@ -158,7 +158,7 @@ def edit(folder, **changes):
     ("damage", "error", "message"),
     [
         (lambda f: (f / "policy.yaml").unlink(), FileNotFoundError, "there is no policy in"),
-        (lambda f: (f / "policy.safetensors").unlink(), ValueError, "is damaged"),
+        (lambda f: (f / "policy.safetensors").unlink(), ValueError, "is missing"),
         (lambda f: (f / "policy.safetensors").write_bytes(b"\x10\0\0\0"), ValueError, "is damaged"),
         (lambda f: truncate(f / "policy.safetensors", 0.5), ValueError, "is damaged"),
         (lambda f: (f / "policy.yaml").write_text("format: [1"), ValueError, "is damaged"),
