@@ -14,8 +14,8 @@ from conftest import PROJECT, command
 
 from agents import make_agent
 from compare import compare_runs
-from evaluate import evaluate
 from envs import make_vec_env
+from evaluate import evaluate
 from evaluation.scores import student_interval, wilson_interval
 from train import train
 
@@ -194,7 +194,6 @@ def test_an_option_that_a_class_does_not_have_is_named_with_those_it_has():
     env = make_vec_env("DoorKey-5x5", n_envs=2, seed=0)
     for encoder, options, message in [
         ("gnn", {"learing_rate": 1}, "PPO has no option 'learing_rate'; it has: learning_rate, n_steps"),
-        ("gnn", {"encoder_options": {"widht": 3}}, "GNN has no option 'widht'; it has: width, channels"),
         ("gn", {}, "no encoder is called 'gn'; there is: cnn, gnn"),
     ]:
         with pytest.raises(ValueError, match=message):
