@@ -100,9 +100,9 @@ class Transformer(Encoder):
         """Every token, the class token first, and which of them are real."""
         tokens, mask = self.tokens(obs)
         if self.class_token is not None:
-            tokens = torch.cat([self.class_token.expand(tokens.shape[0], 1, -1), tokens], dim=1)
+            tokens = [self.class_token.expand(len(tokens[0]), 1, -1), *tokens]
             mask = None if mask is None else F.pad(mask, (1, 0), value=True)
-        return tokens, None if mask is None else mask[:, None, None]
+        return torch.cat(tokens, dim=1), None if mask is None else mask[:, None, None]
 
 
 class AttentionLayer(nn.Module):
@@ -142,9 +142,12 @@ class AttentionLayer(nn.Module):
         """Queries, keys and values: (batch, heads, tokens, width/heads)."""
         width, weight, bias = h.shape[2], self.qkv.weight, self.qkv.bias
         normed = self.norm_attention(h)
-        query = F.linear(normed[:, :queries], weight[:width], bias[:width])
-        key, value = F.linear(normed, weight[width:], bias[width:]).chunk(2, dim=2)
-        return tuple(part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in (query, key, value))
+        if queries is None:
+            parts = self.qkv(normed).chunk(3, dim=2)
+        else:
+            query = F.linear(normed[:, :queries], weight[:width], bias[:width])
+            parts = (query, *F.linear(normed, weight[width:], bias[width:]).chunk(2, dim=2))
+        return tuple(part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in parts)
 
 
 def pooled(
@@ -166,6 +169,7 @@ class CellTokens(nn.Module):
 
     rows: Tensor | None
     columns: Tensor | None
+    offsets: Tensor
 
     def __init__(self, space: spaces.Space, width: int, positions: str):
         super().__init__()
@@ -186,6 +190,7 @@ class CellTokens(nn.Module):
             self.sizes["direction"] = 1
         if "carrying" in self.keys:
             self.carrying = nn.Embedding(2 * CODES, width)
+            self.register_buffer("offsets", torch.tensor([0, CODES]), persistent=False)
             self.sizes["carrying"] = 1
         if "mission" in self.keys:
             mission = space["mission"]  # type: ignore[index]
@@ -196,27 +201,27 @@ class CellTokens(nn.Module):
             else:
                 self.word_positions = nn.Parameter(torch.randn(mission.shape[0], width) * 0.1)
 
-    def forward(self, obs: Observation) -> tuple[Tensor, Tensor | None]:
+    def forward(self, obs: Observation) -> tuple[list[Tensor], Tensor | None]:
         cells = self.stem(obs)
         if self.columns is not None and self.rows is not None:
-            cells = cells + self.columns + self.rows
+            cells = cells + (self.columns + self.rows)
         tokens = [cells.flatten(1, 2)]
         if not self.keys:
-            return tokens[0], None
+            return tokens, None
         assert isinstance(obs, dict)
         if "direction" in self.keys:
             tokens.append(self.direction(obs["direction"].long()))
         if "carrying" in self.keys:
-            codes = obs["carrying"].long() + torch.tensor([0, CODES], device=cells.device)
+            codes = obs["carrying"].long() + self.offsets
             tokens.append(self.carrying(codes).sum(1, keepdim=True))
         if "mission" not in self.keys:
-            return torch.cat(tokens, dim=1), None
+            return tokens, None
         ids = words_of(obs, len(self.word_positions)).long()
         longest = int((ids > 0).sum(1).max())
         ids = ids[:, :longest]
         real = torch.cat([torch.ones(len(ids), sum(t.shape[1] for t in tokens), device=ids.device), ids > 0], dim=1)
         tokens.append(self.words(ids) + self.word_positions[:longest])
-        return torch.cat(tokens, dim=1), real.bool()
+        return tokens, real.bool()
 
 
 def sines(positions: int, width: int) -> Float[Tensor, "positions width"]:
@@ -235,5 +240,5 @@ class NumberTokens(nn.Module):
         self.weight = nn.Parameter(torch.randn(self.flatten.size, width) * 0.1)
         self.bias = nn.Parameter(torch.randn(self.flatten.size, width) * 0.1)
 
-    def forward(self, obs: Observation) -> tuple[Tensor, None]:
-        return self.flatten(obs)[..., None] * self.weight + self.bias, None
+    def forward(self, obs: Observation) -> tuple[list[Tensor], None]:
+        return [self.flatten(obs)[..., None] * self.weight + self.bias], None
