@@ -100,7 +100,7 @@ class Transformer(Encoder):
         """Every token, the class token first, and which of them are real."""
         tokens, mask = self.tokens(obs)
         if self.class_token is not None:
-            tokens = [self.class_token.expand(len(tokens[0]), 1, -1), *tokens]
+            tokens = [self.class_token.expand(tokens[0].shape[0], 1, -1), *tokens]
             mask = None if mask is None else F.pad(mask, (1, 0), value=True)
         return torch.cat(tokens, dim=1), None if mask is None else mask[:, None, None]
 
