@@ -30,19 +30,12 @@ from agents.methods import decided, encoding, required, using
 from agents.penalty import penalize
 from agents.ppo import FastPPO, sb3_only
 from agents.regularized import check_minibatches
-from encoders.base import describe
+from encoders.base import describe, encoders_reading
 from encoders.resolve import resolve
 from symmetry import Symmetry
 
-ENCODERS = ("cnn", "gnn", "homomorphic", "hypernetwork", "lstm", "mlp", "transformer")
-GIVEN = (
-    "self",
-    "observation_space",
-    "policy",
-    "env",
-    "policy_kwargs",
-    "_init_setup_model",
-)  # what is no option of an encoder or algorithm
+# what is no option of an encoder or algorithm
+GIVEN = ("self", "observation_space", "policy", "env", "policy_kwargs", "_init_setup_model")
 DISCRETE = (spaces.Discrete,)
 CONTINUOUS = (spaces.Box,)
 ANY = (spaces.Discrete, spaces.Box, spaces.MultiDiscrete, spaces.MultiBinary)
@@ -185,7 +178,7 @@ def encoder_named(name: str, trust: Sequence[str] = ()) -> type[BaseFeaturesExtr
     if "." in name:
         return resolve(name, trust)
     if not name.isidentifier() or find_spec(f"encoders.{name}") is None:
-        raise ValueError(f"no encoder is called {name!r}; there is: {', '.join(ENCODERS)}")
+        raise ValueError(f"no encoder is called {name!r}; there is: {', '.join(encoders_reading())}")
     module = import_module(f"encoders.{name}")
     for member in vars(module).values():
         if isinstance(member, type) and member.__module__ == module.__name__ and member.__name__.lower() == name:

@@ -37,7 +37,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from timing import machine
+from timing import machine, output
 
 from agents import Policy, make_agent
 from envs import make_vec_env
@@ -202,8 +202,8 @@ def main() -> None:
     add("--seeds", type=int, default=25)
     add("--choosing", type=int, default=6, help="seeds on which each learning rate is tried")
     add("--jobs", type=int, default=2, help="processes, one thread each")
-    add("--json", type=Path, help="write the numbers there")
-    add("--picture", type=Path, help="draw the shares of seeds solved there")
+    add("--json", type=output, help="write the numbers there")
+    add("--picture", type=output, help="draw the shares of seeds solved there")
     options = parser.parse_args()
     about = machine("torch", "stable-baselines3", "gymnasium")
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:

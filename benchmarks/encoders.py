@@ -38,7 +38,7 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from layers import BareTransformer, Contestant, Inner, RGCNConv, layers
-from timing import forward, learning, machine, peak_bytes, taking_turns
+from timing import forward, learning, machine, output, peak_bytes, taking_turns
 
 from agents.methods import decided, encoding
 from configs.compose import compose, existing
@@ -227,16 +227,13 @@ def main() -> None:
     add("--width", type=int, default=WIDTH, help="features of a cell, of a layer, and of what encoders return")
     add("--rounds", type=int, default=5)
     add("--memory", type=float, default=2.0, help="GB that nothing measured may exceed")
-    add("--json", type=Path, help="write the numbers there")
-    add("--picture", type=Path, help="draw the ratios there")
+    add("--json", type=output, help="write the numbers there")
+    add("--picture", type=output, help="draw the ratios there")
     options = parser.parse_args()
     if min(options.grids) < 5:
         parser.error("--grids: DoorKey has at least 5 cells along each side")
     if options.rounds < 1:
         parser.error("--rounds is at least 1")
-    for file in (options.json, options.picture):
-        if file is not None and not file.parent.is_dir():
-            parser.error(f"{file}: there is no folder {file.parent}")
     torch.set_num_threads(1)
     torch.manual_seed(0)
     about = machine("torch", "sb3-contrib", *(["torch_geometric"] if RGCNConv is not None else []))

@@ -35,6 +35,8 @@ from stable_baselines3.common.vec_env import VecEnv
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from timing import output
+
 from envs import make_vec_env
 from envs.names import is_minigrid, resolve_id
 
@@ -198,8 +200,8 @@ def draw(results: dict[str, Rates], file: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("ids", nargs="*", default=IDS)
-    parser.add_argument("--json", type=Path, help="write the numbers there")
-    parser.add_argument("--picture", type=Path, help="draw them there")
+    parser.add_argument("--json", type=output, help="write the numbers there")
+    parser.add_argument("--picture", type=output, help="draw them there")
     parser.add_argument("--seconds", type=float, default=0.6, help="CPU-seconds of each measurement")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="numbers of environments")

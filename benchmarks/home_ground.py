@@ -42,7 +42,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from timing import machine
+from timing import machine, output
 
 from configs.compose import UsageError, compose, compose_defaults
 from evaluate import evaluate
@@ -267,8 +267,8 @@ def main() -> None:
     add("--episodes", type=int, default=TESTED, help="of the test in another environment")
     add("--jobs", type=int, default=2, help="processes, one thread each")
     add("--overrides", nargs="+", default=[], help="of train.py, for every run")
-    add("--json", type=Path, help="write the numbers there")
-    add("--picture", type=Path, help="draw them there")
+    add("--json", type=output, help="write the numbers there")
+    add("--picture", type=output, help="draw them there")
     options = parser.parse_args()
     given = [*([f"total_timesteps={options.steps}"] if options.steps else []), *options.overrides]
     try:

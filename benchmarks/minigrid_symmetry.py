@@ -32,7 +32,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from cartpole_symmetry import NEVER, draw, interval, shown
-from timing import machine
+from timing import machine, output
 from wall import Reached
 
 from agents.agent import encoder_named
@@ -72,8 +72,8 @@ def main() -> None:
     add("--first-seed", type=int, default=0, help="100 for trying settings")
     add("--steps", type=int, default=1_000_000, help="after these a run has not got there")
     add("--jobs", type=int, default=2, help="processes, one thread each")
-    add("--json", type=Path, help="write the numbers there")
-    add("--picture", type=Path, help="draw the shares of seeds that learned there")
+    add("--json", type=output, help="write the numbers there")
+    add("--picture", type=output, help="draw the shares of seeds that learned there")
     options = parser.parse_args()
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     jobs = [(env, method, seed) for env in options.environments for method in options.methods for seed in seeds]

@@ -22,6 +22,8 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from timing import output
+
 from agents import make_agent
 from envs import make_vec_env
 
@@ -74,7 +76,7 @@ def main() -> None:
     add("--batch-size", type=int, default=1024)
     add("--rounds", type=int, default=5)
     add("--device", default="cpu")
-    add("--json", type=Path, help="write the numbers there")
+    add("--json", type=output, help="write the numbers there")
     options = parser.parse_args()
     torch.set_num_threads(1)
     results = {}

@@ -29,7 +29,7 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from timing import forward, learning, machine, seconds
+from timing import forward, learning, machine, output, seconds
 
 from agents import make_agent
 from envs import make_vec_env
@@ -105,7 +105,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--groups", nargs="+", default=list(GROUPS), choices=GROUPS)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--json", type=Path, help="write the numbers there")
+    parser.add_argument("--json", type=output, help="write the numbers there")
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)

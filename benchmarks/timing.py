@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import argparse
 import platform
 import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 from torch.profiler import ProfilerActivity
+
+
+def output(name: str) -> Path:
+    """The type of an argument that says where to write, asked for before anything is measured."""
+    if not Path(name).parent.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {Path(name).parent}")
+    return Path(name)
 
 
 def machine(*packages: str) -> dict[str, str]:

@@ -46,6 +46,7 @@ from torch._inductor.utils import fresh_cache
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from timing import output
 from wall import TASKS, wall
 
 from agents import make_agent
@@ -242,8 +243,8 @@ def main() -> None:
     add("--forms", nargs="+", default=list(FORMS), choices=FORMS)
     add("--steps", type=int, default=4096, help="environment steps of a measurement; slow forms run fewer")
     add("--repeats", type=int, default=3, help="rounds; slow forms take part in fewer")
-    add("--json", type=Path, help="write the numbers there")
-    add("--picture", type=Path, help="draw the ratios there")
+    add("--json", type=output, help="write the numbers there")
+    add("--picture", type=output, help="draw the ratios there")
     add("--profile", action="store_true", help="where the time of the last of the forms goes")
     add("--wall", action="store_true", help="time until it is learned")
     add("--seeds", type=int, default=5)

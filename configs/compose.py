@@ -9,7 +9,6 @@ without tuned settings of its own gets those of its family (tuned/minigrid-<agen
 
 from __future__ import annotations
 
-import atexit
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -113,13 +112,14 @@ def command_line(name: str, run: Callable[[list[str]], int]) -> None:
         sys.exit(2)
     flags = [argument for argument in sys.argv[1:] if argument not in arguments.overrides]
     sys.argv[1:] = flags + settled
-    if arguments.help:
-        atexit.register(print, described(name, settled))  # Hydra exits when it has shown its own
     try:
         job()
     except KeyboardInterrupt:  # before learning began, or a second time
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+    finally:  # Hydra exits when it has shown its own help
+        if arguments.help:
+            print(described(name, settled))
     sys.exit(max(codes, default=0))
 
 
@@ -230,7 +230,7 @@ def _explain(error: Exception, name: str, overrides: Sequence[str]) -> str:
         key = text.split("'")[1]
         kept = {*GROUPS_OF[name], *NEEDED[name]} - {key}
         choices = [o for o in overrides if o.split("=")[0] in kept]
-        choices += [f"{needed}=?" for needed in NEEDED[name] if f"{needed}=" not in "".join(f"{o}=" for o in choices)]
+        choices += [f"{needed}=?" for needed in {*NEEDED[name]} - {o.partition("=")[0] for o in choices}]
         options = [option for option in flatten(_compose(name, choices)) if not option.endswith(".name")]
         if name == "evaluate" and key.startswith("env."):
             return f"{key} is the policy's own; env=<name> plays it in another environment"

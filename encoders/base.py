@@ -92,15 +92,15 @@ def describe(space: spaces.Space) -> str:
     return str(space)
 
 
-def encoders_reading(kind: str) -> list[str]:
-    """Names of this project's encoders that read observations of `kind`."""
+def encoders_reading(kind: str | None = None) -> list[str]:
+    """Names of this project's encoders that read observations of `kind`; None: of any."""
     import encoders
 
     names = []
     for module in pkgutil.iter_modules(encoders.__path__):
         for member in vars(importlib.import_module(f"encoders.{module.name}")).values():
             own = isinstance(member, type) and member.__module__ == f"encoders.{module.name}"
-            if own and issubclass(member, Encoder) and kind in member.reads:
+            if own and issubclass(member, Encoder) and (kind in member.reads if kind else member.reads):
                 names.append(module.name)
     return names
 

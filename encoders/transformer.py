@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from encoders.base import Encoder, Flatten, kind_of
-from encoders.layers.stem import CODES, Context, Observation, Stem, words_of
+from encoders.layers.stem import Carried, Context, Observation, Stem, words_of
 
 
 class Transformer(Encoder):
@@ -169,7 +169,6 @@ class CellTokens(nn.Module):
 
     rows: Tensor | None
     columns: Tensor | None
-    offsets: Tensor
 
     def __init__(self, space: spaces.Space, width: int, positions: str):
         super().__init__()
@@ -189,8 +188,7 @@ class CellTokens(nn.Module):
             self.direction = nn.Embedding(4, width)
             self.sizes["direction"] = 1
         if "carrying" in self.keys:
-            self.carrying = nn.Embedding(2 * CODES, width)
-            self.register_buffer("offsets", torch.tensor([0, CODES]), persistent=False)
+            self.carrying = Carried(width)
             self.sizes["carrying"] = 1
         if "mission" in self.keys:
             mission = space["mission"]  # type: ignore[index]
@@ -212,8 +210,7 @@ class CellTokens(nn.Module):
         if "direction" in self.keys:
             tokens.append(self.direction(obs["direction"].long()))
         if "carrying" in self.keys:
-            codes = obs["carrying"].long() + self.offsets
-            tokens.append(self.carrying(codes).sum(1, keepdim=True))
+            tokens.append(self.carrying(obs["carrying"])[:, None])
         if "mission" not in self.keys:
             return tokens, None
         ids = words_of(obs, len(self.word_positions)).long()

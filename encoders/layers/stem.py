@@ -70,6 +70,19 @@ def words_of(obs: dict[str, Tensor], limit: int) -> Float[Tensor, "batch words"]
     return ids
 
 
+class Carried(nn.Embedding):
+    """Sum of learned embeddings of the carried object's type and colour."""
+
+    offsets: Tensor
+
+    def __init__(self, width: int):
+        super().__init__(2 * CODES, width)
+        self.register_buffer("offsets", torch.tensor([0, CODES]), persistent=False)
+
+    def forward(self, codes: Float[Tensor, "batch 2"]) -> Float[Tensor, "batch width"]:
+        return super().forward(codes.long() + self.offsets).sum(1)
+
+
 class Context(nn.Module):
     """What is observed besides the cells as one vector: the sum of embeddings of direction, carried object, mission.
 
@@ -83,7 +96,7 @@ class Context(nn.Module):
         if "direction" in self.keys:
             self.direction = nn.Embedding(4, width)
         if "carrying" in self.keys:
-            self.carrying = nn.Embedding(2 * CODES, width)
+            self.carrying = Carried(width)
         if "mission" in self.keys:
             self.mission = Mission(int(present["mission"].high.max()) + 1, width)
             self.limit: int = present["mission"].shape[0]
@@ -93,8 +106,7 @@ class Context(nn.Module):
         if "direction" in self.keys:
             parts.append(self.direction(obs["direction"].long()[:, 0]))
         if "carrying" in self.keys:
-            codes = obs["carrying"].long() + torch.tensor([0, CODES], device=obs["carrying"].device)
-            parts.append(self.carrying(codes).sum(1))
+            parts.append(self.carrying(obs["carrying"]))
         if "mission" in self.keys:
             parts.append(self.mission(words_of(obs, self.limit)))
         return torch.stack(parts).sum(0)
