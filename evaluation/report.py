@@ -217,6 +217,9 @@ def draw_comparison(groups: dict[str, Sequence[Run]], file: Path) -> None:
             marker = "o" if len(shared) == 1 else None
             (lines[name],) = axis.plot(shared, mean, line, color=colour, marker=marker, linewidth=2)
         axis.set(title=env, xlabel="environment steps", ylabel=f"{measure} (sampled actions)")
+        axis.set_xlim(left=0)
+        if measure == "success":
+            axis.set_ylim(-0.03, 1.03)
         axis.grid(alpha=0.3)
     figure.legend(
         [lines[name] for name in names], names, loc="outside lower center", ncols=columns, fontsize=8, handlelength=3
