@@ -62,7 +62,7 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
 
     from agents import load_policy
     from agents.diagnostics import equivariance_error, forced_ties, transformer_of
-    from agents.policy import environment_id, find
+    from agents.saved.policy import environment_id, find
     from envs import make_vec_env
     from envs.levels import EVALUATION
     from evaluation.report import interval, table

@@ -106,8 +106,8 @@ def _train(config: dict[str, Any], defaults: dict[str, Any]) -> Result:
     """Decide, build, make the folder, learn: in this order, so that what cannot be built leaves nothing behind."""
     import torch
 
-    from agents.agent import encoder_named
-    from agents.methods import promises
+    from agents.equivariance.method import promises
+    from agents.make import encoder_named
     from agents.startup import leave_the_compiler_alone
     from evaluation.callbacks import open_logs
     from evaluation.report import result_table
@@ -159,7 +159,7 @@ def build(config: Mapping[str, Any], encoder: type[BaseFeaturesExtractor]) -> tu
     from stable_baselines3.common.vec_env import VecNormalize
 
     from agents import make_agent
-    from agents.symmetric import SymmetricStatistics
+    from agents.equivariance.normalization import SymmetricStatistics
     from encoders.base import kind_of
     from envs import make_vec_env, symmetric_ids
     from envs.levels import EVALUATION
@@ -210,7 +210,7 @@ def check_memory(env: VecEnv, config: Mapping[str, Any]) -> None:
     Raises:
         UsageError: more than there is.
     """
-    from agents.rollout import Rollout
+    from agents.ppo.rollout import Rollout
     from envs.memory import available_memory, shown
 
     steps = config["agent"].get("n_steps")

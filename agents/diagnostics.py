@@ -18,7 +18,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.preprocessing import preprocess_obs
 from torch import Tensor
 
-from agents.policy import Policy
+from agents.saved.policy import Policy
 from encoders.average import observe
 from encoders.base import describe, kind_of
 from encoders.transformer import Transformer

@@ -40,7 +40,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from layers import BareTransformer, Contestant, Inner, RGCNConv, layers
 from timing import forward, learning, machine, output, peak_bytes, taking_turns
 
-from agents.methods import decided, encoding
+from agents.equivariance.method import decided, encoding
 from configs.compose import compose, existing
 from encoders.layers.stem import Stem
 from encoders.resolve import resolve

@@ -35,8 +35,8 @@ from cartpole_symmetry import NEVER, draw, interval, shown
 from timing import machine, output
 from wall import Reached
 
-from agents.agent import encoder_named
-from agents.methods import promises
+from agents.equivariance.method import promises
+from agents.make import encoder_named
 from configs.compose import compose
 from train import build, decide
 

@@ -8,7 +8,7 @@ One layer after another is switched on:
 
     sb3         SB3's PPO class, environments stepped one by one in Gymnasium: the baseline
     + engine    the same class on the batched engine
-    + eager     agents.ppo, operation by operation: the same parameters, bit for bit
+    + eager     agents.ppo.algorithm, operation by operation: the same parameters, bit for bit
     + distinct  each distinct observation encoded once (grids only)
     + compiled  a minibatch step as one graph; the wall time of compiling it, in a new process with nothing kept from
                 earlier, has a column of its own, with the environment steps after which it is repaid
@@ -133,7 +133,7 @@ def seconds_of(compiling: Callable[[], Any]) -> float:
 @functools.cache
 def starting() -> float:
     """Wall seconds that every process spends before it compiles its first graph."""
-    from agents.compiled import compiled
+    from agents.ppo.compiled import compiled
 
     first, second = (seconds_of(functools.partial(compiled, each, [torch.ones(8)])) for each in (torch.sin, torch.cos))
     return first - second

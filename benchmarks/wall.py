@@ -27,7 +27,7 @@ import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 from torch._inductor.utils import fresh_cache
 
-from agents.agent import encoder_named
+from agents.make import encoder_named
 from configs.compose import compose
 from encoders.homomorphic import Homomorphic
 from train import build, decide

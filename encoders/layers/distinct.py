@@ -16,5 +16,5 @@ def distinct(parts: dict[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
 
 
 def traced(tensor: Tensor) -> bool:
-    """Whether a graph is being made, as agents/compiled.py does: then shapes are known, and values are not."""
+    """Whether a graph is being made, as agents/ppo/compiled.py does: then shapes are known, and values are not."""
     return isinstance(tensor, FakeTensor)

@@ -1,0 +1,85 @@
+"""How a symmetry is used: hard, average, augment, loss or not at all; what each changes in an agent's options."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from stable_baselines3.common.vec_env import VecEnv
+
+from agents.equivariance.augment import augmented
+from agents.equivariance.normalization import check_actions
+from agents.ppo.algorithm import FastPPO
+from encoders.average import Average, check_sizes
+from symmetry import Symmetry
+
+METHODS = ("hard", "average", "augment", "loss", "none")
+
+
+def promises(encoder: type[BaseFeaturesExtractor]) -> bool:
+    """Whether an encoder obeys a symmetry, which its constructor then takes, and says how its features transform."""
+    return "symmetry" in inspect.signature(encoder).parameters
+
+
+def decided(method: str, encoder: type[BaseFeaturesExtractor], agent: str, symmetry: Symmetry | None) -> str:
+    """The method with `auto` decided.
+
+    Raises:
+        ValueError: an unknown method, or one that is pointless with this encoder or impossible with this agent.
+    """
+    if method == "auto":
+        return "hard" if promises(encoder) or symmetry is not None else "none"
+    if method not in METHODS:
+        raise ValueError(f"symmetry is auto, {', '.join(METHODS)}; got {method!r}")
+    if promises(encoder) and method != "hard":
+        name = encoder.__name__.lower()
+        raise ValueError(f"encoder={name} obeys the symmetry by construction; use symmetry=auto, or encoder=mlp")
+    if agent == "recurrent_ppo" and method in ("augment", "loss"):
+        raise ValueError(
+            f"symmetry={method} is not available for agent=recurrent_ppo, whose memory would need twins; use agent=ppo"
+        )
+    return method
+
+
+def required(symmetry: Symmetry | None, method: str) -> Symmetry:
+    """Raise ValueError unless there is a symmetry."""
+    if symmetry is None:
+        raise ValueError(f"symmetry={method} needs an environment that declares a symmetry, and this one declares none")
+    return symmetry
+
+
+def encoding(
+    encoder: type[BaseFeaturesExtractor], options: Mapping[str, Any], symmetry: Symmetry | None, method: str
+) -> dict[str, Any]:
+    """The keywords of an SB3 policy that say how it encodes observations under a method."""
+    keywords: dict[str, Any] = dict(options)
+    if method == "average":
+        required(symmetry, method)
+        encoder, keywords = Average, {"encoder": encoder, "options": keywords}
+    if promises(encoder):
+        keywords["symmetry"] = symmetry
+    return {"features_extractor_class": encoder, "features_extractor_kwargs": keywords}
+
+
+def using(
+    method: str, algorithm: type[BaseAlgorithm], options: Mapping[str, Any], symmetry: Symmetry, env: VecEnv
+) -> dict[str, Any]:
+    """The options of an algorithm that learns with `augment` or `loss`.
+
+    Raises:
+        ValueError: they do not go together, or the symmetry does not match the environment.
+    """
+    check_sizes(symmetry, env.observation_space)
+    check_actions(symmetry, env.action_space)
+    if method == "augment" and algorithm is not FastPPO:
+        return augmented(algorithm, options, symmetry, env.observation_space)
+    if method == "augment":
+        return {**options, "twins": symmetry}
+    if algorithm is FastPPO:
+        if options.get("distinct") is True:
+            raise ValueError("agent.distinct=true would weigh the penalty by observations; use agent.distinct=auto")
+        return {**options, "distinct": False}
+    return dict(options)

@@ -1,0 +1,217 @@
+"""An agent: an SB3 or sb3-contrib algorithm with one of our encoders and heads in its policy.
+
+PPO has a faster form of its own (agents/ppo/algorithm.py), which learns what SB3's learns.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from sb3_contrib import QRDQN, RecurrentPPO
+from stable_baselines3 import A2C, DQN, PPO, SAC, TD3
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.noise import NormalActionNoise
+from stable_baselines3.common.policies import BasePolicy
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from stable_baselines3.common.utils import LinearSchedule
+from stable_baselines3.common.vec_env import VecEnv
+
+from agents import sb3_policies
+from agents.equivariance.loss import penalize
+from agents.equivariance.method import decided, encoding, required, using
+from agents.ppo.algorithm import FastPPO, sb3_only
+from agents.weight_decay import check_minibatches
+from encoders.base import describe, encoders_reading
+from encoders.resolve import resolve
+from symmetry import Symmetry
+
+# what is no option of an encoder or algorithm
+GIVEN = ("self", "observation_space", "policy", "env", "policy_kwargs", "_init_setup_model")
+DISCRETE = (spaces.Discrete,)
+CONTINUOUS = (spaces.Box,)
+ANY = (spaces.Discrete, spaces.Box, spaces.MultiDiscrete, spaces.MultiBinary)
+
+
+@dataclass(frozen=True)
+class Agent:
+    """An algorithm, the policy class it trains here, the action spaces it can act in, and a faster form of it."""
+
+    algorithm: type[BaseAlgorithm]
+    policy: type[BasePolicy]
+    actions: tuple[type[spaces.Space], ...]
+    fast: type[BaseAlgorithm] | None = None
+
+
+AGENTS = {
+    "ppo": Agent(PPO, sb3_policies.HeadedActorCriticPolicy, ANY, FastPPO),
+    "a2c": Agent(A2C, sb3_policies.HeadedActorCriticPolicy, ANY),
+    "dqn": Agent(DQN, sb3_policies.HeadedDQNPolicy, DISCRETE),
+    "qrdqn": Agent(QRDQN, sb3_policies.HeadedQRDQNPolicy, DISCRETE),
+    "sac": Agent(SAC, sb3_policies.HeadedSACPolicy, CONTINUOUS),
+    "td3": Agent(TD3, sb3_policies.HeadedTD3Policy, CONTINUOUS),
+    "recurrent_ppo": Agent(RecurrentPPO, sb3_policies.HeadedRecurrentPolicy, ANY),
+}
+
+# What policy_kwargs may hold besides the encoder: data that SB3's policies and ours take as keywords.
+FIXED_POLICY_KEYS = ("net_arch", "ortho_init", "features_extractor_class", "features_extractor_kwargs", "symmetry")
+
+
+def make_agent(
+    env: VecEnv,
+    encoder: str | type[BaseFeaturesExtractor],
+    agent: str = "ppo",
+    symmetry: Symmetry | None = None,
+    *,
+    method: str = "auto",
+    weight: float = 1.0,
+    weight_decay: float = 0.0,
+    encoder_options: Mapping[str, Any] | None = None,
+    policy_kwargs: Mapping[str, Any] | None = None,
+    trust: Sequence[str] = (),
+    **options: Any,
+) -> BaseAlgorithm:
+    """An untrained SB3 model of the algorithm `agent` whose policy reads observations through `encoder`.
+
+    Args:
+        env: training environments, as `envs.make_vec_env` gives them.
+        encoder: a name ("gnn"), a class name ("encoders.gnn.GNN", "my_pkg.MyEncoder") or a class.
+        agent: a key of `AGENTS`.
+        symmetry: of the environments; default: the one that they declare (`env.symmetry`).
+        method: how it is used. "hard": equivariant heads behind an encoder that promises how its features transform;
+            "average": behind any encoder, lifted (`encoders.average`); "augment": every minibatch is joined by its
+            transformed twins (`agents.equivariance.augment`); "loss": a penalty on breaking it
+            (`agents.equivariance.loss`); "none": not at all. "auto": hard if the encoder promises a representation or
+            a symmetry is given, else none.
+        weight: of the penalty.
+        weight_decay: decoupled, by AdamW; not of biases and normalizations (`agents.weight_decay.decay`).
+        encoder_options: keywords of the encoder.
+        policy_kwargs: keywords of SB3's policy that are data (log_std_init, n_critics, lstm_hidden_size, ...).
+        trust: modules outside this project that may be imported for `encoder`.
+        options: hyperparameters of the algorithm; "lin_3e-4" is a schedule that falls linearly to zero, and
+            `action_noise` the standard deviation of Gaussian exploration noise. For "ppo" also `implementation`,
+            `distinct`, `overlap` and `precision`, see `agents.ppo.algorithm.FastPPO`; implementation="sb3"
+            gives SB3's own class, and so does "auto" where only that can do what the other options ask for.
+
+    Raises:
+        ValueError: an unknown agent or encoder, an agent that cannot act here, an encoder that cannot read the
+            observations, no symmetry where one is needed, a method that the agent cannot use, an option that it does
+            not have, or minibatches of one sample for batch normalization.
+    """
+    if agent not in AGENTS:
+        raise ValueError(f"no agent is called {agent!r}; there is: {', '.join(AGENTS)}")
+    parts = AGENTS[agent]
+    if not isinstance(env.action_space, parts.actions):
+        able = [name for name, other in AGENTS.items() if isinstance(env.action_space, other.actions)]
+        raise ValueError(
+            f"agent={agent} cannot act in {describe(env.action_space)}; these can: {', '.join(able) or 'none'}"
+        )
+    encoder_class = encoder if isinstance(encoder, type) else encoder_named(encoder, trust)
+    method = decided(method, encoder_class, agent, symmetry)
+    if method != "none":
+        symmetry = symmetry or getattr(env, "symmetry", None)
+    policy = encoding(encoder_class, encoder_options or {}, symmetry, method)
+    policy["symmetry"] = symmetry if method in ("hard", "average") else None
+    for key, value in (policy_kwargs or {}).items():
+        if key in FIXED_POLICY_KEYS:
+            raise ValueError(f"agent.policy_kwargs.{key} is decided by the encoder and its heads, and cannot be set")
+        policy[key] = value
+    if weight_decay:
+        policy["weight_decay"] = weight_decay
+    algorithm, options = form(parts, {**options, "policy_kwargs": policy}, env.action_space)
+    options = hyperparameters(options, env)
+    try:
+        if method in ("augment", "loss"):
+            options = using(method, algorithm, options, required(symmetry, method), env)
+        model = algorithm(parts.policy, env, **options)  # type: ignore[arg-type]
+    except (TypeError, AssertionError) as error:  # SB3 asserts what it needs
+        refuse_unknown(str(error), encoder_class, algorithm)
+        raise ValueError(f"agent={agent} with encoder {encoder_class.__name__}: {error}") from error
+    check_minibatches(model)
+    if method == "loss":
+        penalize(model.policy, required(symmetry, method), weight)
+    return model
+
+
+def refuse_unknown(error: str, *classes: type) -> None:
+    """Raise a ValueError that lists the options of a class, if the error is that it was given another."""
+    found = re.search(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", error)
+    for taker in (each for own in classes for each in own.__mro__):
+        if found and found[1] == taker.__name__:
+            options = [name for name in inspect.signature(taker.__init__).parameters if name not in GIVEN]
+            raise ValueError(f"{taker.__name__} has no option {found[2]!r}; it has: {', '.join(options)}") from None
+
+
+def form(agent: Agent, options: Mapping[str, Any], actions: spaces.Space) -> tuple[Any, dict[str, Any]]:
+    """Which class trains an agent with these options, and those of them that it takes.
+
+    Raises:
+        ValueError: an option of the fast form for an agent that has none, or for SB3's.
+    """
+    options = dict(options)
+    wanted = options.get("implementation", "auto")
+    if agent.fast is not None and wanted != "sb3" and not (wanted == "auto" and sb3_only(options, actions)):
+        return agent.fast, options
+    ours = {"implementation": ("auto", "sb3"), "distinct": ("auto", False), "overlap": ("auto", False)}
+    for key, plain in {**ours, "precision": ("float32",), "normalize_advantage": (True, False)}.items():
+        value = options.get(key, plain[0]) if key == "normalize_advantage" else options.pop(key, plain[0])
+        if value not in plain:
+            reason = sb3_only(options, actions)
+            own = (
+                f"agent.implementation=sb3, which {reason} needs"
+                if reason
+                else "SB3's own class, which trains this agent"
+            )
+            raise ValueError(f"{'' if key == 'precision' else 'agent.'}{key}={value} is not an option of {own}")
+    return agent.algorithm, options
+
+
+def encoder_named(name: str, trust: Sequence[str] = ()) -> type[BaseFeaturesExtractor]:
+    """The encoder called "gnn" (class GNN of encoders/gnn.py, in whatever capitals) or "module.Class"."""
+    if "." in name:
+        return resolve(name, trust)
+    if not name.isidentifier() or find_spec(f"encoders.{name}") is None:
+        raise ValueError(f"no encoder is called {name!r}; there is: {', '.join(encoders_reading())}")
+    module = import_module(f"encoders.{name}")
+    for member in vars(module).values():
+        if isinstance(member, type) and member.__module__ == module.__name__ and member.__name__.lower() == name:
+            return member
+    raise ValueError(f"no encoder is called {name!r}; the encoders are the files of encoders/")
+
+
+def hyperparameters(options: Mapping[str, Any], env: VecEnv) -> dict[str, Any]:
+    """Options written as data, as SB3 takes them: schedules, noise and tuples."""
+    converted = {k: v if k == "policy_kwargs" else copy.deepcopy(v) for k, v in options.items()}
+    for key in ("learning_rate", "clip_range", "clip_range_vf"):
+        if isinstance(converted.get(key), str):
+            converted[key] = schedule(key, converted[key])
+    if converted.get("action_noise") is not None:
+        size = env.action_space.shape
+        assert size is not None
+        converted["action_noise"] = NormalActionNoise(np.zeros(size), np.full(size, float(converted["action_noise"])))
+    if isinstance(converted.get("train_freq"), list):
+        converted["train_freq"] = tuple(converted["train_freq"])
+    return converted
+
+
+def schedule(key: str, text: str) -> LinearSchedule:
+    """ "lin_x": from x at the first step to 0 at the last (the notation of rl-zoo).
+
+    Raises:
+        ValueError: anything else.
+    """
+    try:
+        name, value = text.split("_")
+        if name == "lin":
+            return LinearSchedule(float(value), 0.0, 1.0)
+    except ValueError:
+        pass
+    raise ValueError(f"agent.{key} is a number, or lin_<number> for one that falls linearly to 0; got {text!r}")

@@ -1,0 +1,237 @@
+"""PPO's steps as compiled graphs: forward, loss, backward, clipping and Adam of a minibatch in one call.
+
+What agents/ppo/update.py does is traced once, down to tensor operations, and compiled by TorchInductor: into C++ on the
+CPU, into kernels on the GPU, whose launches are recorded as one CUDA graph and replayed. What changes from call to call
+(parameters, moments, the nonces of dropout) is what a graph reads; statistics that a layer keeps are not. Operations
+are fused and reordered, so results equal the eager form's to rounding.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torch._inductor
+from torch import Tensor
+from torch._dispatch.python import enable_python_dispatcher
+from torch._dynamo.source import ConstantSource
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
+
+from agents.ppo.rollout import Minibatch, Observation, Rollout
+from agents.ppo.update import Update, depends_on_more
+from encoders.layers.normalization import counts_samples
+
+
+def compiler() -> str | None:
+    """The C++ compiler that TorchInductor would use here."""
+    return next((found for name in ("g++", "clang++") if (found := shutil.which(name))), None)
+
+
+def compiled(
+    function: Callable[..., Any], inputs: Sequence[Tensor], varying: Sequence[bool] = ()
+) -> Callable[..., Any]:
+    """The graph of a function of tensors with these shapes.
+
+    Args:
+        varying: which inputs' first axis is of any length, the same for all of them.
+
+    Raises:
+        Exception: what the function does depends on values, or on that length, or there is no compiler.
+    """
+    shapes = ShapeEnv()
+    fakes = FakeTensorMode(shape_env=shapes, allow_non_fake_inputs=True)
+
+    def fake(tensor: Tensor, varies: bool) -> Tensor:
+        axes = [DimDynamic.STATIC] * tensor.dim()
+        if varies:
+            axes[0] = DimDynamic.DUCK
+        context: Any = StatelessSymbolicContext(dynamic_sizes=axes)
+        return fakes.from_tensor(tensor, symbolic_context=context, source=ConstantSource(f"input{id(tensor)}"))
+
+    like = [fake(*each) for each in zip(inputs, [*varying, *[False] * len(inputs)], strict=False)]
+    with fakes, enable_python_dispatcher():
+        graph = make_fx(function)(*like)
+    for tensor, any_length in zip(like, varying, strict=False):
+        length = tensor.shape[0]
+        if any_length and (isinstance(length, int) or length.node.maybe_as_int() is not None):
+            raise ValueError("it depends on how many different observations there are")
+    with torch.no_grad():
+        # torch.compile would trace the graph again, and at every call look whether that still holds
+        examples: list[Any] = like if any(varying) else list(inputs)
+        return torch._inductor.compile(graph, examples)
+
+
+def cuda_graph(function: Callable[..., Any], inputs: Sequence[Tensor]) -> tuple[Callable[[], None], Any]:
+    """Records what a function launches, without running it -> how to run it again and again, where its results are."""
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        outputs = function(*inputs)
+    return graph.replay, outputs
+
+
+class Replayed:
+    """A function of tensors as one CUDA graph, always in the same memory.
+
+    TorchInductor's own CUDA graphs leave out functions that change their inputs, as learning does.
+
+    Args:
+        function: gives a tensor or several.
+        inputs: of the shapes of all later ones.
+        shared: so many of the first inputs are these for ever, read and changed where they are; others are copied in.
+        record: `cuda_graph`, or what stands for it.
+    """
+
+    def __init__(self, function: Callable[..., Any], inputs: Sequence[Tensor], shared: int, record: Any = cuda_graph):
+        self.shared = shared
+        self.inputs = [*inputs[:shared], *(each.clone() for each in inputs[shared:])]
+        # the first call compiles and times kernels, which cannot be recorded; nothing is to be learned from it
+        function(*(each.clone() for each in inputs))
+        self.replay, self.outputs = record(function, self.inputs)
+
+    def __call__(self, *inputs: Tensor) -> Any:
+        for mine, given in zip(self.inputs[self.shared :], inputs[self.shared :], strict=True):
+            mine.copy_(given)
+        self.replay()
+        outputs = self.outputs  # the next call overwrites them
+        return outputs.clone() if isinstance(outputs, Tensor) else [each.clone() for each in outputs]
+
+
+class CompiledUpdate(Update):
+    """`Update` in graphs. Sizes other than those it was prepared for (an incomplete last minibatch) run eagerly."""
+
+    def prepare(self, rollout: Rollout, batch_size: int, environments: int) -> None:
+        """Trace and compile, for minibatches of this size and for acting on so many environments at a time.
+
+        Raises:
+            Exception: the encoder cannot be traced (the message says why), or compiling failed.
+        """
+        if depends_on_more(self.policy):
+            raise ValueError("its output depends on more than the observation")
+        if counts_samples(self.policy):
+            raise ValueError("batch normalization keeps statistics, which a graph does not")
+        batch = rollout.example(batch_size)
+        self.batch_size, self.environments = len(batch.actions), 0
+        self.no_nonces = torch.zeros(1, dtype=torch.long, device=self.adam.flat.device)
+        self.keys = keys = list(batch.observations) if isinstance(batch.observations, dict) else None
+        repeats = batch.rows is not None
+
+        def learn(
+            flat: Tensor, mean: Tensor, square: Tensor, scalars: Tensor, nonces: Tensor, *parts: Tensor
+        ) -> Tensor:
+            samples, parts = parts[:5], parts[5:]
+            rows, parts = (parts[0], parts[1:]) if repeats else (None, parts)
+            again = Minibatch(_observations(parts, keys), rows, *samples)
+            return self._step(flat, mean, square, scalars, nonces, again)
+
+        inputs = self._inputs(batch, [0.2, 0.2, 1e-3, 1.0, 1.0])
+        self.learning = compiled(learn, inputs, varying=[False] * 11 + [True] * (len(inputs) - 11) if repeats else ())
+        if not repeats:
+            if self.adam.flat.is_cuda:
+                self.learning = Replayed(self.learning, inputs, shared=3)
+            # with distinct observations there is little left to act on
+            self._prepare_acting(rollout.blank(environments))
+
+    def _prepare_acting(self, observations: Observation) -> None:
+        keys, parts = self.keys, _parts(observations)
+        self.environments, self.types = len(parts[0]), [part.dtype for part in parts]
+        with torch.no_grad():
+            self.noise_like = self.network(observations)[0]
+
+        def act(flat: Tensor, noise: Tensor, nonces: Tensor, *parts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            output, values, log_std = self._network(self.adam.views(flat), nonces, _observations(parts, keys))
+            actions, log_probs = self.loss.distribution.sample(output, log_std, noise)
+            return actions, values, log_probs
+
+        inputs = [self.adam.flat, torch.ones_like(self.noise_like), self._nonces(), *parts]
+        self.acting = compiled(act, inputs)
+        if self.adam.flat.is_cuda:
+            self.acting = Replayed(self.acting, inputs, shared=1)
+
+    def act(self, observations: Observation) -> tuple[Tensor, Tensor, Tensor]:
+        # the graph reads memory as it was told; environments may give keys in another order, wider numbers, or
+        # transposed images
+        parts = _parts(observations if self.keys is None else {key: observations[key] for key in self.keys})
+        if len(parts[0]) != self.environments:
+            return super().act(observations)
+        parts = [part.to(declared).contiguous() for part, declared in zip(parts, self.types, strict=True)]
+        return self.acting(self.adam.flat, self.loss.distribution.noise(self.noise_like), self._nonces(), *parts)
+
+    def __call__(self, batch: Minibatch, clip_range: float, clip_range_vf: float = 0.0) -> tuple[Tensor, Tensor | None]:
+        if len(batch.actions) != self.batch_size:
+            return super().__call__(batch, clip_range, clip_range_vf)
+        (beta1, beta2), steps = self.adam.group["betas"], self.adam.steps[0].item() + 1
+        step_size = self.adam.group["lr"] / (1 - beta1**steps)
+        numbers = [clip_range, clip_range_vf, step_size, math.sqrt(1 - beta2**steps), self.adam.kept]
+        measured = self.learning(*self._inputs(batch, numbers))
+        if self.target_kl is not None and measured[-2].item() > 1.5 * self.target_kl:
+            return measured[:-1], None
+        self.adam.steps += 1
+        return measured[:-1], measured[-1]
+
+    def _inputs(self, batch: Minibatch, numbers: list[float]) -> list[Tensor]:
+        """What the graph reads. Numbers that change from call to call are data, or each would be compiled into it."""
+        flat = self.adam.flat
+        scalars = torch.tensor(numbers, pin_memory=flat.is_cuda).to(flat.device, non_blocking=True)
+        samples = (batch.actions, batch.log_probs, batch.values, batch.advantages, batch.returns)
+        rows = [] if batch.rows is None else [batch.rows]
+        state = [flat, *self.adam.moments, scalars, self._nonces()]
+        return [*state, *samples, *rows, *_parts(batch.observations)]
+
+    def _nonces(self) -> Tensor:
+        """What the masks of dropout depend on besides the observation."""
+        nonces = [part.nonce for part in self.network.dropouts]
+        return torch.stack(nonces) if nonces else self.no_nonces
+
+    def _network(
+        self, parameters: Sequence[Tensor], nonces: Tensor, observations: Observation, rows: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Output, values and log_std of the network with these parameters, in Adam's order."""
+        index = {id(parameter): i for i, parameter in enumerate(self.adam.parameters)}
+        named = {name: parameters[index[id(p)]] for name, p in self.network.named_parameters() if id(p) in index}
+        places = {id(part.nonce): i for i, part in enumerate(self.network.dropouts)}
+        named |= {name: nonces[places[id(b)]] for name, b in self.network.named_buffers() if id(b) in places}
+        # SB3 keeps one encoder under several names; if they were tied, it would be put back wrongly afterwards
+        output, values = torch.func.functional_call(self.network, named, (observations, rows), tie_weights=False)
+        log_std = named.get("policy.log_std")
+        return output, values, log_std if log_std is None else self.policy.expand(log_std)  # type: ignore[operator]
+
+    def _step(
+        self, flat: Tensor, mean: Tensor, square: Tensor, scalars: Tensor, nonces: Tensor, batch: Minibatch
+    ) -> Tensor:
+        """`Update.__call__` as a function of tensors -> statistics and the gradient's norm; changes the first three."""
+        clip_range, clip_range_vf, step_size, scale_by, kept = scalars.unbind()
+        with torch.enable_grad():
+            leaves = [view.detach().requires_grad_() for view in self.adam.views(flat)]
+            output, values, log_std = self._network(leaves, nonces, batch.observations, batch.rows)
+            loss, statistics = self.loss(output, values, log_std, batch, clip_range, clip_range_vf)
+            gradients = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
+        gradient = self.adam.joined(gradients)
+        norm = torch.linalg.vector_norm(gradient)
+        gradient = gradient * torch.clamp(self.max_grad_norm / (norm + 1e-6), max=1.0)
+        beta1, beta2 = self.adam.group["betas"]
+        new_mean = mean.lerp(gradient, 1 - beta1)
+        new_square = square * beta2 + gradient * gradient * (1 - beta2)
+        decayed = torch.where(self.adam.decays, flat * kept, flat) if self.adam.decayed else flat
+        new_flat = decayed - step_size * new_mean / (new_square.sqrt() / scale_by + self.adam.group["eps"])
+        if self.target_kl is not None:
+            allowed = ~(statistics[-1] > 1.5 * self.target_kl)
+            new_mean, new_square = torch.where(allowed, new_mean, mean), torch.where(allowed, new_square, square)
+            new_flat = torch.where(allowed, new_flat, flat)
+        mean.copy_(new_mean)
+        square.copy_(new_square)
+        flat.copy_(new_flat)
+        return torch.cat([statistics, norm[None]])
+
+
+def _parts(observations: Observation) -> list[Tensor]:
+    return list(observations.values()) if isinstance(observations, dict) else [observations]
+
+
+def _observations(parts: Sequence[Tensor], keys: list[str] | None) -> Observation:
+    return parts[0] if keys is None else dict(zip(keys, parts, strict=True))

@@ -1,0 +1,137 @@
+"""Adam (Kingma & Ba 2015) and AdamW (Loshchilov & Hutter 2019) on one flat vector, with torch's bits.
+
+The parameters and Adam's moments live in one vector each, of which the policy's own tensors are views: clipping and
+Adam then cost a few operations, however many layers there are, and `policy.optimizer` remains the torch.optim.Adam(W)
+it was, with the same state.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+ALIGNED = 64  # bytes, as torch allocates: elsewhere, matrix products of some processors round differently
+
+
+class FlatAdam:
+    """The state of a `torch.optim.Adam` or `AdamW` in three vectors: parameters, first and second moments.
+
+    Args:
+        optimizer: see above; its groups of parameters differ in their weight decay alone.
+        order: all parameters, in the order in which the norm of the gradient adds them up; default: the optimizer's.
+
+    Raises:
+        ValueError: an optimizer that does more, or other, than that.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, order: Iterable[nn.Parameter] | None = None):
+        reason = self.unsupported(optimizer)
+        if reason:
+            raise ValueError(reason)
+        self.optimizer = optimizer
+        self.groups, self.group = list(optimizer.param_groups), optimizer.param_groups[0]
+        trained = {id(p): p for p in _trained(optimizer)}
+        known = trained.values() if order is None else [p for p in dict.fromkeys(order) if id(p) in trained]
+        self.parameters: list[nn.Parameter] = list(known)
+        states = [optimizer.state.get(p) or {} for p in self.parameters]
+        like = self.parameters[0]
+        self.gaps = [like.new_zeros(-p.numel() % (ALIGNED // p.element_size())) for p in self.parameters]
+        self.flat = self.joined([p.data for p in self.parameters])
+        self.moments = [
+            self.joined([s.get(key, torch.zeros_like(p)) for s, p in zip(states, self.parameters, strict=True)])
+            for key in ("exp_avg", "exp_avg_sq")
+        ]
+        # memory asked for anew at every step costs more than what is computed in it
+        self.gradient, self.scale = torch.empty_like(self.flat), torch.empty_like(self.flat)
+        # one count for each parameter, as torch.optim.Adam has it: it adds to each of them
+        self.steps = torch.full((len(states),), max(float(s.get("step", 0)) for s in states))
+        for parameter, step, value, *moments in zip(
+            self.parameters, self.steps, *map(self.views, (self.flat, *self.moments)), strict=True
+        ):
+            parameter.data = value
+            optimizer.state[parameter] = {"step": step, "exp_avg": moments[0], "exp_avg_sq": moments[1]}
+        decayed = {id(p) for group in self.groups if group["weight_decay"] for p in group["params"]}
+        self.decayed = [
+            value for p, value in zip(self.parameters, self.views(self.flat), strict=True) if id(p) in decayed
+        ]
+        self.decays = self.joined([torch.full_like(p, id(p) in decayed) for p in self.parameters]).bool()
+
+    @staticmethod
+    def unsupported(optimizer: torch.optim.Optimizer) -> str | None:
+        """Why an optimizer is not plain Adam or AdamW; None if it is."""
+        if type(optimizer) not in (torch.optim.Adam, torch.optim.AdamW):
+            return f"the optimizer is {type(optimizer).__name__}, not Adam or AdamW"
+        groups = optimizer.param_groups
+        if len({(group["lr"], group["betas"], group["eps"]) for group in groups}) != 1:
+            return "the optimizer's groups of parameters have other options each"
+        decays = {group["weight_decay"] for group in groups if group["weight_decay"]}
+        if len(decays) > 1 or (decays and type(optimizer) is torch.optim.Adam):
+            return "the optimizer has several weight decays, or one that is not decoupled (AdamW's)"
+        if any(group["amsgrad"] or group["maximize"] or group["capturable"] for group in groups):
+            return "the optimizer has options beyond lr, betas, eps and weight_decay"
+        if len({(p.dtype, p.device) for p in _trained(optimizer)}) != 1:
+            return "the parameters are not all of one type on one device"
+        return None
+
+    @property
+    def kept(self) -> float:
+        """1 - η λ, what a step's decay leaves of a weight."""
+        return 1 - self.group["lr"] * max(group["weight_decay"] for group in self.groups)
+
+    def joined(self, tensors: Sequence[Tensor], out: Tensor | None = None) -> Tensor:
+        """One tensor for each parameter as one vector, zeros between them up to the next aligned address."""
+        pieces = [part for t, gap in zip(tensors, self.gaps, strict=True) for part in (t.detach().flatten(), gap)]
+        return torch.cat(pieces, out=out)
+
+    def views(self, flat: Tensor) -> list[Tensor]:
+        """The pieces of a vector that belong to each parameter."""
+        pieces = flat.split(
+            [size for p, gap in zip(self.parameters, self.gaps, strict=True) for size in (p.numel(), len(gap))]
+        )
+        return [piece.view(p.shape) for piece, p in zip(pieces[::2], self.parameters, strict=True)]
+
+    def holds(self, optimizer: torch.optim.Optimizer) -> bool:
+        """Whether the parameters are still views of these vectors (they are not after `.to(device)`, or `load`)."""
+        if optimizer is not self.optimizer or [id(g) for g in optimizer.param_groups] != [id(g) for g in self.groups]:
+            return False
+        if {id(p) for p in _trained(optimizer)} != {id(p) for p in self.parameters}:
+            return False
+        vectors = zip(self.parameters, *map(self.views, (self.flat, *self.moments)), strict=True)
+        return all(
+            _same(parameter, value) and self._remembers(parameter, *moments) for parameter, value, *moments in vectors
+        )
+
+    def _remembers(self, parameter: nn.Parameter, *moments: Tensor) -> bool:
+        state = self.optimizer.state.get(parameter) or {}
+        return "exp_avg" in state and all(map(_same, (state["exp_avg"], state["exp_avg_sq"]), moments))
+
+    def step(self, gradients: Sequence[Tensor | None], max_norm: float) -> Tensor:
+        """Clips the gradients (one for each parameter) and makes Adam's step, in SB3's and torch's order of operations.
+
+        Parameters that the loss does not depend on have none; it counts as 0. Returns the norm before clipping.
+        """
+        norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients if g is not None]))
+        every = [torch.zeros_like(p) if g is None else g for g, p in zip(gradients, self.parameters, strict=True)]
+        gradient = self.joined(every, out=self.gradient)
+        gradient.mul_(torch.clamp(max_norm / (norm + 1e-6), max=1.0))
+        (beta1, beta2), mean, square = self.group["betas"], *self.moments
+        self.steps += 1
+        steps = self.steps[0].item()
+        if self.decayed:
+            torch._foreach_mul_(self.decayed, self.kept)
+        mean.lerp_(gradient, 1 - beta1)
+        square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+        scale = torch.sqrt(square, out=self.scale).div_(math.sqrt(1 - beta2**steps)).add_(self.group["eps"])
+        self.flat.addcdiv_(mean, scale, value=-(self.group["lr"] / (1 - beta1**steps)))
+        return norm
+
+
+def _trained(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    return [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
+
+
+def _same(tensor: Tensor, view: Tensor) -> bool:
+    return tensor.data_ptr() == view.data_ptr() and tensor.dtype == view.dtype

@@ -1,0 +1,264 @@
+"""Policies as files: `policy.safetensors` holds the parameters, `policy.yaml` all that rebuilds the network.
+
+Both are data. Loading rebuilds the network from the specification and fills it; nothing is unpickled, and no class is
+imported that is neither this project's nor in a module the caller trusts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from gymnasium import spaces
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as serialize
+from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
+from torch import Tensor, nn
+
+from agents.make import AGENTS
+from agents.ppo.algorithm import not_distinct
+from agents.ppo.distributions import Categorical
+from agents.ppo.rollout import Distinct
+from agents.ppo.update import ActorCritic
+from agents.saved.replace import existing, replacing
+from agents.saved.spaces import space_from_data
+from agents.saved.specification import encoder_from_data, read_specification, specification
+from symmetry import Symmetry
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+class Policy:
+    """A policy ready to act, with SB3's `predict`.
+
+    Attributes:
+        spec: the content of `policy.yaml`.
+        module: the SB3 policy, a torch module.
+        observation_space, action_space: what it reads (before normalization) and where it acts.
+    """
+
+    def __init__(self, spec: dict[str, Any], module: BasePolicy):
+        self.spec = spec
+        self.module = module
+        self.observation_space: spaces.Space = module.observation_space
+        self.action_space: spaces.Space = module.action_space
+
+    @classmethod
+    def of(cls, model: BaseAlgorithm, **about: Any) -> Policy:
+        """The present policy of a model in training, sharing its parameters; `about` as for `save_policy`."""
+        return cls(specification(model, **about), model.policy)
+
+    def predict(
+        self,
+        observation: Any,
+        state: tuple[np.ndarray, ...] | None = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray, tuple[np.ndarray, ...] | None]:
+        """Actions for one observation or a batch, and the next state of a recurrent policy (SB3's `predict`)."""
+        return self.module.predict(self.normalize(observation), state, episode_start, deterministic)
+
+    def remembering(self) -> Policy | Remembering:
+        """The same policy for as long as its parameters stay as they are: faster where observations repeat.
+
+        Itself where `agents.ppo.algorithm.not_distinct` gives a reason, or its actions are not discrete.
+        """
+        plain = not isinstance(self.module, ActorCriticPolicy) or isinstance(self.module, RecurrentActorCriticPolicy)
+        module: Any = self.module
+        if plain or not isinstance(self.action_space, spaces.Discrete) or not_distinct(module):
+            return self
+        return Remembering(module)
+
+    def normalize(self, observation: Any) -> Any:
+        """clip((observation - mean) / √(variance + ε)) with the statistics of training, if it was trained so."""
+        statistics = self.spec["normalization"]
+        if statistics is None:
+            return observation
+        standard = (observation - np.array(statistics["mean"])) / np.sqrt(
+            np.array(statistics["variance"]) + statistics["epsilon"]
+        )
+        return np.clip(standard, -statistics["clip"], statistics["clip"]).astype(np.float32)
+
+
+class Remembering:
+    """A policy that encodes each distinct observation once, however often it is met.
+
+    Args:
+        module: a policy without memory whose parameters do not change while this is used.
+    """
+
+    def __init__(self, module: ActorCriticPolicy):
+        module.set_training_mode(False)
+        self.network, self.actions = ActorCritic(module), Categorical()
+        assert isinstance(module.observation_space, spaces.Dict)
+        self.seen = Distinct(module.observation_space, module.device)
+
+    @torch.no_grad()
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
+    ) -> tuple[np.ndarray, None]:
+        """Actions for a batch of observations; drawn as SB3's `predict` draws them."""
+        output = self.seen.look_up(observation, self.network)[1]
+        if deterministic:
+            return output.argmax(-1).cpu().numpy(), None
+        return self.actions.sample(output, None, self.actions.noise(output))[0].cpu().numpy(), None
+
+
+def save_policy(
+    model: BaseAlgorithm,
+    folder: str | Path,
+    *,
+    environment: Mapping[str, Any] | None = None,
+    score: Mapping[str, Any] | None = None,
+    command: str | None = None,
+) -> Path:
+    """Write the policy of a model made by `make_agent`; a previous one in the folder is replaced whole.
+
+    Args:
+        environment: the options of `envs.make_env` it was trained with, its id among them.
+        score: what it was measured to reach.
+        command: how it was made.
+
+    Raises:
+        ValueError: a model that `make_agent` did not make, or encoder options that are not plain data.
+        OSError: the folder cannot be written; what was there before is still there.
+    """
+    spec = specification(model, environment=environment, score=score, command=command)
+    try:
+        text = yaml.safe_dump(spec, sort_keys=False)
+    except yaml.YAMLError as error:
+        raise ValueError(f"the policy's options are not plain data: {error}") from error
+    folder = Path(folder)
+    with replacing(folder) as new:
+        tensors = {name: tensor.detach().contiguous().cpu() for name, tensor in parameters(model.policy).items()}
+        (new / "policy.safetensors").write_bytes(serialize(tensors))
+        (new / "policy.yaml").write_text(text)
+    return folder
+
+
+def load_policy(
+    source: str | Path,
+    *,
+    device: str = "auto",
+    trust: Sequence[str] = (),
+    observation_space: spaces.Space | None = None,
+) -> Policy:
+    """The policy in a policy folder, in a run folder (its `policy/`), or `pretrained/<name>`.
+
+    Args:
+        device: "auto" (CUDA if there is one), "cpu" or "cuda".
+        trust: modules outside this project whose encoder may be imported.
+        observation_space: rebuild the network for another space (a larger grid), where the encoder allows it.
+
+    Raises:
+        FileNotFoundError: there is no policy.
+        ValueError: it is damaged, of a newer format, its encoder is outside `trust`, or its parameters do not fit.
+    """
+    folder = find(source)
+    spec = read_specification(folder)
+    if not (folder / "policy.safetensors").exists():
+        raise ValueError(f"{folder / 'policy.safetensors'}, the parameters of the policy, is missing")
+    try:
+        with safe_open(folder / "policy.safetensors", framework="pt") as file:
+            saved = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a mapping
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{folder / 'policy.safetensors'} is damaged: {error}") from error
+    module = build(spec, trust, observation_space)
+    fill(module, saved, folder)
+    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    module.to(chosen).set_training_mode(False)
+    return Policy(spec, module)
+
+
+def parameters(module: nn.Module) -> dict[str, Tensor]:
+    """Name -> tensor of everything a module has learned; a tensor that several parts share appears once."""
+    unique: dict[int, tuple[str, Tensor]] = {}
+    for name, tensor in module.state_dict(keep_vars=True).items():
+        unique.setdefault(id(tensor), (name, tensor))
+    return dict(unique.values())
+
+
+def find(source: str | Path) -> Path:
+    """The policy folder that `source` means."""
+    given = Path(source)
+    for base in (given, PROJECT / given):
+        for folder in (existing(base), existing(base / "policy")):
+            if (folder / "policy.yaml").is_file():
+                return folder
+    below = sorted(str(path.parent.parent) for path in given.glob("**/policy/policy.yaml")) if given.is_dir() else []
+    if below:
+        more = f" and {len(below) - 3} more" if len(below) > 3 else ""
+        raise FileNotFoundError(f"{source} is no policy, but holds some: {', '.join(below[:3])}{more}")
+    shipped = sorted(str(path.parent.relative_to(PROJECT)) for path in PROJECT.glob("pretrained/*/policy.yaml"))
+    raise FileNotFoundError(
+        f"there is no policy in {source}: give a run folder, a folder with policy.yaml and policy.safetensors, or "
+        f"one of {', '.join(shipped)}"
+    )
+
+
+def build(spec: dict[str, Any], trust: Sequence[str], observation_space: spaces.Space | None) -> BasePolicy:
+    """The untrained network a specification describes."""
+    agent, encoder = spec["agent"], spec["encoder"]
+    if agent not in AGENTS:
+        raise ValueError(f"the policy names the agent {agent!r}; this version has {', '.join(AGENTS)}")
+    symmetry = None if spec["symmetry"] is None else Symmetry.from_data(spec["symmetry"])
+    encoder_class, options = encoder_from_data(encoder, trust, symmetry)
+    if not isinstance(spec["head"], Mapping):
+        raise ValueError(f"the policy's encoder or head is damaged: {spec['head']!r}")
+    try:
+        return AGENTS[agent].policy(
+            observation_space or space_from_data(spec["observation_space"]),
+            space_from_data(spec["action_space"]),
+            lambda _: 0.0,
+            features_extractor_class=encoder_class,
+            features_extractor_kwargs=options,
+            symmetry=symmetry,
+            **spec["head"],
+        )
+    except TypeError as error:
+        raise ValueError(f"the policy cannot be rebuilt: {error}") from error
+
+
+def fill(module: BasePolicy, saved: Mapping[str, Tensor], folder: Path) -> None:
+    """Copy the saved parameters into the network.
+
+    Raises:
+        ValueError: a name is missing or left over, or a shape differs; the first one is named.
+    """
+    wanted = parameters(module)
+    missing, extra = sorted(wanted.keys() - saved.keys()), sorted(saved.keys() - wanted.keys())
+    if missing or extra:
+        problem = f"{missing[0]} is missing" if missing else f"{extra[0]} has no place"
+        raise ValueError(f"the parameters in {folder} do not fit the network: {problem}")
+    with torch.no_grad():
+        for name, tensor in wanted.items():
+            if tensor.shape != saved[name].shape:
+                raise ValueError(
+                    f"the parameters in {folder} do not fit the network: {name} has shape {tuple(saved[name].shape)}, "
+                    f"needed here is {tuple(tensor.shape)}; most encoders are "
+                    "tied to the size of what they were trained on"
+                )
+            tensor.copy_(saved[name])
+
+
+def environment_id(policy: Policy, trust: Sequence[str] = ()) -> str:
+    """The id of the environment a policy file names, checked like a class name: an id "my_pkg:Env-v0" imports my_pkg.
+
+    Raises:
+        ValueError: the file names no environment, or one of a module outside `trust`.
+    """
+    named = (policy.spec["environment"] or {}).get("id")
+    if not named:
+        raise ValueError("the policy does not say which environment it was trained in; give env=<id>")
+    module, colon, _ = str(named).partition(":")
+    if colon and module not in trust:
+        raise ValueError(
+            f"the policy's environment {named} would import {module}; if you trust it, add trust=[{module}]"
+        )
+    return str(named)

@@ -1,0 +1,143 @@
+"""`policy.yaml`: everything about a policy but its parameters, as plain data.
+
+format          1
+agent           key of `agents.AGENTS`
+encoder         class (a name that `encoders.resolve` accepts) and options; in those of Average the encoder it lifts
+head            keywords of SB3's policy that describe the network
+symmetry        `symmetry.Symmetry.to_data`, or null
+observation_space, action_space
+normalization   mean, variance, epsilon, clip of the observations, or null
+environment     options of `envs.make_env`, its id among them, or null
+score, command, versions
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+
+from agents.equivariance.method import promises
+from agents.make import AGENTS, FIXED_POLICY_KEYS
+from agents.saved.spaces import space_to_data
+from encoders.average import Average
+from encoders.resolve import name_of, resolve
+from symmetry import Symmetry
+
+FORMAT = 1
+VERSIONED = ("torch", "stable-baselines3", "sb3-contrib", "gymnasium", "minigrid", "numpy")
+
+
+def specification(
+    model: BaseAlgorithm,
+    *,
+    environment: Mapping[str, Any] | None = None,
+    score: Mapping[str, Any] | None = None,
+    command: str | None = None,
+) -> dict[str, Any]:
+    """The content of `policy.yaml` for a model made by `make_agent`."""
+    # exactly these classes: a subclass may compute something else
+    names = [
+        name
+        for name, agent in AGENTS.items()
+        if type(model) in (agent.algorithm, agent.fast) and type(model.policy) is agent.policy
+    ]
+    if not names:
+        raise ValueError(f"only models made by agents.make_agent can be saved as policies, got {type(model).__name__}")
+    arguments = dict(model.policy_kwargs)
+    encoder, options = arguments["features_extractor_class"], arguments["features_extractor_kwargs"]
+    symmetry = arguments["symmetry"]
+    return {
+        "format": FORMAT,
+        "agent": names[0],
+        "encoder": encoder_to_data(encoder, options),
+        "head": head_arguments(model),
+        "symmetry": None if symmetry is None else symmetry.to_data(),
+        "observation_space": space_to_data(model.observation_space),
+        "action_space": space_to_data(model.action_space),
+        "normalization": normalization(model),
+        "environment": dict(environment) if environment else None,
+        "score": dict(score) if score else None,
+        "command": command,
+        "versions": {name: version(name) for name in VERSIONED},
+    }
+
+
+def encoder_to_data(encoder: type[BaseFeaturesExtractor], options: Mapping[str, Any]) -> dict[str, Any]:
+    """An encoder as plain data: its class by name and its options, those of an encoder within it likewise."""
+    written = {key: value for key, value in options.items() if key != "symmetry"}
+    if encoder is Average:
+        written = {"encoder": encoder_to_data(written["encoder"], written.get("options") or {})}
+    return {"class": name_of(encoder), "options": written}
+
+
+def encoder_from_data(
+    data: Mapping[str, Any], trust: Sequence[str], symmetry: Symmetry | None
+) -> tuple[type[BaseFeaturesExtractor], dict[str, Any]]:
+    """The inverse of `encoder_to_data`: a class, and keywords that it takes.
+
+    Raises:
+        ValueError: a class that is not to be imported, or something is missing.
+    """
+    try:
+        encoder, options = resolve(data["class"], trust), dict(data["options"])
+        if encoder is Average:
+            options = dict(zip(("encoder", "options"), encoder_from_data(options["encoder"], trust, None), strict=True))
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"the policy's encoder or head is damaged: {error!r}") from error
+    return encoder, {**options, "symmetry": symmetry} if promises(encoder) else options
+
+
+def head_arguments(model: BaseAlgorithm) -> dict[str, Any]:
+    """What the policy was given besides encoder and symmetry, and that describes the network, not its optimizer."""
+    ignored = (*FIXED_POLICY_KEYS, "use_sde", "optimizer_class", "optimizer_kwargs", "weight_decay")
+    arguments = {key: value for key, value in model.policy_kwargs.items() if key not in ignored}
+    # SB3 passes it to some policies as policy_kwargs and to others apart; without it, every policy's default is False
+    return {**arguments, **({"use_sde": True} if getattr(model, "use_sde", False) else {})}
+
+
+def normalization(model: BaseAlgorithm) -> dict[str, Any] | None:
+    """The running statistics with which a model's observations are normalized, as plain numbers."""
+    normalizer = model.get_vec_normalize_env()
+    if normalizer is None:
+        return None
+    statistics: Any = normalizer.obs_rms
+    return {
+        "mean": statistics.mean.tolist(),
+        "variance": statistics.var.tolist(),
+        "epsilon": normalizer.epsilon,
+        "clip": normalizer.clip_obs,
+    }
+
+
+def read_specification(folder: Path) -> dict[str, Any]:
+    """`policy.yaml`, checked to be complete and of a format this version reads."""
+    try:
+        spec = yaml.safe_load((folder / "policy.yaml").read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{folder / 'policy.yaml'} is damaged: {error}") from error
+    if not isinstance(spec, dict) or not isinstance(spec.get("format"), int):
+        raise ValueError(f"{folder / 'policy.yaml'} is damaged: it states no format")
+    if spec["format"] > FORMAT:
+        raise ValueError(
+            f"{folder} has policy format {spec['format']}, this version reads up to {FORMAT}; update inductive-rl"
+        )
+    needed = (
+        "agent",
+        "encoder",
+        "head",
+        "symmetry",
+        "normalization",
+        "environment",
+        "observation_space",
+        "action_space",
+    )
+    missing = [key for key in needed if key not in spec]
+    if missing:
+        raise ValueError(f"{folder / 'policy.yaml'} is damaged: it lacks {', '.join(missing)}")
+    return spec

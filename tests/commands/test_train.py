@@ -1,0 +1,418 @@
+"""Training, evaluating and comparing as a user does it: commands, folders, files, signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from conftest import PROJECT, command
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from agents import load_policy
+from compare import compare_runs
+from configs.compose import compose, compose_defaults, existing
+from envs.make import make_env, make_vec_env
+from envs.names import short_names
+from evaluate import evaluate, record
+from evaluation.rollout import rollout
+from evaluation.runs import find_runs, run_folder
+from train import train
+
+# two updates of CartPole: in the last one a learning rate that falls to zero has arrived there
+TINY = {"total_timesteps": 512, "evaluation": {"every": 128, "episodes": 2, "final_episodes": 4}, "progress": False}
+FAST = ["total_timesteps=256", "evaluation.every=128", "evaluation.episodes=2", "evaluation.final_episodes=4"]
+
+
+def test_a_run_leaves_everything_it_promises():
+    result = train(TINY, env="DoorKey-5x5", encoder="mlp", seed=3)
+    assert result.folder == Path("runs/DoorKey-5x5/ppo-mlp/default/seed=3")
+    names = {path.name for path in result.folder.iterdir()}
+    assert names > {"config.yaml", "log.txt", "progress.csv", "evaluations.csv", "result.json", "timing.json"}
+    assert names > {"learning_curve.png", "policy", "best"}
+    assert size_of(result.folder / "learning_curve.png")[0] > 500
+    config = yaml.safe_load((result.folder / "config.yaml").read_text())
+    assert (config["threads"], config["symmetry"]["method"], config["evaluation"]["every"]) == (1, "none", 128)
+    assert "auto" not in (config["device"], config["threads"], config["symmetry"]["method"])
+    written = json.loads((result.folder / "result.json").read_text())
+    assert written == result.scores and written["episodes"] == 4 and 0 <= written["success"]["mean"] <= 1
+    assert "second" not in (result.folder / "result.json").read_text()  # no clocks: the same run gives the same file
+
+
+def size_of(picture):
+    with Image.open(picture) as image:
+        return image.size
+
+
+def test_tensorboard_holds_curves_configuration_and_hparams():
+    folder = train(TINY, env="DoorKey-5x5", encoder="mlp", total_timesteps=2048).folder
+    events = EventAccumulator(str(folder)).Reload()
+    scalars = set(events.Tags()["scalars"])
+    assert scalars >= {"evaluation/return", "evaluation/success", "evaluation/length", "final/return", "final/success"}
+    assert scalars >= {"rollout/ep_rew_mean", "rollout/success_rate", "train/loss", "train/gradient_norm", "time/fps"}
+    assert "config/text_summary" in events.Tags()["tensors"]
+    plugins = events.summary_metadata
+    assert {"_hparams_/experiment", "_hparams_/session_start_info"} <= set(plugins)
+    session = plugins["_hparams_/session_start_info"].plugin_data.content
+    assert all(key in session for key in (b"env", b"encoder", b"agent", b"seed"))
+    # before clipping, so it may exceed max_grad_norm; and it is one: recorded and finite
+    assert all(np.isfinite(event.value) and event.value > 0 for event in events.Scalars("train/gradient_norm"))
+
+
+def test_the_same_command_gives_the_same_files():
+    first, second = (train(TINY, env="CartPole", encoder="homomorphic", run_dir=name).folder for name in ("a", "b"))
+    for name in ("result.json", "evaluations.csv", "policy/policy.safetensors"):
+        assert (first / name).read_bytes() == (second / name).read_bytes()
+
+
+def test_a_finished_run_is_read_an_unfinished_one_kept_aside_and_another_configuration_refused(capsys):
+    first = train(TINY, env="CartPole")
+    stamp = (first.folder / "result.json").stat().st_mtime_ns
+    assert train(TINY, env="CartPole").scores == first.scores
+    assert "is finished: nothing to train" in capsys.readouterr().out
+    assert (first.folder / "result.json").stat().st_mtime_ns == stamp
+    with pytest.raises(ValueError, match=r"total_timesteps was 512, now 1024.*overwrite=true"):
+        train(TINY, env="CartPole", total_timesteps=1024)
+
+    (first.folder / "result.json").unlink()
+    train(TINY, env="CartPole")
+    assert "an unfinished run was kept aside as" in capsys.readouterr().out
+    train(TINY, env="CartPole", overwrite=True)
+    aside = sorted(path.name for path in first.folder.parent.iterdir())
+    assert aside == ["seed=0", "seed=0.old-1", "seed=0.old-2"]
+    assert [run.folder.name for run in find_runs(Path("runs"))] == ["seed=0"]
+    # device, threads and the like do not make it another run
+    assert train(TINY, env="CartPole", device="cpu", threads=2).scores is not None
+
+
+def test_the_engine_is_decided_and_changes_no_number(capsys):
+    mine = train(TINY, env="DoorKey-5x5", run_dir="mine").folder
+    assert "8 environments in the batched engine, 10,000 levels" in capsys.readouterr().out.splitlines()[1]
+    theirs = train(TINY, env={"name": "DoorKey-5x5", "engine": "gymnasium"}, run_dir="theirs").folder
+    assert "8 environments in Gymnasium, 10,000 levels" in capsys.readouterr().out.splitlines()[1]
+    configs = [yaml.safe_load((folder / "config.yaml").read_text())["env"] for folder in (mine, theirs)]
+    assert [(config["engine"], config["bank"]) for config in configs] == [("batched", 10_000), ("gymnasium", 10_000)]
+    for name in ("result.json", "evaluations.csv", "policy/policy.safetensors"):
+        assert (mine / name).read_bytes() == (theirs / name).read_bytes()
+    # so it is the same run, and the policy belongs to none of them
+    assert train(TINY, env={"name": "DoorKey-5x5", "engine": "batched"}, run_dir="theirs").scores is not None
+    assert "is finished" in capsys.readouterr().out
+    environment = load_policy(mine).spec["environment"]
+    assert environment.keys() == {"id", "view", "shuffle", "history", "reward_scale", "kwargs"}
+    with pytest.raises(ValueError, match=r"env.bank was 10000, now 5"):
+        train(TINY, env={"name": "DoorKey-5x5", "bank": 5}, run_dir="theirs")
+    other = train(TINY, env={"name": "DoorKey-5x5", "bank": 5}, run_dir="other").folder
+    assert (mine / name).read_bytes() != (other / name).read_bytes()
+
+
+@pytest.mark.parametrize("engine", ["batched", "gymnasium"])
+@pytest.mark.parametrize("bank", [30, 0])
+def test_evaluations_play_levels_that_training_never_draws(engine, bank, monkeypatch):
+    made = []
+
+    def watched(*arguments, **options):
+        env = make_vec_env(*arguments, **options)
+        levels, reset, step = set(), env.reset, env.step_wait
+        made.append(levels)
+
+        def remembered(result):
+            levels.update(info["level_seed"] for info in env.reset_infos)
+            return result
+
+        monkeypatch.setattr(env, "reset", lambda: remembered(reset()))
+        monkeypatch.setattr(env, "step_wait", lambda: remembered(step()))
+        return env
+
+    monkeypatch.setattr("envs.make.make_vec_env", watched)
+    monkeypatch.setattr("envs.make_vec_env", watched, raising=False)
+    env = {"name": "GoToDoor-5x5", "engine": engine, "bank": bank}
+    folder = train(TINY, env=env).folder
+    trained, evaluated = made
+    assert len(trained) > 20 and max(trained) < (bank or 2**31)
+    assert len(evaluated) > 10 and min(evaluated) >= 2**31 and max(evaluated) < 2**32
+    evaluate(policy=str(folder), episodes=3)
+    assert min(made[-1]) >= 2**31 and len(made) == 3
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_a_film_shows_what_an_evaluation_plays(seed, monkeypatch):
+    filmed = []
+    monkeypatch.setattr("imageio.mimsave", lambda file, frames, **_: filmed.append(frames))
+    policy = load_policy("pretrained/DoorKey-6x6-gnn", device="cpu")
+    options = policy.spec["environment"]
+    line = record(policy, options, seed, Path("film.gif"))
+    played = make_vec_env(**options, n_envs=1, engine="batched", bank=0, first_level=2**31)
+    episode = rollout(policy, played, 1, seed=seed)
+    assert line.endswith(f"one episode of {episode.lengths[0]} steps, return {episode.returns[0]:.2f}")
+    assert len(filmed[0]) == episode.lengths[0] + 1
+    played.seed(seed)
+    played.reset()
+    real = make_env(**options, render_mode="rgb_array")
+    real.reset(seed=played.reset_infos[0]["level_seed"])
+    assert np.array_equal(filmed[0][0], real.render())
+    another = rollout(policy, played, 1, seed=seed + 1)
+    assert another.returns[0] != episode.returns[0]
+
+
+def test_what_gymnasium_steps_is_said_in_one_line_with_the_reason():
+    done = command("train.py", "env=DoorKey-5x5", "env.kwargs.agent_view_size=5", "agent.n_steps=16", *FAST)
+    said = [line for line in done.stderr.splitlines() if line]
+    assert said == ["engine=auto: MiniGrid-DoorKey-5x5-v0 runs in Gymnasium: it sees 5x5 cells, not 7x7"]
+    assert done.returncode == 0 and "8 environments in Gymnasium, 10,000 levels" in done.stdout
+
+
+def test_run_folders_are_named_by_what_differs_from_the_defaults():
+    for overrides, expected in [
+        (["env=DoorKey-5x5"], "runs/DoorKey-5x5/ppo-mlp/default/seed=0"),
+        (["env=MiniGrid-DoorKey-5x5-v0", "seed=2"], "runs/DoorKey-5x5/ppo-mlp/default/seed=2"),
+        (["env=gym", "env.id=CartPole-v1"], "runs/CartPole/ppo-mlp/default/seed=0"),
+        (["encoder=lstm", "total_timesteps=9", "device=cpu"], "runs/CartPole/ppo-lstm/default/seed=0"),
+        (["agent.gamma=0.9", "agent=dqn"], "runs/CartPole/dqn-mlp/agent.gamma=0.9/seed=0"),
+        (["encoder=homomorphic", "symmetry=hard"], "runs/CartPole/ppo-homomorphic-hard/default/seed=0"),
+        (["n_envs=2", "encoder.width=8"], "runs/CartPole/ppo-mlp/encoder.width=8,n_envs=2/seed=0"),
+        (["env=DoorKey-5x5", "env.engine=gymnasium"], "runs/DoorKey-5x5/ppo-mlp/default/seed=0"),
+        (["env=DoorKey-5x5", "env.bank=7"], "runs/DoorKey-5x5/ppo-mlp/env.bank=7/seed=0"),
+        (["env=minigrid", "env.id=my_pkg:Room-v0"], "runs/my_pkg_Room-v0/ppo-mlp/default/seed=0"),
+        (["env=minigrid", "env.id=MiniGrid-DoorKey-5x5-v0"], "runs/DoorKey-5x5/ppo-mlp/default/seed=0"),
+        (["experiment=van-der-pol-2020"], "runs/CartPole/ppo-mlp/experiment=van-der-pol-2020/seed=0"),
+        (
+            ["env=DoorKey-5x5", "encoder=gnn", "encoder.relations=[right,under]"],
+            "runs/DoorKey-5x5/ppo-gnn/encoder.relations=right+under/seed=0",
+        ),
+        (["env=gym", "env.id=ALE/Pong-v5"], "runs/ALE_Pong-v5/ppo-mlp/default/seed=0"),
+    ]:
+        assert str(run_folder(compose("train", overrides), compose_defaults(overrides))) == expected
+
+
+def test_a_rollout_needs_neither_the_compiler_nor_matplotlib():
+    Path("start.py").write_text(
+        "import sys\n"
+        "from agents.ppo.algorithm import FastPPO\n"
+        "from train import train\n"
+        "FastPPO.train = lambda self: sys.exit(str({'torch._dynamo', 'matplotlib.pyplot'} & {*sys.modules}))\n"
+        "train(env='DoorKey-5x5', total_timesteps=1024, progress=False)\n"
+    )
+    assert command(str(Path("start.py").resolve())).stderr.endswith("set()\n")
+
+
+def test_settings_win_in_the_documented_order():
+    assert compose("train", ["env=DoorKey-5x5"])["agent"]["n_steps"] == 128  # tuned, over agent
+    assert compose("train", ["env=BabyAI-GoToLocal-v0"])["agent"]["n_steps"] == 128  # its family's
+    assert compose("train", ["encoder=lstm"])["env"]["history"] == 4  # encoder, over env
+    assert compose("train", ["encoder=lstm", "env.history=2"])["env"]["history"] == 2  # command line, over all
+    assert compose("train", ["env=CartPole", "agent=dqn"])["agent"]["batch_size"] == 64
+    assert compose("train", ["experiment=van-der-pol-2020"])["agent"]["batch_size"] == 20
+
+
+@pytest.mark.parametrize("encoder", [name for name in existing("encoder") if name != "custom"])
+def test_every_choice_composes(encoder):
+    for env in short_names():
+        for agent in existing("agent") if encoder == "mlp" else ["ppo"]:
+            assert compose("train", [f"env={env}", f"encoder={encoder}", f"agent={agent}"])["env"]["name"] == env
+
+
+def test_every_symmetry_and_experiment_composes():
+    for group in ("symmetry", "experiment"):
+        for choice in existing(group):
+            assert compose("train", [f"{group}={choice}"])
+
+
+def test_a_sweep_trains_the_grid_and_compare_reports_it():
+    sweep = ["train.py", "-m", "env=DoorKey-5x5", "encoder=mlp,cnn", "seed=0,1", *FAST]
+    done = command(*sweep)
+    assert done.returncode == 0, done.stderr
+    assert command(*sweep).stdout.count("is finished: nothing to train") == 4
+    rows = compare_runs(runs="runs/DoorKey-5x5")["DoorKey-5x5"]
+    assert [(row["run"], row["seeds"]) for row in rows] == [("ppo-cnn", 2), ("ppo-mlp", 2)]
+    finals = [
+        json.loads(f.read_text())["return"]["mean"] for f in Path("runs/DoorKey-5x5/ppo-mlp").rglob("result.json")
+    ]
+    assert rows[1]["return"].mean == pytest.approx(np.mean(finals))
+    report = Path("runs/DoorKey-5x5/report")
+    assert len((report / "results.csv").read_text().splitlines()) == 3
+    assert size_of(report / "learning_curves.png")[0] > 500
+
+
+def test_a_failing_run_does_not_stop_the_sweep():
+    done = command("train.py", "-m", "env=CartPole", "encoder=gnn,mlp", *FAST)
+    assert done.returncode == 2 and "reads grids" in done.stderr and "Traceback" not in done.stderr
+    assert Path("runs/CartPole/ppo-mlp/default/seed=0/result.json").exists()
+
+
+def test_evaluating_writes_scores_and_a_replay(capsys):
+    folder = train(TINY, env="DoorKey-5x5", encoder="gnn", **{"env.view": "full"}).folder
+    scores = evaluate(policy=str(folder), episodes=2, seed=5, video="replay.gif")
+    assert json.loads((folder / "evaluation-DoorKey-5x5-5.json").read_text()) == scores
+    assert {"return", "success", "length"} == set(scores["sampled"]) == set(scores["greedy"])
+    with Image.open("replay.gif") as replay:
+        assert replay.n_frames > 1
+    assert scores == evaluate(policy=str(folder / "policy"), episodes=2, seed=5) | {"policy": str(folder)}
+
+    larger = evaluate(policy=str(folder), env="DoorKey-8x8", episodes=2, output="there.json")
+    assert larger["env"] == "DoorKey-8x8" and json.loads(Path("there.json").read_text()) == larger
+    with pytest.raises(ValueError, match="option of MiniGrid"):
+        evaluate(policy=str(folder), env="CartPole")
+
+
+def test_evaluation_leaves_the_random_state_and_the_training_environments_alone():
+    """Training with more evaluations gives the same parameters."""
+    few = train(TINY, env="CartPole", run_dir="few", **{"evaluation.every": 512})
+    many = train(TINY, env="CartPole", run_dir="many", **{"evaluation.every": 64})
+    same = "policy/policy.safetensors"
+    assert (few.folder / same).read_bytes() == (many.folder / same).read_bytes()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_saves_what_was_learned_and_says_where(number):
+    program = [sys.executable, str(PROJECT / "train.py"), "env=CartPole", "encoder=mlp", "total_timesteps=300000"]
+    process = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    folder = Path("runs/CartPole/ppo-mlp/default/seed=0")
+    while not (folder / "progress.csv").exists() or not (folder / "progress.csv").stat().st_size:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.2)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130 and "Traceback" not in err
+    assert out.splitlines()[-1].startswith("interrupted after") and out.splitlines()[-1].endswith(
+        str(folder / "policy")
+    )
+    assert load_policy(folder).predict(np.zeros(4, np.float32)) and not (folder / "result.json").exists()
+    assert (folder / "learning_curve.png").exists()
+    with pytest.raises(FileNotFoundError, match=f"is no policy, but holds some: {re.escape(str(folder))}"):
+        load_policy(folder.parent)
+
+
+def test_diverged_learning_is_an_error_and_not_a_result():
+    with pytest.raises(FloatingPointError, match="learning diverged"):
+        train(TINY, env="CartPole", **{"agent.learning_rate": 1e30})
+    assert not Path("runs/CartPole/ppo-mlp/agent.learning_rate=1e+30/seed=0/result.json").exists()
+
+
+OUTSIDE = '''
+import gymnasium, numpy as np
+from gymnasium import spaces
+from torch import nn
+from encoders.base import Encoder, Flatten
+
+class Corridor(gymnasium.Env):
+    """Walk to the right end of five cells."""
+    observation_space = spaces.Box(0, 1, (5,), np.float32)
+    action_space = spaces.Discrete(2)
+    def reset(self, seed=None, options=None):
+        super().reset(seed=seed)
+        self.at, self.time = 0, 0
+        return self.see(), {}
+    def see(self):
+        return np.eye(5, dtype=np.float32)[self.at]
+    def step(self, action):
+        self.at, self.time = max(0, min(4, self.at + 2 * int(action) - 1)), self.time + 1
+        return self.see(), float(self.at == 4), self.at == 4, self.time == 20, {}
+
+gymnasium.register("Corridor-v0", Corridor)
+
+class MyEncoder(Encoder):
+    reads = ("vector",)
+    def __init__(self, observation_space, units=8):
+        super().__init__(observation_space, units)
+        self.layers = nn.Sequential(Flatten(observation_space), nn.Linear(5, units), nn.Tanh())
+    def forward(self, obs):
+        return self.layers(obs)
+'''
+
+
+def test_an_environment_and_an_encoder_of_one_s_own_train_and_play(tmp_path):
+    (tmp_path / "my_pkg.py").write_text(OUTSIDE)
+    own = [
+        "env=gym",
+        "env.id=my_pkg:Corridor-v0",
+        "encoder=custom",
+        "encoder.class=my_pkg.MyEncoder",
+        "encoder.units=6",
+    ]
+    own += ["agent.n_steps=64", "agent.learning_rate=1e-2", *FAST, "total_timesteps=4000"]
+    refused = command("train.py", *own, PYTHONPATH=str(tmp_path))
+    assert refused.returncode == 2 and "trust=[my_pkg]" in refused.stderr and not Path("runs").exists()
+    done = command("train.py", *own, "trust=[my_pkg]", PYTHONPATH=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    (folder,) = (path.parent for path in Path("runs").rglob("result.json"))
+    assert json.loads((folder / "result.json").read_text())["return"]["mean"] == 1  # learned
+    policy = f"policy={folder}"
+    refused = command("evaluate.py", policy, "episodes=2", PYTHONPATH=str(tmp_path))
+    assert refused.returncode == 2 and "trust=[my_pkg]" in refused.stderr
+    assert command("evaluate.py", policy, "episodes=2", "trust=[my_pkg]", PYTHONPATH=str(tmp_path)).returncode == 0
+
+
+ROOM = """
+import gymnasium
+from minigrid.core.grid import Grid
+from minigrid.core.mission import MissionSpace
+from minigrid.core.world_object import Goal
+from minigrid.minigrid_env import MiniGridEnv
+
+class Room(MiniGridEnv):
+    def __init__(self, **kwargs):
+        super().__init__(MissionSpace(lambda: "go"), grid_size=5, max_steps=20, **kwargs)
+    def _gen_grid(self, width, height):
+        self.grid = Grid(width, height)
+        self.grid.wall_rect(0, 0, width, height)
+        self.place_obj(Goal())
+        self.place_agent()
+        self.mission = "go"
+
+gymnasium.register("Room-v0", Room)
+"""
+
+
+@pytest.mark.parametrize(
+    ("choice", "bank"), [(["env=gym"], 10_000), (["env=minigrid", "env.bank=50", "env.view=full"], 50)]
+)
+def test_a_minigrid_environment_of_one_s_own_runs_in_the_engine(choice, bank, tmp_path):
+    (tmp_path / "rooms.py").write_text(ROOM)
+    own = ["train.py", *choice, "env.id=rooms:Room-v0", "agent.n_steps=32", *FAST]
+    done = command(*own, PYTHONPATH=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert f"8 environments in the batched engine, {bank:,} levels" in done.stdout
+    (folder,) = (path.parent for path in Path("runs").rglob("result.json"))
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert (config["env"]["engine"], config["env"]["bank"]) == ("batched", bank)
+    assert "is finished" in command(*own, PYTHONPATH=str(tmp_path)).stdout
+    again = command("evaluate.py", f"policy={folder}", "trust=[rooms]", "episodes=2", PYTHONPATH=str(tmp_path))
+    assert again.returncode == 0 and "Gymnasium" not in again.stderr
+
+
+def test_help_needs_neither_torch_nor_sb3():
+    program = "import sys, runpy; sys.argv = ['train.py', '--help']\ntry: runpy.run_path(r'%s', run_name='__main__')\n"
+    program += "except SystemExit: pass\nprint(sorted({'torch', 'stable_baselines3'} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", program % (PROJECT / "train.py")],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+    )
+    assert done.stdout.strip().endswith("[]") and "encoder: cnn, custom, gnn" in done.stdout, done.stderr
+
+
+def test_ppo_fast_is_ppo_with_other_hyperparameters():
+    result = train(TINY, env="DoorKey-5x5", encoder="mlp", agent={"name": "ppo_fast", "n_steps": 32})
+    assert result.scores["agent"] == "ppo_fast" and "ppo_fast-mlp" in str(result.folder)
+    assert result.config["agent"]["distinct"] and result.config["agent"]["implementation"] == "eager"
+    assert load_policy(result.folder).spec["agent"] == "ppo"
+
+
+def test_implementation_and_distinct_are_recorded_as_decided_and_auto_finds_its_run_again():
+    config = {"env": "DoorKey-5x5", "encoder": "mlp", "agent": {"n_steps": 32}, **TINY}
+    first = train(config)
+    recorded = yaml.safe_load((first.folder / "config.yaml").read_text())["agent"]
+    assert (recorded["implementation"], recorded["distinct"]) == ("eager", True)
+    assert train(config).scores == first.scores
+    other = train({**config, "agent": {"n_steps": 32, "implementation": "sb3"}})
+    assert other.folder != first.folder and other.config["agent"]["distinct"] is False
