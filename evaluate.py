@@ -5,7 +5,9 @@
     python evaluate.py policy=runs/DoorKey-5x5/ppo-transformer/default/seed=0 attention=maps.png
 
 `env=` replaces the environment's id only: the view, shuffle, history and normalization the policy was trained with
-stay. From Python: `evaluate({"policy": "pretrained/CartPole-homomorphic", "episodes": 20})`.
+stay. `env.kwargs.<name>=` adds to the environment's own keyword arguments: `env.kwargs.max_episode_steps=200`.
+
+From Python: `evaluate({"policy": "pretrained/CartPole-homomorphic", "episodes": 20})`.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ def evaluate(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> 
     given = overrides_of(config) if isinstance(config, Mapping) else list(config)
     overrides = given + overrides_of(options)
     settings = compose("evaluate", overrides)
-    for key, least in (("episodes", 1), ("seed", 0), ("threads", 1)):
+    for key, least in (("episodes", 1), ("patience", 1), ("seed", 0), ("threads", 1)):
         if not isinstance(settings[key], int) or settings[key] < least:
             raise UsageError(f"{key} is a whole number, at least {least}; got {settings[key]!r}")
     if settings["video"] is not None and Path(settings["video"]).suffix != ".gif":
@@ -79,8 +81,10 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     if settings["attention"]:
         transformer_of(policy)  # or say now that there is none
     options = {k: v for k, v in (policy.spec["environment"] or {}).items() if k not in ("engine", "bank")}
-    another = settings.get("env")
-    options["id"] = another["id"] if another else environment_id(policy, settings["trust"])
+    another = settings.get("env") or {}
+    options["id"] = another.get("id") or environment_id(policy, settings["trust"])
+    kwargs = another.get("kwargs") or {}
+    options["kwargs"] = {**(options.get("kwargs") or {}), **kwargs}
     n_envs = min(settings["episodes"], ENVIRONMENTS)
     # levels that training never draws
     env = make_vec_env(**options, n_envs=n_envs, engine="auto", bank=0, first_level=EVALUATION)
@@ -94,10 +98,11 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     played = f"{settings['episodes']} episodes with sampled actions, as many with greedy ones"
     print(f"{settings['policy']} in {name}: {played}", flush=True)
     result: dict[str, Any] = {"policy": str(settings["policy"]), "env": name}
-    result |= {"episodes": settings["episodes"], "seed": settings["seed"]}
+    result |= {"episodes": settings["episodes"], "seed": settings["seed"], **({"kwargs": kwargs} if kwargs else {})}
     symmetry = env.symmetry  # type: ignore[attr-defined]
     for actions in ("sampled", "greedy"):
         playing: dict[str, Any] = {"seed": settings["seed"], "deterministic": actions == "greedy", "keep": STATES}
+        playing["patience"] = settings["patience"]
         episodes = rollout(policy.remembering(), env, settings["episodes"], **playing)
         if symmetry is not None and actions == "sampled":
             error = equivariance_error(policy, symmetry, episodes.states)

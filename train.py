@@ -234,7 +234,7 @@ def learn(
     from agents.diagnostics import equivariance_error
     from evaluation.callbacks import Evaluate, GradientNorm, ShowProgress, StopOnSignal, check_finite
     from evaluation.report import draw_run, parameter_counts, result_table
-    from evaluation.rollout import rollout
+    from evaluation.rollout import EndlessEpisode, Interrupted, rollout
     from evaluation.runs import read_run
     from evaluation.scores import scores
 
@@ -253,6 +253,7 @@ def learn(
         return {} if error is None else {"equivariance_error": error}
 
     stop = StopOnSignal()
+    waiting: dict[str, Any] = {"patience": evaluation["patience"], "stop": lambda: stop.requested}
     evaluate = Evaluate(
         evaluation_env,
         lambda: Policy.of(model).remembering(),
@@ -264,11 +265,25 @@ def learn(
             model, folder / "best", **about, score=as_score(measured, evaluation["episodes"])
         ),
         diagnose=diagnose,
+        **waiting,
     )
-    watching = [stop, evaluate, GradientNorm(), *([ShowProgress(steps, evaluate)] if config["progress"] else [])]
+    progress = [ShowProgress(steps, evaluate)] if config["progress"] else []
+    watching = [stop, evaluate, GradientNorm(), *progress]
     with stop:
         try:
             model.learn(steps, callback=watching)
+            learning_seconds = time.perf_counter() - begin - evaluate.seconds
+            check_finite(model.policy, model.num_timesteps)
+            policy = Policy.of(model).remembering()
+            final = rollout(policy, evaluation_env, evaluation["final_episodes"], seed=FINAL_SEED, **waiting)
+        except Interrupted:
+            save_policy(model, folder / "policy", **about)
+            draw_run(read_run(folder), folder / "learning_curve.png")
+            print(f"interrupted after {model.num_timesteps:,} steps; what was learned is in {folder / 'policy'}")
+            return None
+        except EndlessEpisode as error:
+            save_policy(model, folder / "policy", **about)
+            raise EndlessEpisode(f"{error}; what was learned is in {folder / 'policy'}") from error
         except ValueError as error:
             if "found invalid values" in str(error):  # torch's word for a distribution of NaNs
                 raise FloatingPointError(
@@ -276,14 +291,9 @@ def learn(
                     "try a lower learning rate"
                 ) from error
             raise
-        learning_seconds = time.perf_counter() - begin - evaluate.seconds
-        check_finite(model.policy, model.num_timesteps)
-        if stop.requested:
-            save_policy(model, folder / "policy", **about)
-            draw_run(read_run(folder), folder / "learning_curve.png")
-            print(f"interrupted after {model.num_timesteps:,} steps; what was learned is in {folder / 'policy'}")
-            return None
-        final = rollout(Policy.of(model).remembering(), evaluation_env, evaluation["final_episodes"], seed=FINAL_SEED)
+        finally:
+            for bar in progress:
+                bar.close()
         measured, diagnosed = scores(final), diagnose(final.states)
     score = as_score(measured, evaluation["final_episodes"])
     save_policy(model, folder / "policy", **about, score=score)

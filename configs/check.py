@@ -15,6 +15,7 @@ LEAST = {  # whole numbers, and the least each may be
     "evaluation.every": 1,
     "evaluation.episodes": 1,
     "evaluation.final_episodes": 1,
+    "evaluation.patience": 1,
     "env.history": 0,
     "env.bank": 0,
     "agent.n_steps": 1,

@@ -153,7 +153,7 @@ def settle(name: str, overrides: Sequence[str]) -> list[str]:
             settled[position] = f"{key}={','.join(choices)}"
         elif key in PATHS and value[:1] not in ("'", '"') and value not in ("", "null", "???"):
             settled[position] = f"{key}={_quote(value)}"
-        elif any(key.startswith(f"{mapping}.") for mapping in OPEN) or (custom and key.startswith("encoder.")):
+        elif any(f"{key}.".startswith(f"{mapping}.") for mapping in OPEN) or (custom and key.startswith("encoder.")):
             settled[position] = f"++{override}"
     return settled
 

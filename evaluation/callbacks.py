@@ -1,4 +1,4 @@
-"""What watches a training run: logs, evaluations, gradient norms, signals, the progress bar."""
+"""Callbacks of a training run: logs, evaluations, gradient norms, signals, the progress bar."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import HParam, configure
 from stable_baselines3.common.vec_env import VecEnv
 
-from evaluation.rollout import Predicts, rollout
+from evaluation.rollout import PATIENCE, Interrupted, Predicts, rollout
 from evaluation.scores import Interval, scores
 
 COLUMNS = ("steps", "return", "return_low", "return_high", "success", "success_low", "success_high", "length")
 
 
 def open_logs(model: BaseAlgorithm, folder: Path, config: Mapping[str, Any]) -> None:
-    """Log to `log.txt`, `progress.csv` and TensorBoard, which also gets the configuration and an HPARAMS entry."""
+    """Log to `log.txt`, `progress.csv` and TensorBoard, which also shows the configuration and an HPARAMS entry."""
     logger = configure(str(folder), ["log", "csv", "tensorboard"])
     model.set_logger(logger)
     only_tensorboard = ("stdout", "log", "csv", "json")
@@ -38,7 +38,10 @@ def open_logs(model: BaseAlgorithm, folder: Path, config: Mapping[str, Any]) -> 
 
 
 class StopOnSignal(BaseCallback):
-    """Ctrl-C (or SIGTERM) ends learning at the next step, with whole updates only; a second one interrupts at once."""
+    """Ctrl-C or SIGTERM ends learning before the next step, and an evaluation too (`stop=lambda: stop.requested`).
+
+    Updates are always completed. A second signal interrupts at once.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,20 +68,23 @@ class StopOnSignal(BaseCallback):
 
 
 class Evaluate(BaseCallback):
-    """Every `every` steps, play `episodes` fresh episodes with sampled actions; write, log, and keep the best policy.
+    """Plays `episodes` fresh episodes with sampled actions every `every` steps; writes and logs their scores.
 
-    The k-th evaluation uses seed + k·episodes, so no two share an episode, and none is one of training.
+    The k-th evaluation uses seed + k·episodes, so no two evaluations share an episode, and none shares one with
+    training. Learning ends when `stop` says so; an evaluation it interrupts is not written.
 
     Args:
         env: evaluation environments (unscaled rewards, raw observations).
-        policy: gives the present policy, raw observations in.
+        policy: returns the current policy, which takes raw observations.
         every, episodes, seed: see above.
         file: `evaluations.csv`.
-        save_best: called when an evaluation is the best so far (by success where there is one, then return).
-        diagnose: what else to log of the present policy, given states that it met.
+        save_best: called when an evaluation is the best so far (by success where there is one, then by return).
+        diagnose: returns further numbers to log, given observations that the current policy has met.
+        patience, stop: as for `rollout`.
 
     Raises:
         FloatingPointError: a parameter is no longer finite.
+        EndlessEpisode: no episode has ended for `patience` steps.
     """
 
     def __init__(
@@ -92,10 +98,13 @@ class Evaluate(BaseCallback):
         file: Path,
         save_best: Callable[[dict[str, Interval | None]], object],
         diagnose: Callable[[Any], Mapping[str, float]] = lambda states: {},
+        patience: int = PATIENCE,
+        stop: Callable[[], bool] = lambda: False,
     ):
         super().__init__()
         self.env, self.policy, self.every, self.episodes, self.seed = env, policy, every, episodes, seed
         self.file, self.save_best, self.diagnose = file, save_best, diagnose
+        self.patience, self.stop = patience, stop
         self.count, self.seconds = 0, 0.0
         self.best = (-np.inf, -np.inf)
         self.last: dict[str, Interval | None] | None = None
@@ -107,10 +116,10 @@ class Evaluate(BaseCallback):
     def _on_step(self) -> bool:
         if self.num_timesteps >= (self.count + 1) * self.every:
             self.evaluate()
-        return True
+        return not self.stop()
 
     def _on_training_end(self) -> None:
-        if self.count == 0 and self.num_timesteps >= self.model._total_timesteps:  # a run too short for its first one
+        if self.count == 0 and self.num_timesteps >= self.model._total_timesteps:  # the run was too short for one
             self.evaluate()
 
     def evaluate(self) -> None:
@@ -118,7 +127,11 @@ class Evaluate(BaseCallback):
         check_finite(self.model.policy, self.num_timesteps)
         begin = time.perf_counter()
         seed = self.seed + self.count * self.episodes
-        episodes = rollout(self.policy(), self.env, self.episodes, seed=seed)
+        waiting: dict[str, Any] = {"patience": self.patience, "stop": self.stop}
+        try:
+            episodes = rollout(self.policy(), self.env, self.episodes, seed=seed, **waiting)
+        except Interrupted:
+            return
         measured = scores(episodes)
         for key, value in self.diagnose(episodes.states).items():
             self.logger.record(f"evaluation/{key}", value)
@@ -142,7 +155,7 @@ class Evaluate(BaseCallback):
 
 
 def check_finite(module: torch.nn.Module, steps: int) -> None:
-    """Raise FloatingPointError if learning has diverged: SB3's DQN trains on with NaN weights silently."""
+    """Raise FloatingPointError if a parameter is not finite: SB3's DQN goes on training with NaN weights in silence."""
     for name, parameter in module.named_parameters():
         if not torch.isfinite(parameter).all():
             raise FloatingPointError(
@@ -151,9 +164,9 @@ def check_finite(module: torch.nn.Module, steps: int) -> None:
 
 
 class GradientNorm(BaseCallback):
-    """Logs the gradient's norm before clipping, of the first minibatch of an update, at most once every `every` steps.
+    """Logs the gradient's norm before clipping, for the first minibatch of an update, once in `every` steps at most.
 
-    Hooks on the parameters are there for that minibatch only, so all others run at full speed. A model that logs it
+    The parameters have hooks during that minibatch only, so all others run at full speed. A model that logs the norm
     itself (`logs_gradient_norm`) is left alone.
     """
 
@@ -194,7 +207,7 @@ class GradientNorm(BaseCallback):
 
 
 class ShowProgress(BaseCallback):
-    """A progress bar with return, success and steps/s; plain lines, one every 10%, where there is no terminal."""
+    """A progress bar with return, success and steps/s; without a terminal, a plain line every 10% of the steps."""
 
     def __init__(self, total: int, evaluations: Evaluate):
         super().__init__()
@@ -221,7 +234,7 @@ class ShowProgress(BaseCallback):
         return True
 
     def numbers(self) -> str:
-        """Return and success of the last training episodes, and steps per second of learning (evaluations left out)."""
+        """Return and success of the latest training episodes; steps per second of learning, evaluations excluded."""
         text = []
         if self.model.ep_info_buffer:
             text.append(f"return {np.mean([episode['r'] for episode in self.model.ep_info_buffer]):.2f}")
@@ -234,7 +247,7 @@ class ShowProgress(BaseCallback):
         self.close()
 
     def close(self) -> None:
-        """Leave the terminal as it was; also after an interruption, which skips `_on_training_end`."""
+        """Leave the terminal as it was; an exception skips `_on_training_end`, so whoever catches it calls this."""
         if self.bar is not None:
             self.bar.update(self.task, completed=min(self.num_timesteps, self.total), numbers=self.numbers())
             self.bar.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -9,7 +10,8 @@ import numpy as np
 import torch
 from stable_baselines3.common.vec_env import VecEnv
 
-KEPT = 200  # states of a rollout that are kept
+STATES = 200  # observations of a rollout that are kept
+PATIENCE = 30_000  # steps of each environment; the longest time limit of Gymnasium and ALE is 27,000
 
 
 class Predicts(Protocol):
@@ -20,6 +22,14 @@ class Predicts(Protocol):
     ) -> tuple[np.ndarray, Any]: ...
 
 
+class Interrupted(Exception):
+    """A rollout was asked to stop before its last episode ended."""
+
+
+class EndlessEpisode(ValueError):
+    """A rollout waited too long for an episode to end."""
+
+
 @dataclass(frozen=True)
 class Episodes:
     """What happened in each of n episodes.
@@ -28,7 +38,7 @@ class Episodes:
         returns: (n,) undiscounted sums of the environment's own rewards.
         lengths: (n,) steps.
         successes: (n,) 0 or 1 where the environment defines success (`info["is_success"]` at the end), else None.
-        states: some of the observations met, as a batch: one of every step, of each environment in turn.
+        states: a batch of observations: one from each of the first steps, from each environment in turn.
     """
 
     returns: np.ndarray
@@ -38,13 +48,29 @@ class Episodes:
 
 
 def rollout(
-    policy: Predicts, env: VecEnv, episodes: int, *, seed: int, deterministic: bool = False, keep: int = KEPT
+    policy: Predicts,
+    env: VecEnv,
+    episodes: int,
+    *,
+    seed: int,
+    deterministic: bool = False,
+    keep: int = STATES,
+    patience: int = PATIENCE,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Episodes:
-    """Play `episodes` fresh episodes; actions are sampled, or the greedy ones if `deterministic`.
+    """Play `episodes` fresh episodes; actions are sampled, or greedy if `deterministic`.
 
-    Every environment plays a fixed share of them, so that short episodes are not counted more often than long ones.
-    Of the observations the first `keep` steps' are kept, one of each. Environment i is seeded with seed + i and
-    sampling with `seed`; the global random state is left as it was.
+    Every environment plays a fixed share of the episodes, so that short ones are not counted more often than long ones.
+    Environment i is seeded with seed + i and sampling with `seed`; the global random state is left as it was.
+
+    Args:
+        keep: number of steps from which an observation is kept.
+        patience: steps of each environment to wait for the next episode to end.
+        stop: asked before every step whether to give up.
+
+    Raises:
+        EndlessEpisode: no episode of those to be counted has ended for `patience` steps.
+        Interrupted: `stop` said so.
     """
     env.seed(seed)
     share = np.array([(episodes + i) // env.num_envs for i in range(env.num_envs)])
@@ -53,10 +79,20 @@ def rollout(
     finished: list[tuple[Any, ...]] = []
     states: list[Any] = []
     state, start = None, np.ones(env.num_envs, bool)
+    waited = 0
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         observation = env.reset()
-        while (played < share).any():
+        while len(finished) < episodes:
+            if stop():
+                raise Interrupted
+            if waited == patience:
+                raise EndlessEpisode(
+                    f"an evaluation has waited {patience:,} steps for an episode to end; give the environment a time "
+                    "limit, env.kwargs.max_episode_steps=<steps>, or wait longer (train.py: "
+                    "evaluation.patience=<steps>, evaluate.py: patience=<steps>)"
+                )
+            waited += 1
             if len(states) < keep:
                 states.append(_row(observation, len(states) % env.num_envs))
             actions, state = policy.predict(observation, state, start, deterministic)
@@ -67,6 +103,7 @@ def rollout(
                 if played[i] < share[i]:
                     success = infos[i].get("is_success")
                     finished.append((played[i], i, returns[i], lengths[i], success))
+                    waited = 0
                 played[i] += 1
                 returns[i], lengths[i] = 0.0, 0
     # rounds first, then environments: the order does not depend on which episode ended first
@@ -81,7 +118,7 @@ def rollout(
 
 
 def _row(observation: Any, i: int) -> Any:
-    """A copy of the i-th of a batch of observations."""
+    """A copy of the i-th observation of a batch."""
     return (
         {key: np.copy(part[i]) for key, part in observation.items()}
         if isinstance(observation, dict)

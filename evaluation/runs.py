@@ -40,8 +40,18 @@ UNNAMED = (
     "symmetry.name",
     "symmetry.method",
 )
-# of the machine or of the moment: the same run whatever they say
-IRRELEVANT = ("device", "threads", "progress", "run_dir", "overwrite", "trust", "command", "env.engine")
+# these change no number of a finished run
+IRRELEVANT = (
+    "device",
+    "threads",
+    "progress",
+    "run_dir",
+    "overwrite",
+    "trust",
+    "command",
+    "env.engine",
+    "evaluation.patience",
+)
 
 
 def run_folder(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> Path:
