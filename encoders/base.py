@@ -2,7 +2,8 @@
 
 `Encoder.forward(obs) -> features (batch, features_dim)`. SB3 hands an encoder float tensors (a Dict of them for Dict
 spaces), image spaces already divided by 255 and one-hot discrete ones. MiniGrid's cell codes are declared with their
-true bounds, Box(0, 10), so SB3 does not take them for an image and they arrive as they are.
+true bounds, Box(0, 10), so SB3 does not take them for an image and they arrive as they are. More objects or colours
+give a larger bound: three numbers per cell are codes as long as their bound is below 255, that of pixels.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from torch import Tensor, nn
 
 from symmetry import Representation
 
-LARGEST_CODE = 10  # MiniGrid's largest object type: an image with smaller bounds holds cell codes, not pixels
+CODES = 11  # of MiniGrid's own objects: 0 to 10
+PIXELS = 255  # the bound of pixels
 
 DESCRIPTIONS = {
     "vector": "vectors (Box(n,), Discrete, or a Dict of them)",
-    "grid": "grids (a Dict with image: Box(0, 10, (x, y, 3), uint8), as envs.make_env gives)",
+    "grid": "grids (a Dict with image: Box(0, 10, (x, y, 3), uint8), or bounds up to 254, as envs.make_env gives)",
     "graph": "graphs (a Dict of nodes (N, F), edge_index (2, E), edge_type (E,), and masks node_mask, edge_mask)",
     "image": "images (Box(0, 255, (height, width, channels), uint8))",
     "window": "windows of observations (a leading axis and a mask `valid`, as env.history=K gives)",
@@ -78,7 +80,7 @@ def kind_of(space: spaces.Space) -> str:
         return "vector" if kinds == {"vector"} else "array"
     if isinstance(space, spaces.Box):
         if len(space.shape) == 3 and space.dtype == "uint8":
-            return "grid" if space.high.max() <= LARGEST_CODE else "image"
+            return "grid" if space.shape[2] == 3 and space.high.max() < PIXELS else "image"
         return "vector" if len(space.shape) == 1 else "array"
     return "vector"
 

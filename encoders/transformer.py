@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from encoders.base import Encoder, Flatten, kind_of
-from encoders.layers.stem import Carried, Context, Observation, Stem, words_of
+from encoders.layers.stem import Carried, Context, Observation, Stem, number_of_codes, words_of
 
 
 class Transformer(Encoder):
@@ -188,7 +188,7 @@ class CellTokens(nn.Module):
             self.direction = nn.Embedding(4, width)
             self.sizes["direction"] = 1
         if "carrying" in self.keys:
-            self.carrying = Carried(width)
+            self.carrying = Carried(number_of_codes(space["carrying"]), width)  # type: ignore[index]
             self.sizes["carrying"] = 1
         if "mission" in self.keys:
             mission = space["mission"]  # type: ignore[index]

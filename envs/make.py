@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -32,6 +32,7 @@ def make_env(
     *,
     view: str = "partial",
     shuffle: int | None = None,
+    words: Sequence[str] | None = None,
     history: int = 0,
     reward_scale: float = 1.0,
     render_mode: str | None = None,
@@ -44,6 +45,8 @@ def make_env(
         view: of MiniGrid environments: "partial" (what the agent sees), "full" or "rgb".
         shuffle: of MiniGrid environments: the seed of a fixed permutation of the cells of "partial" and "full"; a
             symmetry is declared no more. None leaves them in their places.
+        words: of MiniGrid environments: what missions say beside MiniGrid's and BabyAI's own words. None takes all
+            words of the mission space, and the names of objects and colours registered beside MiniGrid's own.
         history: K > 0 gives windows of the last K observations with a mask `valid`; 0 gives single observations.
         reward_scale: factor on the reward the learner sees; episode statistics stay unscaled.
         render_mode, kwargs: for `gymnasium.make`.
@@ -54,11 +57,11 @@ def make_env(
     env_id = resolve_id(id)
     env = _made(env_id, render_mode, kwargs)
     if isinstance(env.unwrapped, MiniGridEnv):
-        env = MiniGridObservation(env, view)
+        env = MiniGridObservation(env, view, words)
         env = env if shuffle is None else ShuffledCells(env, shuffle)
-    elif view != "partial" or shuffle is not None:
-        option = "env.view" if view != "partial" else "env.shuffle"
-        raise ValueError(f"{option} is an option of MiniGrid environments; {env_id} is none")
+    elif view != "partial" or shuffle is not None or words:
+        option = "env.view" if view != "partial" else "env.words" if words else "env.shuffle"
+        raise ValueError(f"{option} is an option of MiniGrid environments, which {env_id} is not")
     if history:
         env = History(env, history)
     # inside the reward scaling, so that what is reported is the environment's own return
@@ -204,10 +207,13 @@ def _batched(
         classic = batched.CLASSICS.get(type(env.unwrapped))
         if classic and bank:
             raise batched.Unsupported("its episodes begin at random, and with no bank of levels")
-        view = options.get("view", "partial")
-        batch: batched.Engine = (
-            classic(env, n_envs) if classic else batched.Batch(env, n_envs, view, levels, first_level, threads)
-        )
+        batch: batched.Engine
+        if classic:
+            batch = classic(env, n_envs)
+        else:
+            view = options.get("view", "partial")
+            words = shown.get_wrapper_attr("words") if shown.has_wrapper_attr("words") else ()
+            batch = batched.Batch(env, n_envs, view, levels, first_level, threads, words)
         if options.get("shuffle") is not None:
             batch = ShuffledEngine(batch, options["shuffle"])
     except batched.Unsupported as reason:

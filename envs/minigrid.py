@@ -1,87 +1,97 @@
 """MiniGrid observations: cell codes as they are, and everything the view hides as keys of its own.
 
-image      Box(0, 10, (x, y, 3), uint8), Farama's axis order: object type, colour, state of each cell
+image      Box(0, L, (x, y, 3), uint8), Farama's axis order: object type, colour, state of each cell
 direction  Box(0, 3, (1,), uint8), where the agent faces
-carrying   Box(0, 10, (2,), uint8), type and colour of the carried object, (1, 0) for none; full view only,
+carrying   Box(0, L, (2,), uint8), type and colour of the carried object, (1, 0) for none; full view only,
            where the image hides it
 mission    Box(0, V-1, (72,), uint8), word ids followed by zeros; only where missions vary
+
+L is the largest code an environment can show: 10 with MiniGrid's own objects and colours. V is the size of the
+vocabulary (`envs.missions`).
 """
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from io import StringIO
-from textwrap import shorten
 from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 from minigrid.core.constants import COLOR_TO_IDX, OBJECT_TO_IDX
-from minigrid.envs.babyai.core.roomgrid_level import RoomGridLevel
 from minigrid.minigrid_env import MiniGridEnv
 from minigrid.wrappers import FullyObsWrapper, RGBImgPartialObsWrapper
 
+from envs.missions import MISSION_LENGTH, WORDS, checked_words, missions_vary, word_ids, words_beyond
+
 VIEWS = ("partial", "full", "rgb")
 TILE_PIXELS = 8  # of the rgb view
-MISSION_LENGTH = 72  # the longest sentence of BabyAI's grammar
 EMPTY_HAND = (1, 0)  # the code of an empty cell
-
-# Every word of every MiniGrid and BabyAI mission. 0 pads, 1 stands for a word not listed here. The order is part of
-# the policy format: new words go to the end.
-WORDS = """
-<pad> <unknown> , a after and at avoid ball behind blue box door end fetch find from front get go goal green
-grey hallway in key lava left matching must near next object of on open opening pick purple put reach red
-right room rooms square the then to traverse unlock up use yellow you your
-""".split()
-WORD_IDS = {word: index for index, word in enumerate(WORDS)}
-UNKNOWN = 1
+STATES = 4  # of a door: open, closed, locked; of the agent: its direction
+PIXELS = 255  # the bound of pixels, which codes stay below
 
 
 class MiniGridObservation(gymnasium.ObservationWrapper):
     """A MiniGrid environment with the observations described above, for the view "partial", "full" or "rgb".
 
-    It also states success as `info["is_success"]` at the end of an episode: terminated with a reward above zero.
+    At the end of an episode it states success as `info["is_success"]`: terminated with a reward above zero.
+
+    Args:
+        env: a MiniGrid environment.
+        view: "partial", "full" or "rgb".
+        words: what missions may say beside `envs.missions.WORDS`; default: what its mission space says.
+
+    Attributes:
+        codes: how many codes there are for types, for colours and for states.
+        words: as above, each word once.
 
     Raises:
-        ValueError: an unknown view.
+        ValueError: an unknown view, words that are none, or codes that do not fit a byte.
     """
 
-    def __init__(self, env: gymnasium.Env, view: str = "partial"):
+    def __init__(self, env: gymnasium.Env, view: str = "partial", words: Sequence[str] | None = None):
         if view not in VIEWS:
             raise ValueError(f"env.view is one of {', '.join(VIEWS)}, got {view!r}")
+        self.codes = number_of_codes(env.unwrapped)
         self.missions_vary = missions_vary(env.unwrapped)
+        self.words = words_beyond(env.unwrapped) if words is None else checked_words(words)
         if view == "full":
             env = FullyObsWrapper(env)
         if view == "rgb":
             env = RGBImgPartialObsWrapper(env, tile_size=TILE_PIXELS)
         super().__init__(env)
-        self.view = view
+        self.view, self.largest = view, PIXELS if view == "rgb" else max(self.codes) - 1
         assert isinstance(env.observation_space, spaces.Dict)
         shape = env.observation_space["image"].shape
         assert shape is not None
         parts: dict[str, spaces.Space] = {
-            "image": spaces.Box(0, 255 if view == "rgb" else max(OBJECT_TO_IDX.values()), shape, np.uint8),
+            "image": spaces.Box(0, self.largest, shape, np.uint8),
             "direction": spaces.Box(0, 3, (1,), np.uint8),
         }
         if view == "full":
-            parts["carrying"] = spaces.Box(0, max(OBJECT_TO_IDX.values()), (2,), np.uint8)
+            parts["carrying"] = spaces.Box(0, self.largest, (2,), np.uint8)
         if self.missions_vary:
-            parts["mission"] = spaces.Box(0, len(WORDS) - 1, (MISSION_LENGTH,), np.uint8)
+            vocabulary = len(WORDS) + len(self.words)
+            parts["mission"] = spaces.Box(0, vocabulary - 1, (MISSION_LENGTH,), np.uint8)
         self.observation_space = spaces.Dict(parts)
 
     def observation(self, observation: dict[str, Any]) -> dict[str, np.ndarray]:
-        parts = {
-            "image": observation["image"].astype(np.uint8, copy=False),
-            "direction": np.array([observation["direction"]], np.uint8),
-        }
+        image = observation["image"].astype(np.uint8, copy=False)
+        if image.max() > self.largest:
+            raise ValueError(
+                f"{type(self.unwrapped).__name__} shows the code {image.max()}, and the largest that it knows of is "
+                f"{self.largest}: register objects and colours in minigrid.core.constants before the environment is "
+                "made, or declare the largest code as the bound of its observation_space['image']"
+            )
+        parts = {"image": image, "direction": np.array([observation["direction"]], np.uint8)}
         if self.view == "full":
             carried = self.unwrapped.carrying  # type: ignore[attr-defined]
             code = (OBJECT_TO_IDX[carried.type], COLOR_TO_IDX[carried.color]) if carried else EMPTY_HAND
             parts["carrying"] = np.array(code, np.uint8)
         if self.missions_vary:
-            parts["mission"] = word_ids(observation["mission"])
+            parts["mission"] = word_ids(observation["mission"], self.words)
         return parts
 
     def reset(self, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
@@ -95,6 +105,23 @@ class MiniGridObservation(gymnasium.ObservationWrapper):
         return observation, reward, terminated, truncated, info
 
 
+def number_of_codes(core: Any) -> tuple[int, int, int]:
+    """How many codes an environment has for types, for colours and for states: (11, 6, 4) in MiniGrid as it comes.
+
+    Objects and colours may be registered in MiniGrid's tables before the environment is made. An environment whose
+    objects have codes of their own says so by the bound of its image, which Farama's leave at 255.
+
+    Raises:
+        ValueError: codes that do not fit a byte, or cannot be told from pixels.
+    """
+    tables = max(OBJECT_TO_IDX.values()) + 1, max(COLOR_TO_IDX.values()) + 1, STATES
+    declared = int(core.observation_space["image"].high.max())
+    codes = max(tables) if declared >= PIXELS else max(declared + 1, *tables)
+    if codes > PIXELS:
+        raise ValueError(f"codes of objects and colours are at most {PIXELS - 1}, got {codes - 1}")
+    return tables if codes == OBJECT_TO_IDX["agent"] + 1 else (codes, codes, codes)
+
+
 def picture(env: gymnasium.Env, view: str) -> np.ndarray:
     """The cells of an observation as they look, for the view "partial" or "full": pixels (32 y, 32 x, 3).
 
@@ -105,24 +132,3 @@ def picture(env: gymnasium.Env, view: str) -> np.ndarray:
     if not isinstance(core, MiniGridEnv):
         raise ValueError(f"the cells of {type(core).__name__} cannot be drawn; MiniGrid's environments can")
     return core.get_frame(highlight=False, tile_size=32, agent_pov=view == "partial")
-
-
-def missions_vary(env: Any) -> bool:
-    """Whether an environment's missions depend on the level: BabyAI, or a mission with placeholders."""
-    assert isinstance(env, MiniGridEnv)
-    return isinstance(env, RoomGridLevel) or bool(env.observation_space["mission"].ordered_placeholders)  # type: ignore
-
-
-def word_ids(mission: str) -> np.ndarray:
-    """A mission as MISSION_LENGTH word ids.
-
-    Raises:
-        ValueError: the mission has more words than that.
-    """
-    words = re.findall(r"[a-z]+|[^a-z\s]", mission.lower())
-    if len(words) > MISSION_LENGTH:
-        shown = shorten(mission, 60, placeholder=" ...")
-        raise ValueError(f"missions have at most {MISSION_LENGTH} words, got {len(words)}; shorten {shown!r}")
-    ids = np.zeros(MISSION_LENGTH, np.uint8)
-    ids[: len(words)] = [WORD_IDS.get(word, UNKNOWN) for word in words]
-    return ids

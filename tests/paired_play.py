@@ -12,7 +12,7 @@ from minigrid.wrappers import FullyObsWrapper, RGBImgPartialObsWrapper
 
 from envs.engine import Batch
 from envs.engine.kernel import LAST, NOW, TILE
-from envs.minigrid import missions_vary, word_ids
+from envs.missions import missions_vary, word_ids
 
 LEFT, RIGHT, FORWARD, PICKUP, DROP, TOGGLE, DONE = range(7)
 # what to try on arriving before something, most likely first

@@ -14,21 +14,30 @@ from gymnasium import spaces
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from encoders.base import items
+from encoders.base import CODES, items
 
-CODES = 11  # codes run from 0 to 10 in every channel
 CONTEXT_KEYS = ("direction", "carrying", "mission")
 
 Observation = Tensor | dict[str, Tensor]
 
 
-class CellEmbedding(nn.Module):
-    """Sum of learned embeddings of a cell's type, colour and state."""
+def number_of_codes(space: spaces.Box) -> int:
+    """How many codes a space has room for, and at least MiniGrid's own 11: 0, 1, ..., its largest bound."""
+    return max(CODES, int(space.high.max()) + 1)
 
-    def __init__(self, width: int):
+
+class CellEmbedding(nn.Module):
+    """Sum of learned embeddings of a cell's type, colour and state.
+
+    Args:
+        codes: how many codes each of the three may have.
+        width: size of the embedding.
+    """
+
+    def __init__(self, codes: int, width: int):
         super().__init__()
-        self.table = nn.Parameter(torch.randn(3 * CODES, width) / 3**0.5)
-        self.register_buffer("codes", torch.arange(float(CODES)), persistent=False)
+        self.table = nn.Parameter(torch.randn(3 * codes, width) / 3**0.5)
+        self.register_buffer("codes", torch.arange(float(codes)), persistent=False)
 
     codes: Tensor
 
@@ -71,13 +80,18 @@ def words_of(obs: dict[str, Tensor], limit: int) -> Float[Tensor, "batch words"]
 
 
 class Carried(nn.Embedding):
-    """Sum of learned embeddings of the carried object's type and colour."""
+    """Sum of learned embeddings of the carried object's type and colour.
+
+    Args:
+        codes: how many codes each of the two may have.
+        width: size of the embedding.
+    """
 
     offsets: Tensor
 
-    def __init__(self, width: int):
-        super().__init__(2 * CODES, width)
-        self.register_buffer("offsets", torch.tensor([0, CODES]), persistent=False)
+    def __init__(self, codes: int, width: int):
+        super().__init__(2 * codes, width)
+        self.register_buffer("offsets", torch.tensor([0, codes]), persistent=False)
 
     def forward(self, codes: Float[Tensor, "batch 2"]) -> Float[Tensor, "batch width"]:
         return super().forward(codes.long() + self.offsets).sum(1)
@@ -96,7 +110,7 @@ class Context(nn.Module):
         if "direction" in self.keys:
             self.direction = nn.Embedding(4, width)
         if "carrying" in self.keys:
-            self.carrying = Carried(width)
+            self.carrying = Carried(number_of_codes(present["carrying"]), width)
         if "mission" in self.keys:
             self.mission = Mission(int(present["mission"].high.max()) + 1, width)
             self.limit: int = present["mission"].shape[0]
@@ -127,7 +141,7 @@ class Stem(nn.Module):
         image: Any = space["image"] if isinstance(space, spaces.Dict) else space
         self.grid: tuple[int, int] = image.shape[:2]
         self.width = width
-        self.cells = CellEmbedding(width)
+        self.cells = CellEmbedding(number_of_codes(image), width)
         self.context: Context | None = None
         if context and any(key in CONTEXT_KEYS for key, _ in items(space)):
             self.context = Context(space, 64)

@@ -33,6 +33,12 @@ class Bank:
     Files are in the folder $INDUCTIVE_CACHE (default: `inductive` in $XDG_CACHE_HOME or ~/.cache). Levels of classes
     outside the minigrid package are made by every program, since their code may have changed.
 
+    Args:
+        env: makes the levels.
+        first: the seed of the first level.
+        count: how many levels.
+        words: of its missions, beside `envs.missions.WORDS`.
+
     Attributes:
         levels: a row for every level, zeros where it has not been made.
         made: bool (count,), which have.
@@ -41,11 +47,19 @@ class Bank:
         Unsupported: a level cannot be represented.
     """
 
-    def __init__(self, env: gymnasium.Env, first: int, count: int):
-        self.env, self.first, self.count = env, first, count
+    def __init__(self, env: gymnasium.Env, first: int, count: int, words: tuple[str, ...] = ()):
+        self.env, self.first, self.count, self.words = env, first, count, words
         spec = env.unwrapped.spec
         self.key = json.dumps(
-            [FORMAT, minigrid.__version__, np.__version__, spec and spec.id, spec and spec.kwargs, first, count],
+            {
+                "format": FORMAT,
+                "releases": {"minigrid": minigrid.__version__, "gymnasium": gymnasium.__version__},
+                "numpy": np.__version__,
+                "id": spec and spec.id,
+                "kwargs": spec and spec.kwargs,
+                "levels": [first, count],
+                "words": words,
+            },
             default=repr,
             sort_keys=True,
         )
@@ -54,7 +68,7 @@ class Bank:
             digest = sha256(self.key.encode()).hexdigest()[:12]
             self.file = cache_folder() / f"{spec.id}-{first}-{count}-{digest}.npz"
         found = self._found()
-        made = found or generate(env, range(first, first + min(TRIED, count)))
+        made = found or generate(env, range(first, first + min(TRIED, count)), words)
         self.width, self.height, self.sees_through = made.width, made.height, made.sees_through
         # untouched rows take no memory
         self.levels = Levels(*(np.zeros((count, *array.shape[1:]), array.dtype) for array in made.levels))
@@ -73,7 +87,7 @@ class Bank:
         if self.made[rows].all():
             return
         missing = np.unique(rows[~self.made[rows]])
-        self._take(generate(self.env, (self.first + missing).tolist()))
+        self._take(generate(self.env, (self.first + missing).tolist(), self.words))
         count = int(self.made.sum())
         if count == self.count or count >= max(2 * self.kept, WORTH_KEEPING):
             self.keep()

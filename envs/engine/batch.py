@@ -41,6 +41,7 @@ class Batch:
         bank: number of levels; 0 makes a new one for every episode.
         first_level: the seed of the bank's first level.
         threads: above 1, the loop runs on that many.
+        words: of its missions, beside `envs.missions.WORDS`.
 
     Raises:
         Unsupported: the engine cannot step it exactly; the message says why.
@@ -55,17 +56,19 @@ class Batch:
         bank: int = 10_000,
         first_level: int = 0,
         threads: int = 1,
+        words: tuple[str, ...] = (),
     ):
         reason = unsupported(env)
         if reason:
             raise Unsupported(reason)
         self.env, self.n, self.view, self.bank, self.first_level = env.unwrapped, n, view, bank, first_level
-        tried = generate(env, range(first_level, first_level + (1 if bank else TRIED)))
+        self.words = words
+        tried = generate(env, range(first_level, first_level + (1 if bank else TRIED)), words)
         self.nbytes = _nbytes(tried, n, view, bank)
         _check_memory(self.nbytes, n, bank)
         self.everyone = np.arange(n)
         # without a bank: two rows for every environment, the level it plays and the one it plays next
-        self.source = Bank(env, first_level, bank) if bank else None
+        self.source = Bank(env, first_level, bank, words) if bank else None
         levels = self.source.levels if self.source else Levels(*(np.repeat(a[:1], 2 * n, axis=0) for a in tried.levels))
         self.levels = levels._replace(agent=levels.agent.view(AGENT))
         rule = RULES[step_owner(env)]
@@ -161,7 +164,7 @@ class Batch:
                 self.source.make(rows)
             else:
                 rows = which + self.n * (episode % 2)
-                put(self.levels, rows, generate(self.env, seeds.tolist()).levels)
+                put(self.levels, rows, generate(self.env, seeds.tolist(), self.words).levels)
         except Unsupported as reason:
             raise ValueError(f"the batched engine cannot go on: {reason}; use env.engine=gymnasium") from reason
         self.state.agent["next_level"][which] = rows

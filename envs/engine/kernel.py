@@ -28,6 +28,7 @@ from numba import prange
 # NumPy's error model divides by zero without asking; without the interpreter's lock, Python goes on meanwhile
 njit = numba.njit(cache=True, error_model="numpy", nogil=True)
 
+LARGEST_COLOUR = 7  # 3 bits of a cell
 VIEW = 7  # cells along each side of the partial view
 MARGIN = VIEW - 1
 

@@ -20,7 +20,7 @@ from minigrid.minigrid_env import MiniGridEnv
 from envs.engine import kernel
 from envs.engine.kernel import AGENT, ATOMS, EMPTY, MARGIN, WALL, Levels
 from envs.engine.rules import RULES, step_owner
-from envs.minigrid import missions_vary, word_ids
+from envs.missions import missions_vary, word_ids
 
 NUMBERS = 64  # object numbers fit in 6 bits; 0 is nobody
 NUMBERED = (Door, Key, Ball, Box)  # what changes or moves
@@ -44,11 +44,16 @@ class Unsupported(ValueError):
 class Level:
     """One freshly reset environment; `arrays` is what the engine needs of it, by the names of `kernel.Levels`.
 
+    Args:
+        env: the environment.
+        observation: what its `reset` returned.
+        words: of its missions, beside `envs.missions.WORDS`.
+
     Raises:
         Unsupported: an unknown kind of object or instruction, a door both open and locked, more than 63 objects.
     """
 
-    def __init__(self, env: MiniGridEnv, observation: dict[str, Any]):
+    def __init__(self, env: MiniGridEnv, observation: dict[str, Any], words: tuple[str, ...] = ()):
         self.env = env
         self.width, self.height = env.grid.width, env.grid.height
         self.stride = self.width + MARGIN
@@ -88,7 +93,7 @@ class Level:
             masks=self.masks,
             contents=self.contents,
             image=np.asarray(observation["image"], np.uint8),
-            mission=word_ids(observation["mission"]) if missions_vary(env) else np.zeros(0, np.uint8),
+            mission=word_ids(observation["mission"], words) if missions_vary(env) else np.zeros(0, np.uint8),
         )
 
     def index(self, position: Any) -> int:
@@ -109,7 +114,7 @@ class Level:
         """An object, or None, as a cell."""
         if thing is None:
             return EMPTY
-        if type(thing) not in KNOWN:
+        if type(thing) not in KNOWN or OBJECT_TO_IDX[thing.type] > kernel.LAVA:
             raise Unsupported(f"it has a {type(thing).__name__}, which is not one of Farama's objects")
         state = 0
         if isinstance(thing, Door):
@@ -178,8 +183,8 @@ class Made(NamedTuple):
     levels: Levels
 
 
-def generate(env: gymnasium.Env, seeds: Sequence[int]) -> Made:
-    """The levels an environment makes from these seeds.
+def generate(env: gymnasium.Env, seeds: Sequence[int], words: tuple[str, ...] = ()) -> Made:
+    """The levels an environment makes from these seeds; its missions say `words` beside `envs.missions.WORDS`.
 
     Raises:
         Unsupported: one of them cannot be represented.
@@ -197,7 +202,7 @@ def generate(env: gymnasium.Env, seeds: Sequence[int]) -> Made:
                 said = str(error) or type(error).__name__
                 raise ValueError(f"{type(inner).__name__} cannot make level {seed}: {said}") from error
             try:
-                rows.append(Level(inner, observation).arrays)
+                rows.append(Level(inner, observation, words).arrays)
             except Unsupported as reason:
                 raise Unsupported(f"{reason} (level {seed})") from reason
     if any(len({array.shape for array in arrays}) > 1 for arrays in zip(*rows, strict=True)):

@@ -117,6 +117,9 @@ def unsupported(env: gymnasium.Env) -> str | None:
         return f"its grid is a {type(inner.grid).__name__}"
     if inner.agent_view_size != kernel.VIEW:
         return f"it sees {inner.agent_view_size}x{inner.agent_view_size} cells, not {kernel.VIEW}x{kernel.VIEW}"
+    colour, code = max(COLOR_TO_IDX.items(), key=lambda item: item[1])
+    if code > kernel.LARGEST_COLOUR:
+        return f"the colour {colour!r} has the code {code}, and the engine packs codes up to {kernel.LARGEST_COLOUR}"
     if owner is RoomGridLevel and verifier.use_done_actions:
         return "BABYAI_DONE_ACTIONS is set"
     return None

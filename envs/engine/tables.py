@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
-from minigrid.core.constants import IDX_TO_COLOR
+from minigrid.core.constants import COLOR_TO_IDX
 from minigrid.core.grid import Grid
 from minigrid.core.world_object import Ball, Box, Door, Floor, Goal, Key, Lava, Wall, WorldObj
 
@@ -16,7 +16,7 @@ KINDS = {2: Wall, 3: Floor, 5: Key, 6: Ball, 7: Box, 8: Goal}
 
 def geometry(width: int, height: int, sees_through: bool, rule: int, view: int) -> Geometry:
     """The tables for grids of one size; only the rgb view has pictures of the cells."""
-    tiles = draw_tiles() if view == RGB else np.zeros((1, 1, 1, 1, 1), np.uint8)
+    tiles = draw_tiles(*COLOR_TO_IDX) if view == RGB else np.zeros((1, 1, 1, 1, 1), np.uint8)
     return Geometry(width, height, sees_through, rule, view, sight(), tiles)
 
 
@@ -42,12 +42,12 @@ def sight() -> np.ndarray:
 
 
 @cache
-def draw_tiles() -> np.ndarray:
-    """Farama's picture of every cell: unlit, lit, and lit with the agent on it, facing up."""
+def draw_tiles(*colours: str) -> np.ndarray:
+    """Farama's picture of every cell in these colours: unlit, lit, and lit with the agent on it, facing up."""
     tiles = np.zeros((3, 512, TILE, TILE, 3), np.uint8)
     tiles[DARK, EMPTY] = Grid.render_tile(None, tile_size=TILE)
     objects: list[WorldObj | None] = [None, Lava()]
-    for colour in IDX_TO_COLOR.values():
+    for colour in colours:
         objects += [kind(colour) for kind in KINDS.values()]
         objects += [Door(colour, is_open=state == OPEN, is_locked=state == LOCKED) for state in (OPEN, CLOSED, LOCKED)]
     for thing in objects:

@@ -15,11 +15,13 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium import spaces
-from minigrid.core.constants import COLOR_TO_IDX, DIR_TO_VEC, OBJECT_TO_IDX
+from minigrid.core.constants import DIR_TO_VEC, OBJECT_TO_IDX
 from minigrid.core.grid import Grid
 
-from envs.minigrid import WORDS, MiniGridObservation
+from envs.minigrid import MiniGridObservation
+from envs.missions import WORDS
 from symmetry import Codes, Group, Representation, Symmetry, dihedral
+from symmetry.codes import Rename
 
 Directions = tuple[int, ...]
 
@@ -29,23 +31,28 @@ MIRROR = Group([REFLECT_X], "C2")
 RECTANGLE = Group([REFLECT_X, REFLECT_Y], "C2xC2")
 SQUARE = dihedral(4)  # a quarter turn, and REFLECT_Y
 
-TYPES, COLOURS = len(OBJECT_TO_IDX), len(COLOR_TO_IDX)
-STATES = 4  # of a door: open, closed, locked; of the agent: its direction
 EXCHANGED = {"left": "right", "right": "left"}
 
 
 def minigrid_symmetry_of(env: gymnasium.Env) -> Symmetry | None:
-    """The symmetry of a MiniGrid environment made by `make_env`, one's own too; None if it shows pixels."""
+    """The symmetry of a MiniGrid environment made by `make_env`, a user's own too; None if it shows pixels."""
     layer: Any = env
     while not isinstance(layer, MiniGridObservation):
         if not isinstance(layer, gymnasium.Wrapper):
-            raise ValueError(f"{env} is no MiniGrid environment made by make_env(id, view=...)")
+            raise ValueError(f"{env} is not a MiniGrid environment made by make_env(id, view=...)")
         layer = layer.env
     assert isinstance(layer.action_space, spaces.Discrete)
-    return minigrid_symmetry(layer.observation_space, layer.view, WORDS, int(layer.action_space.n))
+    vocabulary = (*WORDS, *layer.words)
+    return minigrid_symmetry(layer.observation_space, layer.view, vocabulary, int(layer.action_space.n), layer.codes)
 
 
-def minigrid_symmetry(space: spaces.Space, view: str, vocabulary: Sequence[str], actions: int = 7) -> Symmetry | None:
+def minigrid_symmetry(
+    space: spaces.Space,
+    view: str,
+    vocabulary: Sequence[str],
+    actions: int = 7,
+    codes: tuple[int, int, int] = (11, 6, 4),
+) -> Symmetry | None:
     """The mirror for the agent's own view, D4 for a full view that is square, else C2xC2; None for "rgb".
 
     Args:
@@ -53,6 +60,7 @@ def minigrid_symmetry(space: spaces.Space, view: str, vocabulary: Sequence[str],
         view: "partial", "full" or "rgb".
         vocabulary: the words of missions, in the order of their ids.
         actions: how many there are; the first two turn left and right.
+        codes: how many codes there are for types, for colours and for states.
     """
     if view == "rgb":
         return None
@@ -60,14 +68,21 @@ def minigrid_symmetry(space: spaces.Space, view: str, vocabulary: Sequence[str],
     image = space["image"].shape
     assert image is not None
     words = space["mission"].shape if "mission" in space.spaces else None
-    return _declared(view, image[:2], "carrying" in space.spaces, words, tuple(vocabulary), actions)
+    return _declared(view, image[:2], "carrying" in space.spaces, words, tuple(vocabulary), actions, codes)
 
 
 @cache
 def _declared(
-    view: str, size: tuple[int, int], carries: bool, words: tuple[int] | None, vocabulary: tuple[str, ...], actions: int
+    view: str,
+    size: tuple[int, int],
+    carries: bool,
+    words: tuple[int] | None,
+    vocabulary: tuple[str, ...],
+    actions: int,
+    codes: tuple[int, int, int],
 ) -> Symmetry:
     full = view == "full"
+    types, colours, states = codes
     group = MIRROR if not full else SQUARE if size[0] == size[1] else RECTANGLE
 
     def permutation(images: Sequence[Sequence[int]]) -> Representation:
@@ -89,13 +104,17 @@ def _declared(
         ]
     )
     directions = permutation(group.generators)
-    state = (2, directions, (0, OBJECT_TO_IDX["agent"])) if full else (2, stay(STATES), None)
+    kinds: list[Rename] = [(0, stay(types), None), (1, stay(colours), None)]
+    state: Rename = (2, stay(states), None)
+    if full:
+        turned = directions + stay(states - 4) if states > 4 else directions
+        state = (2, turned, (0, OBJECT_TO_IDX["agent"]))
     observation = {
-        "image": Codes(group, (*size, 3), cells, [(0, stay(TYPES), None), (1, stay(COLOURS), None), state]),
+        "image": Codes(group, (*size, 3), cells, [*kinds, state]),
         "direction": Codes(group, (1,), stay(1), [(0, directions, None)]),
     }
     if carries:
-        observation["carrying"] = Codes(group, (2,), stay(1), [(0, stay(TYPES), None), (1, stay(COLOURS), None)])
+        observation["carrying"] = Codes(group, (2,), stay(1), kinds)
     if words is not None:
         known = {"left", "right"} <= set(vocabulary)
         swapped = (vocabulary.index("left"), vocabulary.index("right")) if known else (0, 0)

@@ -17,7 +17,7 @@ from agents import make_agent, save_policy
 from encoders.hypernetwork import Hypernetwork
 from encoders.transformer import AttentionLayer, Transformer, sines
 from envs import make_vec_env
-from envs.minigrid import MISSION_LENGTH, word_ids
+from envs.missions import MISSION_LENGTH, word_ids
 from evaluate import evaluate
 
 POOLINGS = ("class", "mean", "max")

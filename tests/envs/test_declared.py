@@ -23,7 +23,7 @@ from envs import (
     symmetric_ids,
     symmetry_of,
 )
-from envs.minigrid import WORD_IDS, WORDS
+from envs.missions import WORDS
 from envs.names import resolve_id
 from envs.symmetries import minigrid_symmetry, tolerance_of
 from envs.symmetries.classic import MIRROR, flip, permute
@@ -32,6 +32,7 @@ from envs.symmetries.registry import match_spaces
 from envs.twins import measure_symmetry
 from symmetry import Group, Representation, Symmetry
 
+WORD_IDS = {word: index for index, word in enumerate(WORDS)}
 D4 = Group([[1, 2, 3, 0], [2, 1, 0, 3]], "D4")
 CLASSIC = ("CartPole", "Acrobot", "Pendulum")
 

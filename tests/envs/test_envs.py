@@ -9,7 +9,7 @@ from minigrid.core.world_object import Key
 from minigrid.wrappers import FullyObsWrapper, RGBImgPartialObsWrapper
 
 from envs import make_env, make_vec_env
-from envs.minigrid import MISSION_LENGTH, WORDS, word_ids
+from envs.missions import MISSION_LENGTH, WORDS, word_ids
 from envs.names import resolve_id, short_names
 
 

@@ -122,7 +122,9 @@ def test_what_cannot_be_shuffled_says_why(options, message):
 
 
 def test_only_minigrid_has_cells_and_a_symmetry_needs_them_in_their_places():
-    with pytest.raises(ValueError, match=r"env.shuffle is an option of MiniGrid environments; CartPole-v1 is none"):
+    with pytest.raises(
+        ValueError, match=r"env.shuffle is an option of MiniGrid environments, which CartPole-v1 is not"
+    ):
         make_env("CartPole", shuffle=0)
     for choice in ({"encoder": "homomorphic"}, {"encoder": "cnn", "symmetry": "augment"}):
         with pytest.raises(ValueError, match=r"shuffled cells have no symmetry, which .*; use env.shuffle=null"):

@@ -1,0 +1,126 @@
+"""Missions as word ids, and the words they are made of.
+
+Every id below `len(WORDS)` means the same in every environment and every policy file. Words that only one environment
+says follow them: those of its mission space, or those of the option `env.words`.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Sequence
+from functools import cache
+from itertools import islice, product
+from textwrap import shorten
+from typing import Any
+
+import numpy as np
+from minigrid.core.constants import COLOR_TO_IDX, OBJECT_TO_IDX
+from minigrid.envs.babyai.core.roomgrid_level import RoomGridLevel
+from minigrid.minigrid_env import MiniGridEnv
+
+log = logging.getLogger(__name__)
+
+MISSION_LENGTH = 72  # the longest sentence of BabyAI's grammar
+LARGEST_VOCABULARY = 256  # ids are bytes
+ENUMERATED = 10_000  # missions of a mission space
+
+# Every word of every MiniGrid and BabyAI mission. 0 pads, 1 stands for a word outside the vocabulary. The order is part
+# of the policy format: new words go to the end.
+WORDS = """
+<pad> <unknown> , a after and at avoid ball behind blue box door end fetch find from front get go goal green
+grey hallway in key lava left matching must near next object of on open opening pick purple put reach red
+right room rooms square the then to traverse unlock up use yellow you your
+""".split()
+UNKNOWN = 1
+
+_named: set[str] = set()  # unknown words the user has been told of
+
+
+def missions_vary(env: Any) -> bool:
+    """Whether an environment's missions depend on the level: BabyAI, or a mission with placeholders."""
+    assert isinstance(env, MiniGridEnv)
+    return isinstance(env, RoomGridLevel) or bool(env.observation_space["mission"].ordered_placeholders)  # type: ignore
+
+
+def words_beyond(env: Any) -> tuple[str, ...]:
+    """The words outside `WORDS` that an environment's missions may say, in a fixed order.
+
+    They come from all missions of its mission space, and from the names of objects and colours that were registered
+    beside MiniGrid's own, which BabyAI's sentences use. At most as many as a vocabulary of 256 words has room for.
+    """
+    if not missions_vary(env):
+        return ()
+    space = env.observation_space["mission"]
+    said = [space.mission_func(*chosen) for chosen in _choices(space.ordered_placeholders or [])]
+    objects = [name for name, code in OBJECT_TO_IDX.items() if code > OBJECT_TO_IDX["agent"]]
+    found = (word for text in (*said, *objects, *COLOR_TO_IDX) for word in split(text))
+    return tuple(dict.fromkeys(word for word in found if word not in WORDS))[: LARGEST_VOCABULARY - len(WORDS)]
+
+
+def checked_words(words: Sequence[str]) -> tuple[str, ...]:
+    """The option `env.words`: each word once, without those that every vocabulary has.
+
+    Raises:
+        ValueError: not a list of single words, or too many of them.
+    """
+    if isinstance(words, str) or not all(isinstance(word, str) and split(word) == [word] for word in words):
+        raise ValueError(f"env.words is a list of words in lower case, like env.words=[zebra]; got {words!r}")
+    beyond = tuple(dict.fromkeys(word for word in words if word not in WORDS))
+    if len(WORDS) + len(beyond) > LARGEST_VOCABULARY:
+        most = LARGEST_VOCABULARY - len(WORDS)
+        raise ValueError(f"env.words has at most {most} words beside MiniGrid's own, got {len(beyond)}")
+    return beyond
+
+
+def word_ids(mission: str, beyond: tuple[str, ...] = ()) -> np.ndarray:
+    """A mission as MISSION_LENGTH word ids (uint8); words outside the vocabulary are named in the log, once each.
+
+    Args:
+        mission: the sentence.
+        beyond: the words that follow `WORDS` in the vocabulary.
+
+    Raises:
+        ValueError: the mission has more words than that.
+    """
+    words = split(mission)
+    if len(words) > MISSION_LENGTH:
+        shown = shorten(mission, 60, placeholder=" ...")
+        raise ValueError(f"missions have at most {MISSION_LENGTH} words, got {len(words)}; shorten {shown!r}")
+    known = _numbered(beyond)
+    ids = np.zeros(MISSION_LENGTH, np.uint8)
+    ids[: len(words)] = [known.get(word, UNKNOWN) for word in words]
+    if UNKNOWN in ids:
+        _name([word for word in words if word not in known], beyond)
+    return ids
+
+
+def split(text: str) -> list[str]:
+    """The words of a text, in lower case; every other sign is a word of its own."""
+    return re.findall(r"[a-z]+|[^a-z\s]", text.lower())
+
+
+@cache
+def _numbered(beyond: tuple[str, ...]) -> dict[str, int]:
+    return {word: index for index, word in enumerate((*WORDS, *beyond))}
+
+
+def _choices(placeholders: Sequence[Sequence[str]]) -> Iterable[tuple[str, ...]]:
+    """The first combinations of placeholders, then, lest any value be missed, each value beside the first of others."""
+    yield from islice(product(*placeholders), ENUMERATED)
+    for place, values in enumerate(placeholders):
+        for value in values:
+            yield tuple(value if i == place else others[0] for i, others in enumerate(placeholders))
+
+
+def _name(unknown: Iterable[str], beyond: tuple[str, ...]) -> None:
+    new = [word for word in dict.fromkeys(unknown) if word not in _named]
+    if not new:
+        return
+    _named.update(new)
+    listed = ",".join(word if word.isalpha() else f"'{word}'" for word in dict.fromkeys((*beyond, *sorted(_named))))
+    log.warning(
+        "missions say %s, outside the vocabulary: encoders cannot tell such words apart. To add them: env.words=[%s]",
+        ", ".join(map(repr, new)),
+        listed,
+    )
