@@ -67,6 +67,7 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     from agents.saved.policy import environment_id, find
     from envs import make_vec_env
     from envs.levels import EVALUATION
+    from envs.missions import WORDS
     from evaluation.report import interval, table
     from evaluation.rollout import rollout
     from evaluation.scores import scores
@@ -85,12 +86,15 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     options["id"] = another.get("id") or environment_id(policy, settings["trust"])
     kwargs = another.get("kwargs") or {}
     options["kwargs"] = {**(options.get("kwargs") or {}), **kwargs}
+    mission = getattr(policy.observation_space, "spaces", {}).get("mission")
+    if mission is not None and mission.high.max() < len(WORDS):
+        options["words"] = []  # it knows MiniGrid's own, whatever else the environment says
     n_envs = min(settings["episodes"], ENVIRONMENTS)
     # levels that training never draws
     env = make_vec_env(**options, n_envs=n_envs, engine="auto", bank=0, first_level=EVALUATION)
     if env.action_space != policy.action_space:
         raise ValueError(f"the policy acts in {policy.action_space}, {options['id']} in {env.action_space}")
-    if another:
+    if another or env.observation_space != policy.observation_space:
         # the network is rebuilt for the space at hand, so that a larger grid can be played where the encoder allows it
         policy = load_policy(settings["policy"], **loading, observation_space=env.observation_space)
 

@@ -78,7 +78,7 @@ def decide(config: dict[str, Any], promises: bool) -> dict[str, Any]:
     """
     import torch
 
-    from envs.make import BANK, has_levels
+    from envs.make import BANK, has_levels, words_of
 
     available = torch.cuda.is_available()
     if config["device"] == "cuda" and not available:
@@ -90,6 +90,8 @@ def decide(config: dict[str, Any], promises: bool) -> dict[str, Any]:
     env = config["env"]
     if "bank" not in env and has_levels(env["id"], env["kwargs"]):  # a MiniGrid environment of one's own, as env=gym
         env = {**env, "bank": BANK}
+    if "bank" in env and not env.get("words") and (words := words_of(env["id"], env["kwargs"])):
+        env = {**env, "words": words}  # recorded, so that whoever plays the policy numbers them alike
     evaluation = config["evaluation"]
     every = max(config["total_timesteps"] // 20, 1) if evaluation["every"] == "auto" else evaluation["every"]
     return {

@@ -17,6 +17,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from envs.history import History
 from envs.levels import BankLevels, LevelsVecEnv
 from envs.minigrid import MiniGridObservation
+from envs.missions import words_beyond
 from envs.names import resolve_id
 from envs.shuffle import ShuffledCells, ShuffledEngine
 from envs.symmetries import symmetry_of
@@ -142,6 +143,16 @@ def has_levels(id: str, kwargs: Mapping[str, Any] | None = None) -> bool:
         ValueError: it cannot be made.
     """
     return isinstance(_made(resolve_id(id), None, kwargs).unwrapped, MiniGridEnv)
+
+
+def words_of(id: str, kwargs: Mapping[str, Any] | None = None) -> list[str]:
+    """What the missions of a MiniGrid environment say beside MiniGrid's own words, as its mission space tells.
+
+    Raises:
+        ValueError: it cannot be made.
+    """
+    core = _made(resolve_id(id), None, kwargs).unwrapped
+    return list(words_beyond(core)) if isinstance(core, MiniGridEnv) else []
 
 
 def _made(env_id: str, render_mode: str | None, kwargs: Mapping[str, Any] | None) -> gymnasium.Env:

@@ -8,6 +8,7 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
+import yaml
 from gymnasium import spaces
 from minigrid.core import constants
 from minigrid.core.grid import Grid
@@ -22,6 +23,8 @@ from encoders.base import kind_of
 from envs import check_symmetry, make_env, make_vec_env, missions
 from envs.missions import WORDS, word_ids, words_beyond
 from envs.symmetries import minigrid_symmetry_of
+from evaluate import evaluate
+from train import train
 
 STONE, ORANGE = 11, 11
 
@@ -264,3 +267,43 @@ def test_words_are_an_option_of_minigrid_alone():
     assert make_env("CartPole", words=[])
     with pytest.raises(ValueError, match=r"env\.words is an option of MiniGrid environments, which CartPole-v1 is not"):
         make_env("CartPole", words=["zebra"])
+
+
+# ── runs and policy files ──
+
+SHORT = ["total_timesteps=64", "n_envs=2", "agent.n_steps=32", "agent.batch_size=32", "progress=false"]
+SHORT += ["evaluation.every=64", "evaluation.episodes=2", "evaluation.final_episodes=2"]
+
+
+def trained(*overrides):
+    chosen = ["env=minigrid", "env.id=Test-Quarry-v0", "env.view=full", "+env.kwargs.colour=orange", *SHORT, *overrides]
+    return train(chosen).folder
+
+
+def test_a_policy_file_agrees_with_its_environment_on_codes_and_words(monkeypatch):
+    folder = trained("encoder=cnn")
+    spec = yaml.safe_load((folder / "policy" / "policy.yaml").read_text())
+    parts = spec["observation_space"]["spaces"]
+    words = ["feed", "zebra", "gnu", "stone", "orange"]
+    assert spec["environment"]["words"] == words == yaml.safe_load((folder / "config.yaml").read_text())["env"]["words"]
+    assert parts["image"]["high"] == parts["carrying"]["high"] == 11 and parts["mission"]["high"] == len(WORDS) + 4
+    assert evaluate({"policy": folder, "episodes": 2})["episodes"] == 2
+
+    # a mission space that lists its words in another order: they keep the ids they were trained with
+    monkeypatch.setitem(gymnasium.registry["Test-Quarry-v0"].kwargs, "animals", ("gnu", "emu", "zebra"))
+    assert evaluate({"policy": folder, "episodes": 2})["episodes"] == 2
+
+    # an object more than it has parameters for
+    monkeypatch.setitem(constants.OBJECT_TO_IDX, "boulder", 12)
+    with pytest.raises(ValueError, match=r"do not fit the network: .* shape \(36, \d+\), needed here is \(39, \d+\)"):
+        evaluate({"policy": folder, "episodes": 2})
+
+
+def test_a_policy_trained_with_the_standard_words_still_plays_where_there_are_more():
+    folder = trained("encoder=cnn", "env.words=[the]")
+    file = folder / "policy" / "policy.yaml"
+    spec = yaml.safe_load(file.read_text())
+    assert spec["observation_space"]["spaces"]["mission"]["high"] == len(WORDS) - 1
+    del spec["environment"]["words"]  # as in policy files of versions that had no such option
+    file.write_text(yaml.safe_dump(spec))
+    assert evaluate({"policy": folder, "episodes": 2})["episodes"] == 2
