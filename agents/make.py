@@ -29,6 +29,7 @@ from agents import sb3_policies
 from agents.equivariance.loss import penalize
 from agents.equivariance.method import decided, encoding, required, using
 from agents.ppo.algorithm import FastPPO, sb3_only
+from agents.ranges import check_ranges
 from agents.weight_decay import check_minibatches
 from encoders.base import describe, encoders_reading
 from encoders.resolve import resolve
@@ -104,7 +105,7 @@ def make_agent(
     Raises:
         ValueError: an unknown agent or encoder, an agent that cannot act here, an encoder that cannot read the
             observations, no symmetry where one is needed, a method that the agent cannot use, an option that it does
-            not have, or minibatches of one sample for batch normalization.
+            not have or a value outside its range, or minibatches of one sample for batch normalization.
     """
     if agent not in AGENTS:
         raise ValueError(f"no agent is called {agent!r}; there is: {', '.join(AGENTS)}")
@@ -126,6 +127,7 @@ def make_agent(
         policy[key] = value
     if weight_decay:
         policy["weight_decay"] = weight_decay
+    check_ranges({**options, "weight_decay": weight_decay})
     algorithm, options = form(parts, {**options, "policy_kwargs": policy}, env.action_space)
     options = hyperparameters(options, env)
     try:

@@ -18,6 +18,7 @@ from stable_baselines3.common.preprocessing import get_flattened_obs_dim
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, nn
 
+from encoders.ranges import require_choice
 from symmetry import Representation
 
 CODES = 11  # of MiniGrid's own objects: 0 to 10
@@ -150,6 +151,5 @@ def activation_named(name: str) -> type[nn.Module]:
     Raises:
         ValueError: another name.
     """
-    if name not in ACTIVATIONS:
-        raise ValueError(f"encoder.activation is {' or '.join(ACTIVATIONS)}, got {name!r}")
+    require_choice((*ACTIVATIONS,), activation=name)
     return ACTIVATIONS[name]

@@ -15,6 +15,7 @@ from encoders.layers import convolution
 from encoders.layers.dropout import observation_key
 from encoders.layers.regularization import Regularization
 from encoders.layers.stem import Context, Observation, Stem
+from encoders.ranges import require_choice, require_whole
 
 POOLINGS = ("flatten", "max", "avg", "adaptive")
 TRUNKS = {"grid": ("cells",), "image": ("nature", "impala")}
@@ -66,12 +67,14 @@ class CNN(Encoder):
         dropout: float = 0.0,
         drops: str = "features",
     ):
+        require_whole(
+            1, width=width, channels=channels, embedding=embedding, pooled=pooled, kernel=kernel, stride=stride
+        )
+        require_whole(0, layers=layers, padding=padding)
+        require_choice(POOLINGS, pooling=pooling)
         super().__init__(observation_space, width)
-        if pooling not in POOLINGS:
-            raise ValueError(f"encoder.pooling is {', '.join(POOLINGS[:-1])} or {POOLINGS[-1]}, got {pooling!r}")
         kind = kind_of(observation_space)
-        if trunk not in ("auto", *TRUNKS[kind]):
-            raise ValueError(f"encoder.trunk is auto or {' or '.join(TRUNKS[kind])} for {kind}s, got {trunk!r}")
+        require_choice(("auto", *TRUNKS[kind]), trunk=trunk)
         regularization = Regularization(normalization, groups, dropout, drops)
         self.pooling, self.pooled, self.drops = pooling, pooled, dropout > 0
         self.is_grid = kind == "grid"

@@ -20,6 +20,7 @@ from encoders.layers.regularization import Regularization
 from encoders.layers.relational import RGCN, GridRGCN
 from encoders.layers.stem import Observation, Stem
 from encoders.layers.topology import GridGraph, Topology
+from encoders.ranges import require_choice, require_whole
 
 LAYERS = {  # with the options that not all of them have
     "rgcn": ("relations", "aggregation", "bases"),
@@ -79,6 +80,8 @@ class GNN(Encoder):
         dropout: float = 0.0,
         drops: str = "features",
     ):
+        require_whole(1, width=width, channels=channels)
+        require_whole(0, layers=layers)
         super().__init__(observation_space, width)
         on_grid = kind_of(observation_space) == "grid"
         refuse_unused(layer, on_grid, relations=relations, neighbours=neighbours, aggregation=aggregation, bases=bases)
@@ -92,8 +95,7 @@ class GNN(Encoder):
             self.grid = GridGraph(x, y, neighbours)
             types = neighbours
         else:
-            if positions not in ("auto", "none"):
-                raise ValueError(f"encoder.positions of an explicit graph is auto or none, got {positions!r}")
+            require_choice(("auto", "none"), positions=positions)  # of an explicit graph
             self.size, features, types = graph_sizes(observation_space)
             self.stem = nn.Linear(features, channels)
         self.on_grid, self.types = on_grid, types
@@ -167,16 +169,14 @@ def learned(positions: str, space: spaces.Space) -> bool:
     Raises:
         ValueError: an unknown option.
     """
-    if positions not in ("auto", "learned", "none"):
-        raise ValueError(f"encoder.positions is auto, learned or none, got {positions!r}")
+    require_choice(("auto", "learned", "none"), positions=positions)
     agent_in_grid = isinstance(space, spaces.Dict) and "carrying" in space.spaces
     return positions == "learned" or (positions == "auto" and not agent_in_grid)
 
 
 def refuse_unused(layer: str, on_grid: bool, **options: Any) -> None:
     """Raise a ValueError if the layer does not exist, or an option is set that it does not have."""
-    if layer not in LAYERS:
-        raise ValueError(f"encoder.layer is {', '.join(LAYERS)}, got {layer!r}")
+    require_choice((*LAYERS,), layer=layer)
     used = LAYERS[layer] if on_grid else [name for name in LAYERS[layer] if name not in OF_GRIDS]
     for name, value in options.items():
         if name not in used and value != USUAL[name]:

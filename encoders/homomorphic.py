@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from encoders.base import Encoder, activation_named, describe, encoders_reading, items, kind_of
 from encoders.layers.equivariant import EquivariantGrid, regular
 from encoders.layers.stem import Observation
+from encoders.ranges import require_choice, require_whole
 from symmetry import Codes, EquivariantLinear, Representation, Symmetry
 
 
@@ -52,6 +53,8 @@ class Homomorphic(Encoder):
                 "encoder Homomorphic needs an environment that declares a symmetry, and this one declares none; "
                 f"encoders that need none: {others}"
             )
+        require_whole(1, channels=channels, layers=layers, width=width, filters=filters)
+        require_choice(("flatten", "max"), pooling=pooling)
         is_grid = kind_of(observation_space) == "grid"
         out_rep = regular(symmetry, width) if is_grid else Representation.regular(symmetry.group) * channels
         super().__init__(observation_space, out_rep.size)

@@ -14,6 +14,7 @@ from encoders.base import Encoder, Flatten, kind_of, mlp
 from encoders.layers.distinct import distinct, traced
 from encoders.layers.hyper import INTERACTIONS, HyperLinear
 from encoders.layers.stem import Context, Observation, Stem
+from encoders.ranges import require_choice, require_whole
 
 
 class Hypernetwork(Encoder):
@@ -49,6 +50,7 @@ class Hypernetwork(Encoder):
         multiplicative: str = "hyper",
         rank: int | None = None,
     ):
+        require_whole(1, width=width, layers=layers, context=context, embedding=embedding)
         super().__init__(observation_space, width)
         interaction = interaction_named(multiplicative, rank)
         if kind_of(observation_space) == "grid":
@@ -102,8 +104,7 @@ def interaction_named(name: str, rank: int | None = None) -> Any:
     Raises:
         ValueError: another name, or a rank that cannot be.
     """
-    if name not in INTERACTIONS:
-        raise ValueError(f"encoder.multiplicative is {', '.join(INTERACTIONS)}; got {name!r}")
+    require_choice((*INTERACTIONS,), multiplicative=name)
     interaction = INTERACTIONS[name]
     if rank is None:
         return interaction
@@ -113,6 +114,5 @@ def interaction_named(name: str, rank: int | None = None) -> Any:
             f"encoder.rank={rank} is of the matrices that encoder.multiplicative={able} generates; with {name}, "
             "encoder.rank=null"
         )
-    if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
-        raise ValueError(f"encoder.rank is a whole number, at least 1, or null; got {rank!r}")
+    require_whole(1, rank=rank)
     return partial(interaction, rank=rank)

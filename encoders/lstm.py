@@ -17,6 +17,7 @@ from encoders.base import Encoder, describe, kind_of, pixel_scale
 from encoders.layers.distinct import distinct
 from encoders.layers.normalization import counts_samples
 from encoders.layers.stem import Observation
+from encoders.ranges import require_choice, require_whole
 from encoders.resolve import resolve
 
 TRUNKS = {"cnn": "encoders.cnn.CNN", "gnn": "encoders.gnn.GNN", "mlp": "encoders.mlp.MLP"}
@@ -62,16 +63,16 @@ class LSTM(Encoder):
                 f"(env.history=4, or envs.make_vec_env(..., history=4)); got "
                 f"{describe(observation_space)}"
             )
+        require_whole(1, width=width, layers=layers)
+        require_choice((*CELLS,), cell=cell)
+        require_choice((True, False), bidirectional=bidirectional)
+        require_choice(("auto", *TRUNKS), trunk=trunk)
+        if not isinstance(trunk_options or {}, Mapping):
+            raise ValueError(f"encoder.trunk_options is a mapping, like {{channels: 64}}; got {trunk_options!r}")
         super().__init__(observation_space, width * (2 if bidirectional else 1))
-        if cell not in CELLS:
-            raise ValueError(f"encoder.cell is {', '.join(CELLS)}; got {cell!r}")
-        if layers < 1:
-            raise ValueError(f"encoder.layers is at least 1; got {layers!r}")
         frames = frame_space(observation_space)
         if trunk == "auto":
             trunk = "cnn" if kind_of(frames) in ("grid", "image") else "mlp"
-        if trunk not in TRUNKS:
-            raise ValueError(f"encoder.trunk is auto, {', '.join(TRUNKS)}, got {trunk!r}")
         assert isinstance(observation_space, spaces.Dict)
         self.scale = {key: pixel_scale(observation_space[key]) for key in frame_keys(observation_space)}
         self.trunk = trunk_of(trunk, frames, trunk_options or {})
@@ -117,14 +118,17 @@ def trunk_of(name: str, frames: spaces.Space, options: Mapping[str, Any]) -> Bas
     """The trunk of that name.
 
     Raises:
-        ValueError: an option that it does not have.
+        ValueError: an option that it does not have, or a value that an option cannot have.
     """
     trunk = resolve(TRUNKS[name])
     known = [option for option in inspect.signature(trunk).parameters if option != "observation_space"]
     for option in options:
         if option not in known:
             raise ValueError(f"encoder.trunk_options.{option}: the trunk {name} has {', '.join(known)}")
-    return trunk(frames, **options)
+    try:
+        return trunk(frames, **options)
+    except ValueError as error:
+        raise ValueError(str(error).replace("encoder.", "encoder.trunk_options.", 1)) from error
 
 
 def _only(frames: dict[str, Tensor]) -> Observation:

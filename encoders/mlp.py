@@ -12,6 +12,7 @@ from encoders.base import Encoder, Flatten, activation_named, kind_of
 from encoders.layers.dropout import Layers, observation_key
 from encoders.layers.regularization import Regularization
 from encoders.layers.stem import Observation, Stem
+from encoders.ranges import require_whole
 
 
 class MLP(Encoder):
@@ -42,6 +43,7 @@ class MLP(Encoder):
         groups: int = 8,
         dropout: float = 0.0,
     ):
+        require_whole(1, width=width, layers=layers, embedding=embedding)
         super().__init__(observation_space, width)
         if normalization == "instance":
             raise ValueError(
@@ -54,8 +56,8 @@ class MLP(Encoder):
         else:
             self.flatten = Flatten(observation_space)
             size = self.flatten.size
-        self.drops = dropout > 0
         made, regularization = activation_named(activation), Regularization(normalization, groups, dropout)
+        self.drops = dropout > 0
         modules: list[nn.Module] = []
         for inputs, outputs in pairwise([size] + [width] * layers):
             modules += [nn.Linear(inputs, outputs), *regularization.around(made(), outputs)]

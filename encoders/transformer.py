@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from encoders.base import Encoder, Flatten, kind_of
 from encoders.layers.stem import Carried, Context, Observation, Stem, number_of_codes, words_of
+from encoders.ranges import require_choice, require_whole
 
 
 class Transformer(Encoder):
@@ -42,17 +43,14 @@ class Transformer(Encoder):
         positions: str = "learned",
         pooling: str = "class",
     ):
+        require_whole(1, width=width, layers=layers, heads=heads)
+        require_choice(("learned", "sine", "none"), positions=positions)
+        require_choice(("class", "mean", "max"), pooling=pooling)
         super().__init__(observation_space, width)
-        if heads < 1 or width % heads:
+        if width % heads:
             raise ValueError(f"encoder.heads={heads} does not divide encoder.width={width}")
-        if layers < 1:
-            raise ValueError(f"encoder.layers={layers}: a transformer has at least 1")
-        if positions not in ("learned", "sine", "none"):
-            raise ValueError(f"encoder.positions is learned, sine or none, got {positions!r}")
         if positions == "sine" and width % 4:
             raise ValueError(f"encoder.positions=sine needs an encoder.width that 4 divides, got {width}")
-        if pooling not in ("class", "mean", "max"):
-            raise ValueError(f"encoder.pooling is class, mean or max, got {pooling!r}")
         tokens = CellTokens if kind_of(observation_space) == "grid" else NumberTokens
         self.tokens = tokens(observation_space, width, positions)
         self.pooling = pooling

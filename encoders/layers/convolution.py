@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from encoders.layers.dropout import Keyed, Layers
 from encoders.layers.regularization import Regularization
+from encoders.ranges import require_choice
 
 BETWEEN = {"max": nn.MaxPool2d, "avg": nn.AvgPool2d}
 NATURE = ((32, 8, 4), (64, 4, 2), (64, 3, 1))  # channels, kernel, stride
@@ -38,8 +39,7 @@ def cells(
     Raises:
         ValueError: another pooling.
     """
-    if pooling not in ("none", *BETWEEN):
-        raise ValueError(f"encoder.layer_pooling is none, {' or '.join(BETWEEN)}; got {pooling!r}")
+    require_choice(("none", *BETWEEN), layer_pooling=pooling)
     modules: list[nn.Module] = []
     for before, after in pairwise([inputs] + [channels] * layers):
         modules += [nn.Conv2d(before, after, kernel, stride, padding), *regularization.around(nn.ReLU(), after)]

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from encoders.layers.stem import CONTEXT_KEYS, Mission
+from encoders.ranges import require_choice
 from symmetry import Codes, EquivariantConv2d, EquivariantLinear, EquivariantPool2d, Representation, Symmetry, cells
 
 CONTEXT = 64  # features of the context
@@ -113,8 +114,7 @@ class EquivariantGrid(nn.Module):
         pooling: str,
     ):
         super().__init__()
-        if pooling not in ("flatten", "max"):
-            raise ValueError(f"encoder.pooling is flatten or max, got {pooling!r}")
+        require_choice(("flatten", "max"), pooling=pooling)
         codes = symmetry.observation["image"]
         assert isinstance(codes, Codes)
         plane, field = plane_of(codes, grid), regular(symmetry, channels)

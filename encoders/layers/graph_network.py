@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from encoders.layers.topology import AGGREGATIONS, Topology, reduce
+from encoders.ranges import require_choice
 
 
 class GraphNetwork(nn.Module):
@@ -29,8 +30,7 @@ class GraphNetwork(nn.Module):
 
     def __init__(self, features: int, aggregation: str = "mean"):
         super().__init__()
-        if aggregation not in AGGREGATIONS:
-            raise ValueError(f"encoder.aggregation is {', '.join(AGGREGATIONS)}, got {aggregation!r}")
+        require_choice((*AGGREGATIONS,), aggregation=aggregation)
         self.aggregation = aggregation
         self.edge = nn.Linear(4 * features, features)
         self.node = nn.Linear(3 * features, features)

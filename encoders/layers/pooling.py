@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from encoders.layers.topology import reduce
+from encoders.ranges import require_choice
 
 POOLINGS = ("max", "mean", "attention")
 
@@ -24,8 +25,7 @@ class Pooling(nn.Module):
 
     def __init__(self, features: int, how: str = "max"):
         super().__init__()
-        if how not in POOLINGS:
-            raise ValueError(f"encoder.pooling is {', '.join(POOLINGS)}, got {how!r}")
+        require_choice(POOLINGS, pooling=how)
         self.how = how
         # the same for all nodes added to the score would change nothing
         self.score = nn.Linear(features, 1, bias=False) if how == "attention" else None

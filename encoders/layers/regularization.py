@@ -8,6 +8,7 @@ from torch import nn
 
 from encoders.layers.dropout import DROPS, Dropout
 from encoders.layers.normalization import NORMALIZATIONS, normalization
+from encoders.ranges import require_choice, require_probability, require_whole
 
 
 @dataclass(frozen=True)
@@ -30,14 +31,10 @@ class Regularization:
     drops: str = "features"
 
     def __post_init__(self) -> None:
-        if self.normalization not in NORMALIZATIONS:
-            raise ValueError(f"encoder.normalization is {', '.join(NORMALIZATIONS)}; got {self.normalization!r}")
-        if self.groups < 1:
-            raise ValueError(f"encoder.groups is at least 1; got {self.groups!r}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"encoder.dropout is a probability below 1, like 0.1; got {self.dropout!r}")
-        if self.drops not in DROPS:
-            raise ValueError(f"encoder.drops is {' or '.join(DROPS)}; got {self.drops!r}")
+        require_choice((*NORMALIZATIONS,), normalization=self.normalization)
+        require_whole(1, groups=self.groups)
+        require_probability(dropout=self.dropout)
+        require_choice((*DROPS,), drops=self.drops)
 
     def around(self, activation: nn.Module | None, channels: int) -> list[nn.Module]:
         """An activation with the normalization before it and the dropout after it."""

@@ -22,6 +22,7 @@ from encoders.layers.graph import Graph
 from encoders.layers.relations import relations_named
 from encoders.layers.structured import Maxima, Totals
 from encoders.layers.topology import AGGREGATIONS
+from encoders.ranges import require_choice, require_whole
 
 
 class RGCN(nn.Module):
@@ -41,10 +42,9 @@ class RGCN(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, relations: int, aggregation: str = "mean", bases: int | None = None):
         super().__init__()
-        if aggregation not in AGGREGATIONS:
-            raise ValueError(f"encoder.aggregation is {', '.join(AGGREGATIONS)}, got {aggregation!r}")
-        if bases is not None and (not isinstance(bases, int) or bases < 1):
-            raise ValueError(f"encoder.bases is null, or a whole number, at least 1; got {bases!r}")
+        require_choice((*AGGREGATIONS,), aggregation=aggregation)
+        if bases is not None:
+            require_whole(1, bases=bases)
         self.aggregation = aggregation
         bound = 1 / math.sqrt(inputs * (1 + relations))
         # weight[0] is W₀, then one matrix a relation, or the bases

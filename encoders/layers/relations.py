@@ -37,7 +37,10 @@ def relations_named(relations: str | Sequence[str]) -> tuple[str, ...]:
     Raises:
         ValueError: a set or a relation that does not exist, or one that is listed twice; the message lists what exists.
     """
-    names = RELATION_SETS.get(relations, ()) if isinstance(relations, str) else tuple(relations)
+    if isinstance(relations, str):
+        names = RELATION_SETS.get(relations, ())
+    else:
+        names = tuple(relations) if isinstance(relations, Sequence) else ()
     unknown = [relations] if not names else [name for name in names if name not in RELATIONS]
     if unknown:
         raise ValueError(

@@ -14,6 +14,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from encoders.ranges import require_choice
+
 AGGREGATIONS = ("mean", "sum", "max")
 OFFSETS = {
     "right": (1, 0),
@@ -90,8 +92,7 @@ class GridGraph(nn.Module, Topology):
 
     def __init__(self, width: int, height: int, neighbours: int = 8):
         super().__init__()
-        if neighbours not in (4, 8):
-            raise ValueError(f"encoder.neighbours is 4 or 8, got {neighbours!r}")
+        require_choice((4, 8), neighbours=neighbours)
         self.shape, self.neighbours = (width, height), neighbours
         offsets = list(OFFSETS.values())[:neighbours]
         self.shifts = [dx * height + dy for dx, dy in offsets]

@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from encoder_cases import history
+from omegaconf import OmegaConf
 from policy_outputs import outputs
 from stable_baselines3.common.vec_env import VecNormalize
 
 from agents import AGENTS, Policy, make_agent
+from agents.make import hyperparameters
 from configs.compose import FOLDER
 from encoders.mlp import MLP
 from envs import make_env, make_vec_env
@@ -36,8 +39,7 @@ SYMMETRIC = [
 
 
 def make(env_id: str, encoder: str, agent: str, **options):
-    history = {"history": 4} if encoder == "lstm" else {}
-    env = make_vec_env(env_id, n_envs=2, seed=0, **history)
+    env = make_vec_env(env_id, n_envs=2, seed=0, **(history(encoder) if isinstance(encoder, str) else {}))
     return make_agent(env, encoder, agent, seed=0, device="cpu", **SMALL[agent], **options)
 
 
@@ -235,3 +237,64 @@ def test_an_agent_that_cannot_be_says_why():
             make(env_id, encoder, agent, **options)
     with pytest.raises(ValueError, match="no agent is called"):
         make_agent(make_vec_env("CartPole", n_envs=1), "mlp", "ppoo")
+
+
+BEYOND = {  # values that no run can have, though SB3 takes them
+    "learning_rate": (0, -1e-3, "cos_1", [1]),
+    "gamma": (7, -0.1, "high"),
+    "gae_lambda": (3, -1),
+    "ent_coef": (-1, "low"),
+    "vf_coef": (-1,),
+    "clip_range": (0, -0.2),
+    "clip_range_vf": (0,),
+    "max_grad_norm": (0, -1, "none"),
+    "target_kl": (0,),
+    "n_steps": (0, 1.5, True),
+    "batch_size": (0, "all"),
+    "n_epochs": (0,),
+    "buffer_size": (0, -1, 1.5),
+    "learning_starts": (-1,),
+    "tau": (0, 1.5),
+    "train_freq": (0, [1, "week"], "often"),
+    "gradient_steps": (-2,),
+    "target_update_interval": (0,),
+    "exploration_fraction": (2,),
+    "exploration_initial_eps": (1.5,),
+    "exploration_final_eps": (-0.1,),
+    "policy_delay": (0,),
+    "target_policy_noise": (-1,),
+    "target_noise_clip": (-1,),
+    "action_noise": (-0.1,),
+    "target_entropy": ("high",),
+    "sde_sample_freq": (-2,),
+    "stats_window_size": (0,),
+    "rms_prop_eps": (0,),
+    "weight_decay": (-1, "some"),
+    "normalize_advantage": (2,),
+    "use_sde": ("maybe",),
+    "use_rms_prop": (3,),
+    "optimize_memory_usage": (1,),
+}
+
+
+def options_of(agent: str) -> dict:
+    """The options of an agent's YAML file."""
+    return OmegaConf.to_container(OmegaConf.load(FOLDER / "agent" / f"{agent}.yaml"))["agent"]  # reads 3e-4 as a number
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+def test_a_hyperparameter_outside_its_range_is_refused_by_its_name(agent):
+    env = make_vec_env("Pendulum" if agent in ("sac", "td3") else "CartPole", n_envs=2)
+    for option in options_of(agent):
+        for value in BEYOND.get(option, ()):
+            with pytest.raises(ValueError, match=f"agent.{option} is"):
+                make_agent(env, "mlp", agent, **{option: value})
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+def test_the_defaults_of_yaml_are_those_of_the_algorithm(agent):
+    ours = {"implementation", "distinct", "overlap", "weight_decay", "policy_kwargs", "action_noise"}
+    taken = inspect.signature(AGENTS[agent].algorithm).parameters
+    for option, value in options_of(agent).items():
+        if option not in ours:
+            assert hyperparameters({option: value}, None)[option] == taken[option].default, option

@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from conftest import PROJECT
+from encoder_cases import ENCODERS, case, history
 from stable_baselines3.common.utils import set_random_seed
 from torch import nn
 
@@ -22,18 +22,18 @@ from agents.ppo.rollout import Rollout
 from agents.ppo.update import ActorCritic
 from envs import make_vec_env
 
-ENCODERS = sorted(file.stem for file in (PROJECT / "configs" / "encoder").glob("*.yaml") if file.stem != "custom")
 pytestmark = pytest.mark.filterwarnings("ignore:RNN module weights are not part")  # they are part of Adam's vector
 SMALL = {"n_steps": 16, "batch_size": 64, "n_epochs": 2, "seed": 0, "learning_rate": 1e-3}
 on_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch sees no CUDA device")
 
 
-def environments(encoder: str, env: str = "DoorKey-5x5", n_envs: int = 8):
-    options = {"history": 3} if encoder == "lstm" else {}
-    return make_vec_env(env, n_envs=n_envs, seed=0, engine="batched", bank=20, **options)
+def environments(encoder: str, env: str | None = None, n_envs: int = 8):
+    """Environments that the encoder reads, in the batched engine where that can be."""
+    env, options = (env, history(encoder)) if env else case(encoder)
+    return make_vec_env(env, n_envs=n_envs, seed=0, engine="auto", bank=20, **options)
 
 
-def agent(encoder: str, device: str, env: str = "DoorKey-5x5", **options):
+def agent(encoder: str, device: str, env: str | None = None, **options):
     options = {"implementation": "eager", "distinct": False, "overlap": False, **SMALL, **options}
     return make_agent(environments(encoder, env), encoder, "ppo", device=device, **options)
 

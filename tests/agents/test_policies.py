@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 from conftest import PROJECT
+from encoder_cases import history, needs_symmetry, reading
 from policy_outputs import outputs, save_observation
 from safetensors.torch import load_file, save_file
 from stable_baselines3 import PPO
@@ -23,8 +24,8 @@ from envs import make_vec_env
 
 DISCRETE, CONTINUOUS = ("ppo", "a2c", "dqn", "qrdqn", "recurrent_ppo"), ("ppo", "a2c", "sac", "td3", "recurrent_ppo")
 COMBINATIONS = [
-    *[("DoorKey-5x5", e, a) for e in ("mlp", "cnn", "lstm", "gnn", "transformer", "hypernetwork") for a in DISCRETE],
-    *[("Pendulum", e, a) for e in ("mlp", "lstm", "transformer", "hypernetwork") for a in CONTINUOUS],
+    *[("DoorKey-5x5", e, a) for e in reading("grid") if not needs_symmetry(e) for a in DISCRETE],
+    *[("Pendulum", e, a) for e in reading("vector") if not needs_symmetry(e) for a in CONTINUOUS],
     *[("CartPole", "homomorphic", a) for a in DISCRETE if a != "recurrent_ppo"],
     *[("Pendulum", "homomorphic", a) for a in ("ppo", "sac", "td3")],
 ]
@@ -32,8 +33,7 @@ COMBINATIONS = [
 
 def trained(env_id="CartPole", encoder="mlp", agent="ppo", steps=40, env=None, **options):
     """A small agent after a few updates; steps=0 moves every parameter at random instead, which is quicker."""
-    history = {"history": 4} if encoder == "lstm" else {}
-    env = env or make_vec_env(env_id, n_envs=2, seed=0, **history)
+    env = env or make_vec_env(env_id, n_envs=2, seed=0, **history(encoder))
     model = make_agent(env, encoder, agent, seed=0, device="cpu", **SMALL[agent], **options)
     with torch.no_grad():
         for parameter in model.policy.parameters() if not steps else ():

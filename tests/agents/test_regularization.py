@@ -426,7 +426,7 @@ REFUSED = {
         {"encoder_options": {"normalization": "group", "groups": 3}},
         "groups=3 does not div",
     ),
-    "no such normalization": ({"encoder_options": {"normalization": "power"}}, "none, batch, layer, instance, group"),
+    "no such normalization": ({"encoder_options": {"normalization": "power"}}, "none, batch, layer, instance or group"),
     "dropout of everything": ({"encoder_options": {"dropout": 1.0}}, "a probability below 1"),
     "no such units": ({"encoder_options": {"drops": "cells"}}, "features or channels"),
     "minibatches of one": (

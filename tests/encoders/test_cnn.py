@@ -144,8 +144,8 @@ def test_an_image_too_small_an_unknown_option_and_a_trunk_of_other_observations_
     pixels, cells = spaces.Box(0, 255, (35, 40, 3), np.uint8), grid(5, 5)
     for space, options, message in [
         (pixels, {}, r"at least 36x36 pixels, got \(35, 40, 3\)"),
-        (cells, {"trunk": "impala"}, "auto or cells for grids"),
-        (IMAGE, {"trunk": "cells"}, "auto or nature or impala for images"),
+        (cells, {"trunk": "impala"}, "auto or cells"),
+        (IMAGE, {"trunk": "cells"}, "auto, nature or impala"),
         (cells, {"pooling": "mean"}, "flatten, max, avg or adaptive"),
         (cells, {"layer_pooling": "min"}, "layer_pooling is none, max or avg"),
         (cells, {"layer_pooling": "max", "layers": 3}, "layers=3 leave nothing of a grid of 5x5 cells"),

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import copy
+import json
 
 import numpy as np
 import pytest
 import torch
+from conftest import PROJECT, command
+from encoder_cases import ENCODERS, case, history, needs_symmetry, reading
 from gymnasium import spaces
 from stable_baselines3.common.preprocessing import preprocess_obs
+from strange_options import defaults
 from torch import nn
 
 from agents.make import encoder_named
-from configs.compose import existing
+from configs.compose import compose
 from encoders.gnn import GNN
 from encoders.homomorphic import Homomorphic
 from encoders.hypernetwork import Hypernetwork
@@ -24,9 +28,6 @@ from encoders.lstm import LSTM
 from encoders.resolve import resolve
 from encoders.transformer import Transformer
 from envs import make_vec_env
-
-GRIDS = ["mlp", "cnn", "gnn", "transformer", "hypernetwork", "lstm", "homomorphic"]
-VECTORS = ["mlp", "transformer", "hypernetwork", "lstm", "homomorphic"]
 
 
 def observed(env_id: str, n: int = 6, steps: int = 5, **options):
@@ -42,21 +43,22 @@ def observed(env_id: str, n: int = 6, steps: int = 5, **options):
 
 def build(name: str, env, **options):
     torch.manual_seed(0)
-    symmetry = {"symmetry": env.symmetry} if name == "homomorphic" else {}
+    symmetry = {"symmetry": env.symmetry} if needs_symmetry(name) else {}
     return encoder_named(name)(env.observation_space, **symmetry, **options)
 
 
-def history(name: str) -> dict[str, int]:
-    return {"history": 4} if name == "lstm" else {}
-
-
 CASES = [
-    *[(name, "DoorKey-5x5", {}) for name in GRIDS],
-    *[(name, "DoorKey-5x5", {"view": "full"}) for name in GRIDS],
-    *[(name, "BabyAI-GoToLocal-v0", {}) for name in GRIDS],
-    *[(name, "CartPole", {}) for name in VECTORS],
-    *[(name, "DoorKey-5x5", {"view": "rgb"}) for name in ("mlp", "cnn", "lstm")],
+    *[(name, "DoorKey-5x5", {}) for name in reading("grid")],
+    *[(name, "DoorKey-5x5", {"view": "full"}) for name in reading("grid")],
+    *[(name, "BabyAI-GoToLocal-v0", {}) for name in reading("grid")],
+    *[(name, "CartPole", {}) for name in reading("vector")],
+    *[(name, "DoorKey-5x5", {"view": "rgb"}) for name in reading("image")],
 ]
+
+
+def test_the_cases_are_those_that_exist():
+    assert {"mlp", "cnn", "lstm", "gnn", "transformer", "hypernetwork", "homomorphic"} <= {*ENCODERS}
+    assert {"cnn", "lstm", "mlp"} <= {*reading("image")} and "gnn" not in reading("vector")
 
 
 @pytest.mark.parametrize(("name", "env_id", "options"), CASES)
@@ -71,7 +73,7 @@ def test_a_gradient_reaches_every_parameter(name, env_id, options):
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, parameter_name
 
 
-@pytest.mark.parametrize("name", GRIDS)
+@pytest.mark.parametrize("name", reading("grid"))
 @pytest.mark.parametrize(("key", "env_id"), [("direction", "DoorKey-5x5"), ("mission", "BabyAI-GoToLocal-v0")])
 def test_grid_encoders_read_direction_and_mission(name, key, env_id):
     env, observation = observed(env_id, **history(name))
@@ -81,15 +83,11 @@ def test_grid_encoders_read_direction_and_mission(name, key, env_id):
     assert not torch.allclose(encoder(observation), encoder(changed), atol=1e-6)
 
 
-@pytest.mark.parametrize("name", existing("encoder"))
+@pytest.mark.parametrize("name", [name for name in ENCODERS if "array" not in encoder_named(name).reads])
 def test_an_observation_it_cannot_read_is_refused_with_those_that_can(name):
-    if name == "custom":
-        return
-    options = {"symmetry": make_vec_env("CartPole", n_envs=1).symmetry} if name == "homomorphic" else {}
+    options = {"symmetry": make_vec_env("CartPole", n_envs=1).symmetry} if needs_symmetry(name) else {}
     space = spaces.Box(-1, 1, (3, 4, 5, 6), np.float32)
-    if name == "mlp":
-        encoder_named(name)(space)  # reads anything
-        return
+    assert encoder_named("mlp")(space)  # reads anything
     with pytest.raises(ValueError, match=r"reads .*; got Box.* Encoders that read it: mlp"):
         encoder_named(name)(space, **options)
 
@@ -99,16 +97,30 @@ def test_an_lstm_without_a_window_says_how_to_get_one():
         LSTM(make_vec_env("CartPole", n_envs=1).observation_space)
 
 
+@pytest.mark.parametrize("name", ENCODERS)
+def test_yaml_and_constructor_have_the_same_options_with_the_same_defaults(name):
+    written = compose("train", [f"encoder={name}", f"env={case(name)[0]}"])["encoder"]
+    written = {key: None if value == {} else value for key, value in written.items()}
+    assert written == {"name": name, "class": written["class"], **defaults(encoder_named(name))}
+    assert resolve(written["class"]) is encoder_named(name)
+
+
+def test_every_option_works_or_is_refused_by_its_name_whatever_its_value():
+    done = command("tests/strange_options.py", PYTHONPATH=str(PROJECT))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == []
+
+
 def test_options_that_do_not_exist_are_refused():
     env, _ = observed("DoorKey-5x5")
     window, _ = observed("DoorKey-5x5", history=2)
     for name, where, options, message in [
-        ("cnn", env, {"pooling": "mean"}, "avg or adaptive"),
+        ("cnn", env, {"pooling": "mean"}, "flatten, max, avg or adaptive"),
         ("gnn", env, {"relations": "b4"}, "local, b3"),
         ("gnn", env, {"positions": "sine"}, "auto, learned or none"),
         ("transformer", env, {"heads": 5}, "does not divide"),
         ("transformer", env, {"positions": "cosine"}, "learned, sine or none"),
-        ("lstm", window, {"cell": "peephole"}, "lstm, gru, rnn"),
+        ("lstm", window, {"cell": "peephole"}, "lstm, gru or rnn"),
         ("lstm", window, {"trunk": "transformer"}, "auto, cnn"),
     ]:
         with pytest.raises(ValueError, match=message):

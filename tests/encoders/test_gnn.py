@@ -336,14 +336,14 @@ def test_the_default_draws_and_names_its_parameters_as_ever():
         ({"relations": ["right", "beside"]}, r"a list of right, left, .*; got beside"),
         ({"relations": ["right", "right"]}, "twice"),
         ({"relations": []}, "a list of right"),
-        ({"aggregation": "median"}, "mean, sum, max, got 'median'"),
+        ({"aggregation": "median"}, "mean, sum or max; got 'median'"),
         ({"bases": 0}, "at least 1; got 0"),
-        ({"layer": "gat"}, "rgcn, gcn, graph_network, got 'gat'"),
+        ({"layer": "gat"}, "rgcn, gcn or graph_network; got 'gat'"),
         ({"layer": "gcn", "aggregation": "max"}, "aggregation=max has no meaning for encoder.layer=gcn"),
         ({"layer": "graph_network", "bases": 2}, "bases=2 has no meaning for encoder.layer=graph_network"),
         ({"neighbours": 4}, "neighbours=4 has no meaning for encoder.layer=rgcn"),
-        ({"layer": "gcn", "neighbours": 6}, "neighbours is 4 or 8, got 6"),
-        ({"pooling": "min"}, "max, mean, attention, got 'min'"),
+        ({"layer": "gcn", "neighbours": 6}, "neighbours is 4 or 8; got 6"),
+        ({"pooling": "min"}, "max, mean or attention; got 'min'"),
         ({"positions": "sine"}, "auto, learned or none"),
     ],
 )
@@ -493,7 +493,7 @@ def test_a_traced_encoder_computes_the_same_and_looks_at_no_values(layer):
         ({"edge_type": spaces.Box(0, 1, (8,))}, {}, "whose bound says how many types there are"),
         ({"edge_type": spaces.Box(0, np.iinfo(np.int64).max, (8,), np.int64)}, {}, "whose bound says how many types"),
         ({}, {"relations": "local"}, "relations=local has no meaning for encoder.layer=rgcn on an explicit graph"),
-        ({}, {"positions": "learned"}, "of an explicit graph is auto or none"),
+        ({}, {"positions": "learned"}, "encoder.positions is auto or none; got"),
     ],
 )
 def test_a_space_that_is_no_graph_and_options_of_grids_are_refused(changes, options, message):

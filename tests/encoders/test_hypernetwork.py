@@ -224,10 +224,10 @@ def test_a_traced_encoder_equals_it_whatever_the_contexts(name, rank, space):
     [
         (
             {"multiplicative": "attention"},
-            "encoder.multiplicative is hyper, film, gate, bilinear, concat; got 'attention'",
+            "encoder.multiplicative is hyper, film, gate, bilinear or concat; got 'attention'",
         ),
         ({"multiplicative": "film", "rank": 4}, r"encoder.multiplicative=hyper or bilinear.*film.*encoder.rank=null"),
-        ({"rank": 0}, "encoder.rank is a whole number, at least 1, or null; got 0"),
+        ({"rank": 0}, "encoder.rank is a whole number, at least 1; got 0"),
     ],
 )
 def test_an_option_that_cannot_be_is_refused(options, message):

@@ -158,7 +158,7 @@ def test_options_of_the_trunk_are_reached():
     assert encoder.trunk.features_dim == 24 and encoder.trunk.layers[0].bias.shape == (8,)
     for options, message in [
         ({"trunk_options": {"kernels": 3}}, r"trunk_options\.kernels: the trunk cnn has width, channels"),
-        ({"cell": "peephole"}, "encoder.cell is lstm, gru, rnn"),
+        ({"cell": "peephole"}, "encoder.cell is lstm, gru or rnn"),
         ({"layers": 0}, "at least 1"),
     ]:
         with pytest.raises(ValueError, match=message):

@@ -205,11 +205,11 @@ def test_a_gradient_reaches_every_parameter_of_every_option(positions, pooling):
     ("options", "message"),
     [
         ({"heads": 3}, "encoder.heads=3 does not divide encoder.width=16"),
-        ({"heads": 0}, "encoder.heads=0 does not divide"),
-        ({"layers": 0}, "encoder.layers=0: a transformer has at least 1"),
-        ({"positions": "cosine"}, "encoder.positions is learned, sine or none, got 'cosine'"),
+        ({"heads": 0}, "encoder.heads is a whole number, at least 1; got 0"),
+        ({"layers": 0}, "encoder.layers is a whole number, at least 1; got 0"),
+        ({"positions": "cosine"}, "encoder.positions is learned, sine or none; got 'cosine'"),
         ({"positions": "sine", "width": 18}, "needs an encoder.width that 4 divides, got 18"),
-        ({"pooling": "sum"}, "encoder.pooling is class, mean or max, got 'sum'"),
+        ({"pooling": "sum"}, "encoder.pooling is class, mean or max; got 'sum'"),
     ],
 )
 def test_an_option_that_cannot_be_is_refused(options, message):
