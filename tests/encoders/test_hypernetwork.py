@@ -83,7 +83,7 @@ def test_every_form_has_the_values_and_gradients_of_one_matrix_for_each_sample(
             torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-12)
         with perturbed(layer):
             other = form()
-        assert (other - expected[0]).abs().max() > 1e-4
+        assert (other - expected[0]).abs().max() > 1e-9  # a thousand times what equals may differ by
 
 
 def naive(layer: HyperLinear, x, c):
