@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.compose import UsageError, command_line, compose, overrides_of
-from envs.names import short_name_of
+from envs.names import short_name_of, simulator_of
 
 if TYPE_CHECKING:
     from agents import Policy
@@ -65,6 +65,7 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     from agents import load_policy
     from agents.diagnostics import equivariance_error, forced_ties, transformer_of
     from agents.saved.policy import environment_id, find
+    from agents.saved.specification import versions
     from envs import make_vec_env
     from envs.levels import EVALUATION
     from envs.missions import WORDS
@@ -101,7 +102,15 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     name = short_name_of(options["id"]) or options["id"]
     played = f"{settings['episodes']} episodes with sampled actions, as many with greedy ones"
     print(f"{settings['policy']} in {name}: {played}", flush=True)
+    simulator, installed = simulator_of(options["id"]), versions()
+    trained = (policy.spec.get("versions") or {}).get(simulator)
+    if trained and trained != installed[simulator]:
+        print(
+            f"note: trained with {simulator} {trained}, and {installed[simulator]} is installed: "
+            f"{name} need not be the same environment in both"
+        )
     result: dict[str, Any] = {"policy": str(settings["policy"]), "env": name}
+    result |= {"simulator": simulator, "versions": installed}
     result |= {"episodes": settings["episodes"], "seed": settings["seed"], **({"kwargs": kwargs} if kwargs else {})}
     symmetry = env.symmetry  # type: ignore[attr-defined]
     for actions in ("sampled", "greedy"):

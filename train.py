@@ -234,6 +234,8 @@ def learn(
 
     from agents import Policy, save_policy
     from agents.diagnostics import equivariance_error
+    from agents.saved.specification import versions
+    from envs.names import simulator_of
     from evaluation.callbacks import Evaluate, GradientNorm, ShowProgress, StopOnSignal, check_finite
     from evaluation.report import draw_run, parameter_counts, result_table
     from evaluation.rollout import EndlessEpisode, Interrupted, rollout
@@ -312,6 +314,8 @@ def learn(
         **score,
         **{key: round(value, 5) for key, value in diagnosed.items()},  # what is left of an exact law is rounding
         "parameters": parameter_counts(model.policy),
+        "simulator": simulator_of(config["env"]["id"]),
+        "versions": versions(),
     }
     timing = {
         "wall_seconds": round(time.perf_counter() - begin, 2),

@@ -6,10 +6,12 @@ import difflib
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import minigrid  # noqa: F401  registers the MiniGrid and BabyAI ids
 import yaml
+from gymnasium.envs.registration import load_env_creator
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "env"
 
@@ -53,6 +55,18 @@ def unknown(what: str, name: str, existing: Iterable[str], listed: Iterable[str]
     return f"no {what} is called {name!r}{hint} There is: {', '.join(shown)}" + (
         ", and every registered Gymnasium id (env=gym env.id=<id> for ids with / or :)" if what == "environment" else ""
     )
+
+
+def simulator_of(env_id: str) -> str:
+    """The package whose release decides what an environment does: "mujoco", "minigrid" or else "gymnasium"."""
+    spec = gymnasium.registry.get(env_id.split(":")[-1])
+    creator: Any = spec and spec.entry_point
+    if isinstance(creator, str):
+        creator = load_env_creator(creator)
+    modules = [kind.__module__ for kind in getattr(creator, "__mro__", ())]
+    if any(module.startswith("gymnasium.envs.mujoco") for module in modules):
+        return "mujoco"
+    return "minigrid" if any(module.startswith("minigrid.") for module in modules) else "gymnasium"
 
 
 def is_minigrid(env_id: str) -> bool:

@@ -151,6 +151,22 @@ def compare(runs: Sequence[Run], threshold: float | None) -> list[dict[str, Any]
     return rows
 
 
+def mixed_releases(runs: Sequence[Run]) -> str | None:
+    """Which runs were made with which release of their environment's simulator; None if it was one release."""
+    made: dict[str, list[str]] = {}
+    for run in runs:
+        simulator = (run.result or {}).get("simulator")
+        if simulator:  # runs of earlier versions do not say
+            release = f"{simulator} {run.result['versions'].get(simulator)}"  # type: ignore[index]
+            made.setdefault(release, []).append(f"{label(run)} seed={run.config['seed']}")
+    if len(made) < 2:
+        return None
+    return "; ".join(
+        f"{release}: {', '.join(names[:3])}" + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        for release, names in sorted(made.items())
+    )
+
+
 def comparison_table(rows: Sequence[dict[str, Any]], threshold: float | None) -> str:
     """The rows of `compare` as text."""
     with_success = any(row["success"] is not None for row in rows)

@@ -14,7 +14,8 @@ score, command, versions
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from encoders.resolve import name_of, resolve
 from symmetry import Symmetry
 
 FORMAT = 1
-VERSIONED = ("torch", "stable-baselines3", "sb3-contrib", "gymnasium", "minigrid", "numpy")
+VERSIONED = ("torch", "stable-baselines3", "sb3-contrib", "gymnasium", "minigrid", "mujoco", "numpy")
 
 
 def specification(
@@ -64,8 +65,17 @@ def specification(
         "environment": dict(environment) if environment else None,
         "score": dict(score) if score else None,
         "command": command,
-        "versions": {name: version(name) for name in VERSIONED},
+        "versions": versions(),
     }
+
+
+def versions() -> dict[str, str]:
+    """The releases of what a policy's numbers depend on; without MuJoCo, where that is not installed."""
+    found = {}
+    for name in VERSIONED:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def encoder_to_data(encoder: type[BaseFeaturesExtractor], options: Mapping[str, Any]) -> dict[str, Any]:
