@@ -335,7 +335,8 @@ def learn(
 
 def env_options(config: Mapping[str, Any]) -> dict[str, Any]:
     """What `envs.make_env` is given."""
-    return {key: value for key, value in config["env"].items() if key not in ("name", "normalize", "engine", "bank")}
+    others = ("name", "normalize", "engine", "bank", *(["words"] if not config["env"].get("words") else []))
+    return {key: value for key, value in config["env"].items() if key not in others}
 
 
 def opening(folder: Path, config: Mapping[str, Any], asked: Mapping[str, Any], reason: str) -> str:
