@@ -1,4 +1,4 @@
-"""Prove the declared symmetries in the simulators.
+"""Test the declared symmetries in the simulators.
 
 python -m envs.check_symmetry                         all of them: the largest differences, relative to max(1, |x|)
 python -m envs.check_symmetry env=Ant-v5 steps=1000   one of them, for every element of its group
@@ -16,7 +16,8 @@ from envs.symmetries import symmetric_ids, tolerance_of
 from envs.symmetries.registry import TOLERANCE
 from envs.twins import Check, measure_symmetry
 
-COLUMNS = "{:<28} {:<8} {:<6} {:>5} {:>12} {:>12} {:>12}  {}"
+COLUMNS = "{:<28} {:<8} {:<6} {:>5} {:>12} {:>12} {:>12} {:>12}  {}"
+MEASURES = ("observation", "state", "reward", "termination")
 VIEWS_CHECKED = VIEWS[:2]  # pixels have no symmetry here
 
 
@@ -29,7 +30,7 @@ def main() -> int:
         rows = [(given["env"], view) for view in views]
     else:
         rows = [*_declared()]
-    print(COLUMNS.format("environment", "view", "group", "order", "observation", "reward", "termination", ""))
+    print(COLUMNS.format("environment", "view", "group", "order", *MEASURES, ""))
     failed = False
     for name, view in rows:
         try:
@@ -38,16 +39,16 @@ def main() -> int:
             if given["env"]:
                 raise
             extra = "mujoco" if "mujoco" in str(error).lower() else None
-            print(COLUMNS.format(name, view, *[""] * 5, f'needs pip install ".[{extra}]"' if extra else error))
+            print(COLUMNS.format(name, view, *[""] * 6, f'needs pip install ".[{extra}]"' if extra else error))
             continue
         check = measure_symmetry(env, steps=given["steps"], seed=given["seed"])
         verdict, holds = _verdict(check, tolerance_of(name))
         failed |= not holds
-        _print_row(name, view, check, verdict)
+        group = check.symmetry.group
+        print(COLUMNS.format(name, view, group.name, group.order, *_shown(check), verdict), flush=True)
         if given["env"]:
             for g, element in enumerate(check.symmetry.group.elements):
-                found = (check.observation[g], check.reward[g], check.termination[g])
-                print(COLUMNS.format(f"  {list(element)}", "", "", "", *(f"{error:.1e}" for error in found), ""))
+                print(COLUMNS.format(f"  {list(element)}", "", "", "", *_shown(check, g), ""))
     return int(failed)
 
 
@@ -61,20 +62,25 @@ def _declared() -> Iterator[tuple[str, str]]:
 
 
 def _verdict(check: Check, tolerance: float) -> tuple[str, bool]:
+    """What the differences mean, and whether the declaration stands."""
     if check.draws:
         return "draws random numbers in its steps: holds in distribution, not checked", True
     if check.worst > tolerance:
         return f"DOES NOT HOLD: {check.where}", False
-    return (
-        "holds" if tolerance <= TOLERANCE else f"holds approximately: declared with an error of {tolerance:g}"
-    ), True
+    if tolerance > TOLERANCE:
+        return f"holds approximately: declared with an error of {tolerance:g}", True
+    return ("holds exactly" if check.worst == 0 else f"holds to {tolerance:g}"), True
 
 
-def _print_row(name: str, view: str, check: Check, verdict: str) -> None:
-    group = check.symmetry.group
-    found = (max(check.observation), max(check.reward), max(check.termination))
-    errors = ["-"] * 3 if check.draws else [f"{error:.1e}" for error in found]
-    print(COLUMNS.format(name, view, group.name, group.order, *errors, verdict), flush=True)
+def _shown(check: Check, g: int | None = None) -> list[str]:
+    """The differences of one element, or the largest of all; "-" for what was not compared."""
+    if check.draws:
+        return ["-"] * len(MEASURES)
+    errors = [getattr(check, measure) for measure in MEASURES]
+    texts = [f"{max(error) if g is None else error[g]:.1e}" for error in errors]
+    return [
+        text if check.has_state or measure != "state" else "-" for text, measure in zip(texts, MEASURES, strict=True)
+    ]
 
 
 if __name__ == "__main__":

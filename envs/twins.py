@@ -1,8 +1,9 @@
-"""The proof of a declared symmetry: a state and its transformed twin, stepped in the real simulator.
+"""The test of a declared symmetry: a state and its transformed twin, stepped in the real simulator.
 
 (φ, ψ) is a symmetry when p(φ(g)s' | φ(g)s, ψ(g)a) = p(s' | s, a) and r(φ(g)s, ψ(g)a) = r(s, a). Where a step is a
-function of state and action, that can be seen: for every step of a random play, and every g, a copy of the environment
-is put into φ(g)s, steps with ψ(g)a, and must show φ(g)s', the same reward and the same end.
+function of state and action, this can be observed. For every step of a random play and every g, a copy of the
+environment is put into φ(g)s and steps with ψ(g)a. It must then show φ(g)s', the same reward and the same end, and its
+simulator must be in the state into which the twin of s' is put: observations are often rounded, states are not.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import gymnasium
 import numpy as np
 import torch
 from gymnasium.utils import EzPickle
+from minigrid.minigrid_env import MiniGridEnv
 
 from envs.symmetries import symmetry_of, tolerance_of
 from envs.symmetries.registry import TOLERANCE, match_spaces
@@ -28,7 +30,8 @@ class Check:
     """What was found: the largest differences, relative to max(1, |x|), for every element of the group.
 
     Attributes:
-        observation, reward, termination: one number for each element, that of the identity being 0.
+        observation, state, reward, termination: one number for each element, 0 for the identity.
+        has_state: whether the simulator's own state could be compared; if not, `state` is 0.
         worst: the largest of all.
         where: a sentence about the worst: key and index, the two values, both states, action and element.
         draws: whether steps draw random numbers, so that twins differ by chance.
@@ -38,14 +41,17 @@ class Check:
     symmetry: Symmetry
     steps: int
     observation: list[float] = field(init=False)
+    state: list[float] = field(init=False)
     reward: list[float] = field(init=False)
     termination: list[float] = field(init=False)
+    has_state: bool = False
     worst: float = 0.0
     where: str = "no difference"
     draws: bool = False
 
     def __post_init__(self) -> None:
-        self.observation, self.reward, self.termination = ([0.0] * self.symmetry.group.order for _ in range(3))
+        order = self.symmetry.group.order
+        self.observation, self.state, self.reward, self.termination = ([0.0] * order for _ in range(4))
 
     def compare(self, g: int, kind: str, expected: Any, got: Any, place: str, states: Callable[[], str]) -> None:
         """Note how far `got` is from `expected`."""
@@ -74,11 +80,11 @@ def check_symmetry(
     seed: int = 0,
     tolerance: float | None = None,
 ) -> Check:
-    """Prove a symmetry in the simulator, or raise.
+    """Test a symmetry in the simulator, and raise where it does not hold.
 
     Args:
         env: made by `make_env` (or `gymnasium.make`), or an id.
-        symmetry: what to prove; default: what the environment declares.
+        symmetry: what to test; default: what the environment declares.
         steps, seed: of the random play.
         tolerance: the largest difference, relative to max(1, |x|), that is accepted; default: what the declaration
             says, 1e-6 if nothing.
@@ -119,7 +125,7 @@ def measure_symmetry(
     observation, _ = env.reset(seed=seed)
     for step in range(steps):
         action = env.action_space.sample()
-        # writing the state as it is brings what a simulator derives from it up to date, here as in the twins
+        # a simulator derives other quantities from the state; writing it brings them up to date, here as in the twins
         put_into_twin(env, symmetry, 0, observation)
         twins = [_copy(env) for _ in range(1, symmetry.group.order)]
         before = _random_state(env)
@@ -133,12 +139,40 @@ def measure_symmetry(
             for key in expected if isinstance(expected, Mapping) else [None]:
                 wanted, got = (expected, shown) if key is None else (expected[key], shown[key])
                 check.compare(g, "observation", wanted, got, key or "observation", states)
+            check.has_state = _compare_states(check, g, env, twin, following, states)
             check.compare(g, "reward", reward, twin_reward, "the reward", states)
             check.compare(g, "termination", ends, twin_ends, "terminated, truncated", states)
         observation = following
         if any(ends):
             observation, _ = env.reset()
     return check
+
+
+def _compare_states(
+    check: Check, g: int, env: gymnasium.Env, twin: gymnasium.Env, observation: Any, states: Callable[[], str]
+) -> bool:
+    """Compare the states of a twin's simulator and of one put into the twin of what `env` shows; False without one."""
+    state = simulator_state(twin)
+    if state is None:
+        return False
+    wanted = _copy(env)
+    put_into_twin(wanted, check.symmetry, g, observation)
+    check.compare(g, "state", simulator_state(wanted), state, "the simulator's state", states)
+    return True
+
+
+def simulator_state(env: gymnasium.Env) -> np.ndarray | None:
+    """The state of a simulator in full precision: `state` where it is numbers, MuJoCo's q and v, MiniGrid's grid."""
+    core: Any = env.unwrapped
+    if isinstance(core, MiniGridEnv):
+        return np.concatenate([core.grid.encode().ravel(), core.agent_pos, [core.agent_dir]])
+    if hasattr(getattr(core, "data", None), "qpos"):
+        return np.concatenate([core.data.qpos, core.data.qvel])
+    state = getattr(core, "state", None)
+    try:
+        return None if state is None else np.asarray(state, np.float64).ravel()
+    except (TypeError, ValueError):  # it is not numbers
+        return None
 
 
 def transformed(symmetry: Symmetry, g: int, observation: Any) -> Any:

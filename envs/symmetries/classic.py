@@ -27,6 +27,9 @@ def negate_state(env: Any, g: int) -> None:
         env.unwrapped.state = -np.asarray(env.unwrapped.state)
 
 
+# Acrobot subtracts π/2 from angles, which rounds θ and -θ differently: within 2e-15 in 200,000 steps of random play.
+ROUNDED = {"Acrobot-v1": 1e-8}
+
 CLASSIC = {
     # left <-> right: position, velocity, angle, angular velocity; push left <-> push right
     "CartPole-v1": Symmetry(MIRROR, {"observation": flip(-1, -1, -1, -1)}, permute(1, 0)),

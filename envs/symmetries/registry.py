@@ -12,14 +12,14 @@ from gymnasium import spaces
 from envs.history import History
 from envs.names import is_minigrid, resolve_id, short_name_of, short_names
 from envs.shuffle import ShuffledCells
-from envs.symmetries.classic import CLASSIC
+from envs.symmetries.classic import CLASSIC, ROUNDED
 from envs.symmetries.minigrid import minigrid_symmetry_of
 from envs.symmetries.mujoco import MUJOCO, NEARLY
 from symmetry import Symmetry
 
 Declaration = Symmetry | Callable[[gymnasium.Env], Symmetry | None]
 
-TOLERANCE = 1e-6  # in what an exact symmetry may differ in a simulator's floating-point numbers
+TOLERANCE = 1e-6  # how far rounding may carry a simulator from an exact symmetry
 
 _declared: dict[str, Declaration] = {}
 _tolerances: dict[str, float] = {}
@@ -31,11 +31,11 @@ def register_symmetry(id: str, symmetry: Declaration, tolerance: float = TOLERAN
     Args:
         id: a short name or Gymnasium id, which may be registered later.
         symmetry: the symmetry; or, where it depends on options, a function of the environment that `make_env` made.
-        tolerance: the error, relative to max(1, |x|), that `check_symmetry` accepts: more than the default says that
-            the symmetry is only approximate.
+        tolerance: the largest error that `check_symmetry` accepts, relative to max(1, |x|). More than the default says
+            that the symmetry is only approximate.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: `symmetry` is neither.
     """
     if not isinstance(symmetry, Symmetry) and not callable(symmetry):
         raise ValueError(f"register_symmetry({id!r}, ...) takes a Symmetry or a function of the environment")
@@ -69,7 +69,7 @@ def symmetry_of(env: str | gymnasium.Env, **options: Any) -> Symmetry | None:
 
 
 def tolerance_of(env: str | gymnasium.Env) -> float:
-    """The error that a declaration admits."""
+    """The largest error, relative to max(1, |x|), that the declaration of an environment accepts."""
     env_id = resolve_id(env) if isinstance(env, str) else env.spec.id if env.spec is not None else ""
     return _tolerances.get(_plain(env_id), TOLERANCE)
 
@@ -123,6 +123,6 @@ def _has_layer(env: gymnasium.Env, *kinds: type) -> bool:
 
 
 for _id, _symmetry in {**CLASSIC, **MUJOCO}.items():
-    register_symmetry(_id, _symmetry)
+    register_symmetry(_id, _symmetry, ROUNDED.get(_id, TOLERANCE))
 for _id, (_symmetry, _error) in NEARLY.items():
     register_symmetry(_id, _symmetry, _error)

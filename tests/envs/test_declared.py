@@ -90,7 +90,7 @@ def needs_mujoco(name: str) -> None:
         pytest.importorskip("mujoco")
 
 
-# ── declared, and proved ──
+# ── declared, and tested ──
 
 
 @pytest.mark.parametrize("name", ["Field-v0", *symmetric_ids()])
@@ -108,6 +108,52 @@ def test_the_approximate_one_is_not_exact():
     assert check_symmetry(make_env(name), steps=60).worst > 1e-9
     with pytest.raises(ValueError, match="does not obey"):
         check_symmetry(make_env(name), steps=60, tolerance=1e-9)
+
+
+def test_states_are_compared_in_full_precision_where_observations_are_rounded():
+    check = check_symmetry(make_env("Acrobot"), steps=60)
+    assert max(check.observation) == 0 < max(check.state) == check.worst < tolerance_of("Acrobot") == 1e-8
+    with pytest.raises(ValueError, match=r"does not obey this symmetry: the simulator's state\[\d\] should be"):
+        check_symmetry(make_env("Acrobot"), steps=60, tolerance=0)
+    assert check_symmetry(make_env("CartPole"), steps=60).worst == 0
+
+
+def test_a_state_that_no_observation_shows_is_compared_too():
+    class Hidden(gymnasium.Wrapper):
+        """The wind blows in what is not observed."""
+
+        def step(self, action):
+            step = self.env.step(action)
+            self.unwrapped.state[2] += 0.01
+            return step
+
+    def twin(env, g):
+        env.unwrapped.state = (VECTOR * 2)(g, torch.from_numpy(env.unwrapped.state)).numpy()
+
+    seen = Symmetry(D4, {"observation": VECTOR}, DIRECTIONS, twin)
+    with pytest.raises(ValueError, match=r"the simulator's state\[\d\] should be"):
+        check_symmetry(Hidden(gymnasium.make("Plane-v0")), seen, steps=1)
+
+
+def test_what_has_no_state_of_its_own_is_compared_by_what_it_shows():
+    class Closed(gymnasium.Env):
+        observation_space, action_space = spaces.Box(-1, 1, (1,)), spaces.Discrete(2)
+        state = "closed"
+
+        def reset(self, *, seed=None, options=None):
+            super().reset(seed=seed)
+            self.place = 0.5
+            return np.array([self.place]), {}
+
+        def step(self, action):
+            self.place *= -1 if action else 1
+            return np.array([self.place]), 0.0, False, False, {}
+
+    def twin(env, g):
+        env.unwrapped.place *= -1 if g else 1
+
+    check = check_symmetry(Closed(), Symmetry(MIRROR, {"observation": flip(-1)}, permute(0, 1), twin), steps=5)
+    assert not check.has_state and check.worst == 0
 
 
 @pytest.mark.parametrize("view, group", [("partial", "C2"), ("full", "D4")])
@@ -208,7 +254,7 @@ def test_a_wrong_declaration_is_caught_and_told_where():
         check_symmetry(make_env("CartPole"), wrong, steps=20)
     for part in (
         "CartPole-v1 does not obey",
-        "observation[",
+        "the simulator's state[3]",
         "should be",
         "error",
         "[1, 0] of C2",
@@ -385,7 +431,10 @@ def command(monkeypatch, module: str, *words: str) -> object:
 def test_the_check_is_a_command(monkeypatch, capsys):
     assert command(monkeypatch, "envs.check_symmetry", "env=CartPole", "steps=20") == 0
     shown = capsys.readouterr().out
-    assert "holds" in shown and "[1, 0]" in shown
+    assert "holds exactly" in shown and "[1, 0]" in shown
+    assert command(monkeypatch, "envs.check_symmetry", "env=Acrobot", "steps=20") == 0
+    shown = capsys.readouterr().out
+    assert "holds to 1e-08" in shown and "exactly" not in shown
     register_symmetry("Field-v0", Symmetry(D4, {"observation": DIRECTIONS}, DIRECTIONS))
     assert command(monkeypatch, "envs.check_symmetry", "env=Field-v0", "steps=20") == 1
     assert "DOES NOT HOLD: " in capsys.readouterr().out
