@@ -2,8 +2,8 @@
 
     z(s)[c, g] = f(φ(g)⁻¹ s)[c],    z(φ(h)s)[c, g] = f(φ(h⁻¹g)⁻¹ s)[c] = z(s)[c, h⁻¹g]
 
-An equivariant linear head W on z says Σ_g ψ(g) W_e f(φ(g)⁻¹ s), with W_e its columns for g = e: the average over the
-group of what an ordinary head |G|·W_e would say (symmetrization; Puny et al. 2022, "Frame averaging", eq. 2).
+An equivariant linear head W on z computes Σ_g ψ(g) W_e f(φ(g)⁻¹ s), with W_e its columns for g = e: the average over
+the group of what an ordinary head |G|·W_e would compute (symmetrization; Puny et al. 2022, "Frame averaging", eq. 2).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from encoders.base import Encoder, describe, items
 from encoders.layers.stem import Observation
 from symmetry import Representation, Symmetry
 
-MASK = "valid"  # of a window of observations: which of them there are, whatever they look like
+MASK = "valid"  # the mask of a window of observations: which of them exist
 
 
 class Average(Encoder):

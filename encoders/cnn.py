@@ -34,9 +34,9 @@ class CNN(Encoder):
         channels: channels of each convolution (grids only).
         layers: number of convolutions (grids only).
         embedding: size of a cell's embedding (grids only).
-        pooling: what the linear layer reads of the last maps. "flatten": all, which keeps where things are; "max" and
-            "avg": over cells, so that any size fits; "adaptive": averages over `pooled` × `pooled` parts, likewise.
-        pooled: see there.
+        pooling: how the linear layer reads the last maps. "flatten" keeps every position; "max" and "avg" are over all
+            cells, so any grid size fits; "adaptive" averages over `pooled` × `pooled` parts, and fits any size too.
+        pooled: parts per axis for "adaptive".
         kernel, stride, padding: of each convolution (grids only).
         layer_pooling: after each convolution, "max" or "avg" of 2×2 cells, or "none" (grids only).
         trunk: "nature" or "impala" for images, "cells" for grids; "auto": cells, nature.
@@ -103,7 +103,9 @@ class CNN(Encoder):
                 f"encoder.layers={layers} leave nothing of a grid of {size[1]}x{size[2]} cells"
             )
         if normalization == "instance" and maps[1:] == (1, 1):
-            raise ValueError("encoder.normalization=instance is over cells, and one cell is left; use layer or group")
+            raise ValueError(
+                "encoder.normalization=instance normalizes over cells, and only one cell is left; use layer or group"
+            )
         flat = maps[0] * {"flatten": maps[1] * maps[2], "adaptive": pooled**2}.get(pooling, 1)
         self.out = nn.Sequential(nn.Linear(flat + joining, width), nn.ReLU())
 

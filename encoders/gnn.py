@@ -22,7 +22,7 @@ from encoders.layers.stem import Observation, Stem
 from encoders.layers.topology import GridGraph, Topology
 from encoders.ranges import require_choice, require_whole
 
-LAYERS = {  # with the options that not all of them have
+LAYERS = {  # and the options that not all of them have
     "rgcn": ("relations", "aggregation", "bases"),
     "gcn": ("neighbours",),
     "graph_network": ("neighbours", "aggregation"),
@@ -48,16 +48,16 @@ class GNN(Encoder):
         relations: rgcn on a grid: "local", "b3", "all" or a list of names (see `encoders.layers.relational`).
         neighbours: gcn and graph_network on a grid: each cell has 4 or 8.
         aggregation: rgcn and graph_network: "mean", "sum" or "max" over the edges into a node.
-        bases: rgcn: number of matrices that those of the relations are combinations of; None: no such constraint.
+        bases: rgcn: the relations' matrices are combinations of so many; None: each is free.
         pooling: "max", "mean" or "attention".
         positions: "learned" adds a row and a column embedding to every cell, "none" nothing. "auto": learned in the
-            agent's own view, where nothing else tells the pooling over cells where the agent stands; none where the
-            agent is a cell of the grid (the full view, known by its key `carrying`), and in explicit graphs.
+            agent's own view, where pooling over cells would lose where things are relative to the agent; none in the
+            full view (known by its key `carrying`), where the agent is a cell of the grid, and in explicit graphs.
         normalization, groups, dropout, drops: see `encoders.layers.regularization`; rgcn and gcn alone, and no
             normalization of explicit graphs, whose padding would count.
 
     Raises:
-        ValueError: an unknown option, one that the layer does not have, or a graph space that is none.
+        ValueError: an unknown option, one that the layer does not have, or a malformed graph space.
     """
 
     reads = ("grid", "graph")
@@ -154,7 +154,7 @@ class GNN(Encoder):
         types: Float[Tensor, "types channels"],
         whole: Float[Tensor, "channels"],
     ) -> Float[Tensor, "batch pooled_and_whole"]:
-        """The blocks of a graph network: an edge starts as its type's embedding, the global attribute as a constant."""
+        """The blocks of a graph network: edges start as embeddings of their types, the global one as a constant."""
         # a product with the one-hot types: the gradient of a lookup costs several times as much
         one_hot = graph.types[..., None] == torch.arange(self.types, device=nodes.device)
         edges, whole = one_hot.to(nodes.dtype) @ types, whole.expand(nodes.shape[0], -1)
@@ -164,7 +164,7 @@ class GNN(Encoder):
 
 
 def learned(positions: str, space: spaces.Space) -> bool:
-    """Whether cells have embeddings of their position.
+    """Whether cells get embeddings of their positions.
 
     Raises:
         ValueError: an unknown option.
@@ -181,7 +181,7 @@ def refuse_unused(layer: str, on_grid: bool, **options: Any) -> None:
     for name, value in options.items():
         if name not in used and value != USUAL[name]:
             where = "on a grid" if on_grid else "on an explicit graph, whose edges are observed,"
-            raise ValueError(f"encoder.{name}={value} has no meaning for encoder.layer={layer} {where}; leave it out")
+            raise ValueError(f"encoder.{name}={value} has no effect with encoder.layer={layer} {where}; leave it out")
 
 
 def refuse_regularized(layer: str, on_grid: bool, chosen: Regularization) -> None:

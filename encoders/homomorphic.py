@@ -28,7 +28,7 @@ class Homomorphic(Encoder):
         activation: "tanh" or "relu" (vectors only).
         width: number of features (grids only); this and `filters` are rounded up to multiples of |G|.
         filters: channels of each convolution (grids only).
-        pooling: "flatten" keeps where things are; "max", the maximum over cells, fits any grid size (grids only).
+        pooling: "flatten" keeps every position; "max", the maximum over cells, fits any grid size (grids only).
 
     Raises:
         ValueError: no symmetry, one whose sizes do not match the observation, or an unknown activation or pooling.

@@ -1,4 +1,4 @@
-"""Hypernetwork: one view of the observation generates the weights that are applied to the other (Ha et al. 2017)."""
+"""Hypernetwork: one view of the observation generates the weights applied to the other (Ha et al. 2017)."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Hypernetwork(Encoder):
         self.own_context = mlp(flat, context) if self.reader is None else None
         sizes = [size] + [width] * layers
         self.layers = nn.ModuleList(interaction(i, o, context) for i, o in zip(sizes, sizes[1:], strict=False))
-        # a matrix for each context is worth it where many samples share one
+        # generating a matrix per context pays where many samples share one
         self.groups = self.reader is not None and multiplicative in ("hyper", "bilinear") and rank is None
 
     def forward(self, obs: Observation) -> Float[Tensor, "batch features"]:
@@ -111,7 +111,7 @@ def interaction_named(name: str, rank: int | None = None) -> Any:
     if not issubclass(interaction, HyperLinear):
         able = " or ".join(key for key, each in INTERACTIONS.items() if issubclass(each, HyperLinear))
         raise ValueError(
-            f"encoder.rank={rank} is of the matrices that encoder.multiplicative={able} generates; with {name}, "
+            f"encoder.rank={rank} is for the matrices that encoder.multiplicative={able} generates; with {name}, use "
             "encoder.rank=null"
         )
     require_whole(1, rank=rank)

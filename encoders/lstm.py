@@ -27,9 +27,9 @@ CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 class LSTM(Encoder):
     """A spatial trunk encodes every observation of the window, an LSTM reads them, its last state is the features.
 
-    The window comes from `env.history=K`: every key with a leading axis K (oldest first) and `valid`, which of the K
-    are observations of this episode. The LSTM starts at the first valid one from a zero state; what lies in the others
-    has no influence.
+    The window comes from `env.history=K`: every key with a leading axis K (oldest first) and `valid`, which says which
+    of the K belong to this episode. The LSTM starts at the first valid one from a zero state; the others have no
+    influence.
 
     Args:
         observation_space: a window of grids, images or vectors.
@@ -39,7 +39,7 @@ class LSTM(Encoder):
         layers: LSTMs on top of each other.
         bidirectional: whether another one reads from the newest back to the oldest (Schuster & Paliwal 1997); the
             features are the last states of both.
-        trunk_options: of the trunk, whatever that takes.
+        trunk_options: options of the trunk.
 
     Raises:
         ValueError: no window, an unknown option, or a trunk that cannot read the observations of the window.
@@ -98,13 +98,13 @@ class LSTM(Encoder):
         if not self.bidirectional:
             states, _ = self.lstm(features)
             return states[torch.arange(batch, device=valid.device), length - 1]
-        # packed, so that the way back begins at the newest frame and not in what lies behind it
+        # packed, so that the backward pass over time starts at the newest frame and not in the padding
         _, last = self.lstm(pack_padded_sequence(features, length.cpu(), batch_first=True, enforce_sorted=False))
         forwards, backwards = (last[0] if isinstance(last, tuple) else last)[-2:]
         return torch.cat([forwards, backwards], dim=1)
 
     def _encoded(self, frames: dict[str, Tensor], valid: Bool[Tensor, " frames"]) -> Float[Tensor, "frames features"]:
-        """The trunk's features of each frame; those of frames that are not valid are of no account."""
+        """The trunk's features of each frame; those of invalid frames are not used."""
         if self.repeats:
             once, which = distinct(frames)
             return self.trunk(once)[which]
@@ -132,7 +132,7 @@ def trunk_of(name: str, frames: spaces.Space, options: Mapping[str, Any]) -> Bas
 
 
 def _only(frames: dict[str, Tensor]) -> Observation:
-    """Observations that are no dicts, without the name that a window gives them."""
+    """A single array without the key that a window gives it; a Dict stays as it is."""
     return frames["observation"] if list(frames) == ["observation"] else frames
 
 

@@ -47,7 +47,7 @@ class MLP(Encoder):
         super().__init__(observation_space, width)
         if normalization == "instance":
             raise ValueError(
-                "encoder.normalization=instance is over cells, which an mlp has none of; use layer or group"
+                "encoder.normalization=instance normalizes over cells, and an mlp has none; use layer or group"
             )
         if kind_of(observation_space) == "grid":
             stem = Stem(observation_space, embedding)

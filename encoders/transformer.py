@@ -1,4 +1,4 @@
-"""Transformer: everything observed is a token, and attention learns which matter to which (Vaswani et al. 2017)."""
+"""Transformer: attention learns which tokens of the observation matter to which (Vaswani et al. 2017)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from encoders.ranges import require_choice, require_whole
 
 
 class Transformer(Encoder):
-    """Pre-norm attention layers over tokens, of which one or all are read.
+    """Pre-norm attention layers over tokens; the features are a class token's state or a pooling over all.
 
     Grids: one token a cell (the shared stem, plus a row and a column position), and one each for direction, carried
     object and every word of the mission. Vectors: one token a number x_k, as x_k·w_k + b_k. With positions="none" the
@@ -26,7 +26,7 @@ class Transformer(Encoder):
         layers, heads: depth and attention heads.
         positions: "learned"; "sine" (Vaswani et al. 2017, section 3.5; half of the width for columns, half for rows),
             which fits any grid size; or "none", which does too (grids only).
-        pooling: what is read: "class", a token of its own; or the "mean" or "max" of all tokens.
+        pooling: "class", the state of an additional token; or the "mean" or "max" over all tokens.
 
     Raises:
         ValueError: an unknown option, heads that do not divide the width, or a width that sines do not fit.
@@ -68,10 +68,10 @@ class Transformer(Encoder):
         return pooled(self.norm(last(tokens, mask)), mask, self.pooling)
 
     def attention(self, obs: Observation) -> dict[str, Float[Tensor, "batch layers heads ..."]]:
-        """How much what is read attends to each token, by layer and head; of one layer and head it sums to 1.
+        """Attention of the features to each token, by layer and head; it sums to 1 for each of them.
 
         Keys: "class", "cells" (whose last two axes are x and y), "direction", "carrying", "mission" (one number a word)
-        and "numbers", as far as there are such tokens. Where all tokens are read, the mean of what they attend to.
+        and "numbers", where there are such tokens. With pooling over all tokens: the mean of their attention.
         """
         tokens, mask = self._read(obs)
         maps = []
@@ -131,7 +131,7 @@ class AttentionLayer(nn.Module):
         mask: Bool[Tensor, "batch 1 1 tokens"] | None,
         queries: int | None = None,
     ) -> Float[Tensor, "batch heads queries tokens"]:
-        """softmax(QKᵀ/√d), which the fused kernel of `forward` multiplies with the values and never shows."""
+        """softmax(QKᵀ/√d), which the fused kernel of `forward` does not return."""
         query, key, _ = self.projected(h, queries)
         scores = query @ key.transpose(2, 3) / query.shape[3] ** 0.5
         return (scores if mask is None else scores.masked_fill(~mask, -torch.inf)).softmax(3)
@@ -162,7 +162,8 @@ class CellTokens(nn.Module):
     """Tokens of a grid observation, and which of them are real (words of shorter missions are padding).
 
     Attributes:
-        sizes: how many tokens there are of each kind, in their order; of the mission's words, as many as are met.
+        sizes: how many tokens there are of each kind, in their order; 0 for the mission, whose length varies from batch
+            to batch.
     """
 
     rows: Tensor | None

@@ -1,4 +1,4 @@
-"""Reductions: one module written as another that computes the same, so that what each adds or ties can be read off.
+"""Reductions: one module written as another that computes the same, which shows what each ties or adds.
 
     from torch import nn
     from reductions import convolution_as_linear
@@ -22,9 +22,8 @@
 
 An equivariant layer as a linear one, W ↦ 1/|G| Σ_g ρ_out(g)⁻¹ W ρ_in(g), is `symmetry.symmetrize`.
 
-What is returned computes with tensors that are functions of the original's parameters: a gradient reaches these, and
-after they change the reduction is made anew. Layer norm is missing because it divides by what it measures in its
-input: no affine layer computes it.
+A reduction computes with functions of the original's parameters, so gradients reach them; make it again after they
+change. Layer norm is missing because it divides by a statistic of its input, which no affine layer does.
 """
 
 from reductions.convolution import convolution_as_linear, convolution_as_rgcn

@@ -1,4 +1,4 @@
-"""What modules are reduced to: torch's own layers, and the R-GCN by its definition."""
+"""The forms that modules are reduced to: torch's own layers, and the R-GCN by its definition."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Layer = TypeVar("Layer", bound=nn.Module)
 
 
 def written(layer: Layer, **tensors: Tensor) -> Layer:
-    """`layer` with these tensors in the place of its parameters, as they are: they may depend on other parameters."""
+    """`layer` with these tensors as its parameters; they may be functions of other parameters."""
     for name, tensor in tensors.items():
         delattr(layer, name)
         layer.register_buffer(name, tensor)
@@ -38,7 +38,7 @@ class DenseRGCN(nn.Module):
 
     Entry (i, j) of A_r is the weight of the edge of type r from node j to node i: 1/|N_r(i)| where neighbours are
     averaged. A node's own state is one more relation, A_r = I. Sources and targets may be different nodes. This form is
-    for comparing: it costs nodes² where `encoders.layers.relational` costs nodes.
+    for comparison: its cost is quadratic in nodes, that of `encoders.layers.relational` linear.
 
     Args:
         adjacency: A_r, or with a leading axis one topology for each sample.

@@ -37,7 +37,7 @@ def rnn_as_chain(layer: nn.RNNBase, steps: int) -> UnrolledRNN:
     if layer.mode not in ACTIVATIONS:
         raise ValueError(f"{layer.mode} multiplies states by gates, which no σ(Θz + β) does; give an nn.RNN")
     if layer.training and layer.dropout:
-        raise ValueError("an RNN with dropout computes something else at each call; call eval()")
+        raise ValueError("an RNN with dropout is a different function at each call; call eval()")
     like: Tensor = layer.all_weights[0][0]
     units = layer.hidden_size
     directions = 2 if layer.bidirectional else 1

@@ -1,4 +1,4 @@
-"""Layers on nodes as R-GCNs: what differs between them is who is a neighbour, and who decides it.
+"""Layers on nodes as R-GCNs: they differ in who is a neighbour, and in who decides that.
 
 GCN          one relation: edges and oneself, weighted by degrees        (Kipf & Welling 2017, equation 2)
 Deep Sets    two relations: oneself, and everyone                        (Zaheer et al. 2017, section 3)

@@ -1,10 +1,10 @@
-"""Trunks of convolutions: one over a grid's cells, and the two that are usual for pixels.
+"""Convolutional trunks: one for the cells of a grid, and the two usual ones for pixels.
 
     nature   8×8 stride 4, 4×4 stride 2, 3×3, with 32, 64 and 64 channels (Mnih et al. 2015)
     impala   three sequences of 16, 32 and 32 channels: 3×3, 3×3 maximum of stride 2, two residual blocks of two 3×3
              (Espeholt et al. 2018, figure 3, the large one)
 
-Each gives maps of `remaining(trunk, channels, x, y)`.
+`remaining(trunk, channels, x, y)` is the size of the maps that a trunk returns.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def cells(
     padding: int = 1,
     pooling: str = "none",
 ) -> Layers:
-    """Equal convolutions, each followed by a ReLU and, for pooling "max" or "avg", that of 2×2 cells.
+    """Equal convolutions, each followed by a ReLU and by "max" or "avg" pooling of 2×2 cells.
 
     Raises:
         ValueError: another pooling.
@@ -84,7 +84,7 @@ class Residual(Keyed):
 
 
 def remaining(trunk: Layers, channels: int, x: int, y: int) -> tuple[int, int, int]:
-    """(channels, x, y) of the maps that a trunk gives for maps of this size; zeros where they are too small for it."""
+    """(channels, x, y) of the maps that a trunk returns for input maps of this size; zeros if they are too small."""
     for module in trunk:
         if isinstance(module, nn.Conv2d):
             channels = module.out_channels

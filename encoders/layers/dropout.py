@@ -1,16 +1,17 @@
 """Dropout that a policy gradient can be trained with: consistent dropout (Hausknecht & Wagener 2022, section 4).
 
-The policy that learns has to be the one that acted, or π/π_old is not 1 before the first step of an update. So the mask
-is no fresh draw but a function of the observation s, of the unit j, and of a number that is renewed once per rollout:
+The policy that learns has to be the policy that acted, or π/π_old is not 1 before the first step of an update. So the
+mask is not drawn afresh. It is a function of the observation s, the unit j, and a nonce that is renewed once per
+rollout:
 
     y_j = x_j · [u(nonce, j, s) < 1 - p] / (1 - p),        u: a hash, uniform on [0, 1)
 
-Nothing has to be stored with a sample: an observation has the same mask when it is acted on, in every epoch of the
-update, and when it is encoded once for all samples that have it. It changes nothing else about dropout: units and
+Nothing has to be stored with a sample: an observation has the same mask when the policy acts on it, in every epoch of
+the update, and when it is encoded once for all samples that share it. Otherwise dropout is unchanged: units and
 observations are dropped independently of each other.
 
-A module knows that it learns (`training`). That it collects what will be learned from, it has to be told (`acting`).
-Otherwise, as when it is evaluated, nothing is dropped.
+A module drops while it learns (`training`) and while it collects samples to learn from (`acting`). In evaluation
+nothing is dropped.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Keyed(nn.Module):
 
 
 class Layers(Keyed, nn.Sequential):
-    """One module after another, the key handed to those that take one."""
+    """Modules in sequence; those that take a key get it."""
 
     def forward(self, x: Tensor, key: Int[Tensor, " batch"] | None = None) -> Tensor:  # type: ignore[override]
         for module in self:
@@ -44,12 +45,12 @@ class Layers(Keyed, nn.Sequential):
 
 
 class Dropout(Keyed):
-    """y_j = x_j · [u(nonce, j, s) < 1 - p] / (1 - p) while it learns or acts to learn, else y = x.
+    """y_j = x_j · [u(nonce, j, s) < 1 - p] / (1 - p) while learning or acting, else y = x.
 
-    The nonce is drawn with the network's parameters, and renewed when a rollout begins: whenever learning stops.
+    The nonce is drawn with the network's parameters and renewed whenever learning stops, when the next rollout begins.
 
     Args:
-        p: how likely a unit is dropped.
+        p: the probability that a unit is dropped.
         drops: what a unit is: "features", each number; "channels", all numbers of a channel (Tompson et al. 2015).
     """
 
@@ -82,13 +83,13 @@ class Dropout(Keyed):
 
 
 def dropouts(module: nn.Module) -> tuple[Dropout, ...]:
-    """Those within a module."""
+    """The dropout layers within a module."""
     return tuple(part for part in module.modules() if isinstance(part, Dropout))
 
 
 @contextmanager
 def acting(parts: Sequence[Dropout]) -> Iterator[None]:
-    """What is computed in this block is what will be learned from: these drop as they will when learning."""
+    """Within this block the given layers drop as they will when learning from the same observations."""
     before = [part.acting for part in parts]
     for part in parts:
         part.acting = True
@@ -101,7 +102,7 @@ def acting(parts: Sequence[Dropout]) -> Iterator[None]:
 
 @torch.no_grad()
 def observation_key(obs: Tensor | dict[str, Tensor]) -> Int[Tensor, " batch"]:
-    """A number that tells observations apart by all their bytes: Σ_i w_i b_i mod 2⁶⁴, mixed, with fixed weights w."""
+    """A hash of all bytes of an observation: Σ_i w_i b_i mod 2⁶⁴, mixed, with fixed weights w."""
     parts: Any = [obs[key] for key in sorted(obs)] if isinstance(obs, dict) else [obs]
     integers = [_integers(part.flatten(1)) for part in parts]
     weights = _mixed(torch.arange(1, 1 + sum(part.shape[1] for part in integers), device=parts[0].device))

@@ -1,4 +1,4 @@
-"""Grids of categorical codes, read equivariantly: what `homomorphic` puts in the place of `cnn`'s layers.
+"""Equivariant layers for grids of categorical codes: `homomorphic` uses them where `cnn` uses ordinary ones.
 
 Every layer obeys f(φ(g)s) = ρ(g) f(s): an embedding of cells, FiLM by the context, 3×3 convolutions, one linear layer.
 Between them ρ is copies of the regular representation, which permutes features: ReLU and FiLM's products commute with
@@ -55,7 +55,7 @@ def plane_of(codes: Codes, grid: tuple[int, int]) -> Representation:
 class EquivariantContext(nn.Module):
     """Direction, carried object and mission as one vector c with c(φ(g)s) = ρ(g) c(s), ρ copies of the regular one.
 
-    Codes enter in their one-hot form. A mission is read by a GRU, which obeys nothing, once for every element of the
+    Codes enter in their one-hot form. A mission is read by an ordinary GRU, once for every element of the
     group: c[k, g] = mission(φ(g)⁻¹ s)[k].
     """
 
@@ -68,7 +68,7 @@ class EquivariantContext(nn.Module):
             assert isinstance(codes, Codes)
             if key == "mission":
                 self.read[key] = Mission(vocabulary, self.rep.size // self.group.order)
-            else:  # one of each channel's codes is there: entries of scale 1, as an embedding has
+            else:  # a one-hot code selects one column per channel, so entries of scale 1 give what an embedding gives
                 one_hot = codes.cells.tensor(codes.values)
                 self.read[key] = EquivariantLinear(one_hot, self.rep, gain=(3 * one_hot.size) ** 0.5)
 
@@ -90,8 +90,8 @@ class EquivariantGrid(nn.Module):
 
     Args:
         grid: cells along x and y.
-        symmetry: with `Codes` for the image and for what else is observed.
-        vocabulary: how many words missions have.
+        symmetry: with `Codes` for the image and the other parts of the observation.
+        vocabulary: number of different word ids in missions.
         width: number of features.
         channels: of each convolution.
         layers: number of 3×3 convolutions.
@@ -100,7 +100,7 @@ class EquivariantGrid(nn.Module):
     The numbers of features and channels are rounded up to copies of the regular representation.
 
     Raises:
-        ValueError: an unknown pooling, or cells that move other than mirrors and turns move them.
+        ValueError: an unknown pooling, or a group that moves cells other than by mirrors and turns.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Graph convolution (Kipf & Welling 2017, eq. 2): one matrix for all neighbours, whatever joins them."""
+"""Graph convolution (Kipf & Welling 2017, eq. 2): one matrix for all neighbours, whatever the type of edge."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
 """Explicit graphs: nodes and typed edges that come with every observation.
 
-An observation of the kind "graph" is a Dict, where N and E are the most nodes and edges that there can be:
+An observation of the kind "graph" is a Dict; N and E are the largest numbers of nodes and edges:
 
     nodes (N, F)         features of the nodes
-    edge_index (2, E)    sources, and targets, as numbers of nodes; a target aggregates what its sources have
+    edge_index (2, E)    sources and targets, as node indices; a target aggregates over its sources
     edge_type (E,)       Box(0, types - 1, (E,), np.int64) says how many types there are
-    node_mask (N,)       1 for nodes that are there, 0 for padding; may be missing where all are there
+    node_mask (N,)       1 for nodes, 0 for padding; may be left out if there is no padding
     edge_mask (E,)       likewise
 """
 
@@ -42,8 +42,8 @@ class Graph(Topology):
         types: number of edge types.
 
     Raises:
-        ValueError: an index or a type out of range, or an edge to a node that is padding. This is looked at on the
-            CPU only, where it costs little, and not while the computation is traced or compiled.
+        ValueError: an index or a type out of range, or an edge to a node that is padding. Checked on
+            the CPU only, where it costs little, and not while the computation is traced or compiled.
     """
 
     def __init__(self, obs: dict[str, Tensor], nodes: int, types: int):
@@ -54,7 +54,7 @@ class Graph(Topology):
         self.edges = obs["edge_mask"] > 0 if "edge_mask" in obs else index.new_ones(batch, edges, dtype=torch.bool)
         if index.device.type == "cpu" and not traced(index):
             check_edges(index, obs["edge_type"], self.nodes, self.edges, nodes, types)
-        # padding may hold anything: it becomes an edge of node 0 that is not there
+        # padding may hold any number: it becomes a masked edge of node 0
         self.types = obs["edge_type"].long().where(self.edges, 0)
         first = torch.arange(batch, device=index.device)[:, None] * nodes
         self.sources, self.targets = (
@@ -62,7 +62,7 @@ class Graph(Topology):
         )
 
     def from_sources(self, values: Float[Tensor, "batch nodes features"]) -> Float[Tensor, "batch edges features"]:
-        """What each edge's source has."""
+        """The features of each edge's source."""
         return values.flatten(0, 1).index_select(0, self.sources).unflatten(0, self.edges.shape)
 
     def to_edges(
@@ -79,7 +79,7 @@ class Graph(Topology):
     def by_type(
         self, values: Float[Tensor, "batch edges features"], how: str
     ) -> Float[Tensor, "batch nodes types_features"]:
-        """What `to_targets` does, for each edge type apart: (batch, nodes, types · features)."""
+        """`to_targets` for each edge type separately: (batch, nodes, types · features)."""
         slots = self.targets * self.number + self.types.flatten()
         return self._scatter(values, slots, self.size[1] * self.number, how).unflatten(1, (-1, self.number)).flatten(2)
 
@@ -107,7 +107,7 @@ class Graph(Topology):
 
 
 def traced(tensor: Tensor) -> bool:
-    """Whether this is no computation on numbers, but the making of a graph of it."""
+    """Whether the computation is being traced rather than run on numbers."""
     return torch.compiler.is_compiling() or torch.jit.is_tracing() or isinstance(tensor, FakeTensor)
 
 
@@ -119,7 +119,7 @@ def check_edges(
     nodes: int,
     types: int,
 ) -> None:
-    """Refuse graphs that are none.
+    """Refuse malformed graphs.
 
     Raises:
         ValueError: the first edge that is wrong, and why.
@@ -149,8 +149,8 @@ def graph_sizes(space: spaces.Space) -> tuple[int, int, int]:
     """Nodes, features of a node and edge types of a space of the kind "graph".
 
     Raises:
-        ValueError: a part that is missing, unknown or of another shape, or bounds that do not say how many types or
-            nodes there are.
+        ValueError: a part that is missing, unknown or of another shape, or bounds that leave the number of types or
+            nodes open.
     """
     assert isinstance(space, spaces.Dict)
     parts: dict[str, Any] = dict(space.spaces)

@@ -4,7 +4,7 @@
 
     hyper     all of it: the linear layer W(c) x + b(c), whose weights are generated (Ha et al. 2017)
     film      (1 + Γc) ⊙ (Vx + b) + Uc, that is W(c) = diag(1 + Γc) V (Perez et al. 2018)
-    gate      2σ(Γc + g) ⊙ (Vx + b), which lets everything through where it is undecided
+    gate      2σ(Γc + g) ⊙ (Vx + b), which is the identity where the gate is undecided
     bilinear  cᵀWx + b
     concat    Vx + Uc + b, a linear layer on [x, c]: nothing is multiplied
 
@@ -25,16 +25,16 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-SMALL = 0.1  # how much contexts differ at first, as a part of the layer that they share
+SMALL = 0.1  # initial size of what differs between contexts, relative to what they share
 
 
 class HyperLinear(nn.Module):
     """y = W(c) x + b(c), [W(c), b(c)] = [V, b] + Σ_k c_k G_k: affine in c, hence a bilinear form in c and x.
 
-    This gives three exact ways to compute it:
+    There are three exact ways to compute it:
 
         grouped     contexts repeat (directions, missions): one matrix for each distinct context
-        paired      contexts are few (directions): every sample with every context, of which one is kept
+        paired      contexts are few (directions): every sample with every context, then one is selected
         bilinear    every sample has its own: y = Σ_k c_k (G_k x) + W(0) x, no matrix for any sample
 
     Args:
@@ -54,7 +54,7 @@ class HyperLinear(nn.Module):
             spread = self.difference * bound / math.sqrt(context)
             self.generator = nn.Parameter(torch.empty(context, outputs, columns).uniform_(-spread, spread))
             return
-        # sums over k and over the rank of numbers of variance 1 make up for their counts
+        # keeps the variance of the sums over k and over the rank
         mix, left = math.sqrt(3 / context), math.sqrt(3 / rank)
         self.mix = nn.Parameter(torch.empty(context, rank).uniform_(-mix, mix))
         self.left = nn.Parameter(torch.empty(outputs, rank).uniform_(-left, left))
@@ -96,7 +96,7 @@ class HyperLinear(nn.Module):
         contexts: Float[Tensor, "contexts context"],
         group: Int[Tensor, " batch"],
     ) -> Float[Tensor, "batch outputs"]:
-        """The same by a product of every sample with every context: for few of them; no size depends on values."""
+        """The same by a product of every sample with every context, for few contexts; no shape depends on values."""
         count = contexts.shape[0]
         y = F.pad(x, (0, 1), value=1.0) @ self.generated(contexts).flatten(0, 1).T
         its_own = group[:, None, None] == torch.arange(count, device=x.device)[:, None]

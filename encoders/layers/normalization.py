@@ -1,4 +1,4 @@
-"""Normalization of channels: y = γ (x - μ) / √(σ² + ε) + β. What differs is of what μ and σ² are the mean and variance.
+"""Normalization of channels: y = γ (x - μ) / √(σ² + ε) + β. The kinds differ in what μ and σ² are taken over.
 
 batch      of a channel, over samples and cells (Ioffe & Szegedy 2015); here stored ones, see `BatchNorm`
 layer      of a sample, over all channels and cells (Ba et al. 2016): one group
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 NORMALIZATIONS = ("none", "batch", "layer", "instance", "group")
-EPSILON = 1e-3  # Keras's; stored statistics of a channel that hardly varied would blow up whatever comes next
+EPSILON = 1e-3  # Keras's; with less, a channel that hardly varied in the stored statistics would blow up later inputs
 
 
 def normalization(name: str, channels: int, groups: int) -> list[nn.Module]:
@@ -37,7 +37,7 @@ class BatchNorm(nn.Module):
     """Batch normalization by *stored* statistics, when acting and when learning alike.
 
     y = γ (x - μ) / √(σ² + ε) + β. Ordinary batch normalization takes μ and σ² from the minibatch while it learns and
-    running ones while it acts, so the policy that learns is not the one that acted. Here learning only *meets* the
+    running ones while it acts, so the policy that learns is not the one that acted. Here learning only *records* the
     minibatch's,
 
         μ' ← (1 - m) μ' + m mean(x),    σ²' ← (1 - m) σ²' + m var(x),
@@ -45,7 +45,7 @@ class BatchNorm(nn.Module):
     and μ ← μ', σ² ← σ²' when learning stops: once per rollout. Between an update's first and last step the network is
     a function of the observation alone. At first μ = 0 and σ² = 1.
 
-    (The names of the stored ones are torch's: by them SB3 hands statistics on to target networks.)
+    (The buffers have torch's names, by which SB3 copies statistics to target networks.)
 
     Args:
         channels: size of the second axis.
@@ -95,5 +95,5 @@ SINGLE = (
 
 
 def counts_samples(module: nn.Module) -> bool:
-    """Whether it matters to a module how often each sample occurs in a minibatch."""
+    """Whether a module's output depends on how often each sample occurs in a minibatch."""
     return any(isinstance(part, BatchNorm) for part in module.modules())

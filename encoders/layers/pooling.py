@@ -1,4 +1,4 @@
-"""Pooling: the features of all nodes -> those of the whole, whatever their number and order."""
+"""Pooling over nodes: independent of their number and order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ POOLINGS = ("max", "mean", "attention")
 
 
 class Pooling(nn.Module):
-    """max, mean, or Σᵢ αᵢ hᵢ with α = softmax over nodes of w·hᵢ (attention; Li et al. 2016, eq. 7, has the like).
+    """max, mean, or Σᵢ αᵢ hᵢ with α = softmax over nodes of w·hᵢ (attention, similar to Li et al. 2016, eq. 7).
 
     Args:
         features: per node.
@@ -27,7 +27,7 @@ class Pooling(nn.Module):
         super().__init__()
         require_choice(POOLINGS, pooling=how)
         self.how = how
-        # the same for all nodes added to the score would change nothing
+        # a bias would add the same to every score, which softmax ignores
         self.score = nn.Linear(features, 1, bias=False) if how == "attention" else None
 
     def forward(

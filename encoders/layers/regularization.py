@@ -1,4 +1,4 @@
-"""What may be put around a non-linearity: a normalization before it, dropout after it. Options that trunks share."""
+"""Regularization around a non-linearity: normalization before it, dropout after it. Trunks share these options."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Regularization:
 
     Attributes:
         normalization: "none", "batch", "layer", "instance" or "group" (`encoders.layers.normalization`).
-        groups: their number for "group".
-        dropout: how likely a unit is dropped (`encoders.layers.dropout`).
-        drops: what a unit is: "features", or "channels", whole maps.
+        groups: number of groups for "group".
+        dropout: probability that a unit is dropped (`encoders.layers.dropout`).
+        drops: whether a unit is one of the "features", or one of the "channels", a whole map.
 
     Raises:
         ValueError: another name, or a probability outside [0, 1).

@@ -4,8 +4,8 @@ Relation r gives node i the neighbours N_r(i), and a layer computes
 
     h'_i = W₀ h_i + Σ_r W_r agg_{j ∈ N_r(i)} h_j + b        (a relation without neighbours contributes nothing)
 
-where agg is the mean, the sum or the maximum. On a grid (relations: encoders.layers.relations) nothing builds edges:
-encoders.layers.structured.
+where agg is the mean, the sum or the maximum. On a grid no edges are built: encoders.layers.relations
+lists the relations, encoders.layers.structured computes them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from encoders.ranges import require_choice, require_whole
 class RGCN(nn.Module):
     """One R-GCN layer, on explicit graphs.
 
-    With `bases`, W_r = Σ_b a_rb V_b (Schlichtkrull et al. 2018, eq. 3); W₀ is a matrix of its own all the same.
+    With `bases`, W_r = Σ_b a_rb V_b (Schlichtkrull et al. 2018, eq. 3); W₀ stays free.
 
     Args:
         inputs, outputs: features per node.
@@ -47,7 +47,7 @@ class RGCN(nn.Module):
             require_whole(1, bases=bases)
         self.aggregation = aggregation
         bound = 1 / math.sqrt(inputs * (1 + relations))
-        # weight[0] is W₀, then one matrix a relation, or the bases
+        # weight[0] is W₀; then one matrix per relation, or the bases
         number = relations if bases is None else bases
         self.weight = nn.Parameter(torch.empty(1 + number, outputs, inputs).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.zeros(outputs))
@@ -75,7 +75,7 @@ class GridRGCN(RGCN):
         aggregation, bases: as above.
 
     Raises:
-        ValueError: an unknown relation, or one of the above; another grid.
+        ValueError: an unknown relation, an option of the above outside its range, or another grid.
     """
 
     def __init__(

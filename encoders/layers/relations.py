@@ -1,4 +1,4 @@
-"""The relations of grid-to-graph (Jiang et al. 2021): whom a cell hears, by definition.
+"""The relations of grid-to-graph (Jiang et al. 2021): which cells send messages to a cell.
 
 Every cell is a node, and relation r gives cell i the neighbours N_r(i). With the grid's axes (x to the right, y
 downwards):
@@ -26,7 +26,7 @@ RELATIONS = (*OFFSETS, *REMOTE, "aligned", "close", "same_column", "same_row", "
 RELATION_SETS = {
     "local": tuple(OFFSETS),
     "b3": (*OFFSETS, *REMOTE, "aligned", "close"),
-    # aligned mixes columns with rows, and no relation of b3 spans the grid: here each line has its own, and so has all
+    # beyond b3: columns and rows apart, which aligned mixes, and the whole grid
     "all": RELATIONS,
 }
 

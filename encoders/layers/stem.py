@@ -1,7 +1,7 @@
 """The stem that all grid encoders share: MiniGrid cell codes -> embeddings. Only their trunks differ.
 
-A cell is three codes (object type, colour, state) and its embedding the sum of theirs. What else is observed
-(direction, carried object, mission) forms one *context* vector, which modulates every cell by FiLM (Perez et al. 2018):
+A cell is three codes (object type, colour, state) and its embedding the sum of theirs. Direction, carried object
+and mission form one *context* vector, which modulates every cell by FiLM (Perez et al. 2018):
 cell ← cell ⊙ (1 + γ(context)) + β(context).
 """
 
@@ -98,7 +98,7 @@ class Carried(nn.Embedding):
 
 
 class Context(nn.Module):
-    """What is observed besides the cells as one vector: the sum of embeddings of direction, carried object, mission.
+    """The context of the cells as one vector: the sum of embeddings of direction, carried object and mission.
 
     `keys` lists the parts present in the space; with none of them there is no context and `forward` must not be called.
     """

@@ -1,7 +1,7 @@
 """R-GCN layers on grids without edges: the cost is linear in the number of cells.
 
-W₀ and the relations to single cells are one 3×3 convolution. All cells of a column (or row) receive the same from the
-columns beyond it, so lines are aggregated first, and then over lines.
+W₀ and the relations to single cells are one 3×3 convolution. All cells of a column receive the same from the columns
+beyond it, and likewise for rows: so each line is aggregated first, then the lines.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from torch.nn import functional as F
 from encoders.layers.relations import REMOTE
 from encoders.layers.topology import OFFSETS
 
-ALONG = {"columns": 2, "rows": 1}  # axis of (batch, x, y, features) that the cells of such a line run along
+ALONG = {"columns": 2, "rows": 1}  # axis of (batch, x, y, features) along which a line's cells lie
 AT_DISTANCE_1 = tuple(offset for offset in OFFSETS.values() if 0 in offset)
 
 Weights = Float[Tensor, "matrices outputs inputs"]
 
 
 class Structured(nn.Module):
-    """W₀ h + Σ_r W_r agg_r(h) + b in all cells of a grid; here, what of it is a convolution.
+    """W₀ h + Σ_r W_r agg_r(h) + b in all cells of a grid; this class computes the part that is a convolution.
 
     Args:
         relations: r = 1, 2, ...
-        pixels: how much of a relation's matrix is in each pixel of the kernel.
+        pixels: the factor of each relation's matrix in each pixel of the kernel.
     """
 
     def __init__(self, relations: Sequence[str], pixels: Mapping[str, Mapping[tuple[int, int], Fraction]]):
@@ -70,8 +70,8 @@ class Totals(Structured):
     """Sums or means over neighbours.
 
     These are linear in h. Over lines: the totals of all columns, times a matrix (columns x columns) for each relation.
-    The mean over the close cells is a quarter of their sum, which the convolution takes, but on the rim of the grid,
-    whose cells have fewer: what is missing there is added.
+    The mean over the close cells is a quarter of their sum, which the convolution computes; cells on the rim
+    of the grid have fewer, so there the difference is added.
 
     Args:
         relations, grid: as for GridRGCN.
@@ -104,7 +104,7 @@ class Totals(Structured):
                 lines["rows"][relation] = torch.eye(y), torch.full((y, 1), float(number))
             if relation == "everywhere":
                 lines["columns"][relation] = torch.ones(x, x), torch.full((x, 1), float(number))
-            if relation in others:  # such totals contain the cell itself, of both its lines where it is aligned
+            if relation in others:  # these totals contain the cell itself; aligned counts it in both its lines
                 pixels[relation] = {(0, 0): Fraction(-2 if relation == "aligned" else -1, number)}
         super().__init__(relations, pixels)
         self.of = {line: tuple(matrices) for line, matrices in lines.items()}
@@ -126,7 +126,7 @@ class Totals(Structured):
         for line, relations in self.of.items():
             total = h.sum(ALONG[line])
             received = (self.kept(line) @ total).reshape(*total.shape[:2], -1)
-            # not in place: this is a view of what the convolution gave, and its gradient would be copied
+            # not in place: this is a view of the convolution's output, and autograd would copy its gradient
             out = out + F.linear(received, self.beside(weights, relations)).unsqueeze(ALONG[line])
         if self.has_rim:
             missing = self.kept("missing") @ h.flatten(1, 2).index_select(1, self.ring)
@@ -136,7 +136,7 @@ class Totals(Structured):
 
 
 def close_on_the_rim(width: int, height: int) -> tuple[Int[Tensor, "rim"], Int[Tensor, "ring"], Tensor]:
-    """Cells with less than 4 close ones, the cells close to those, and who is close to whom: (rim, ring)."""
+    """The cells with fewer than 4 close ones, the cells close to them, and their adjacency: (rim, ring)."""
     x, y = torch.arange(width).repeat_interleave(height), torch.arange(height).repeat(width)
     rim = ((x == 0) | (x == width - 1) | (y == 0) | (y == height - 1)).nonzero()[:, 0]
     near = ((x[rim, None] - x).abs() + (y[rim, None] - y).abs() == 1).to(torch.get_default_dtype())
@@ -196,21 +196,21 @@ class Maxima(Structured):
 def highest_close(h: Float[Tensor, "batch x y inputs"]) -> Float[Tensor, "batch x y inputs"]:
     """Maximum over the 4 cells at distance 1: windows of 3 cells without the middle one, across and down."""
     cells = h.permute(0, 3, 1, 2)
-    # with the padding of max_pool2d itself, a window of padding alone would have no index for the gradient
+    # max_pool2d's own padding would give a window of padding alone no index for the gradient
     across = F.max_pool2d(F.pad(cells, (0, 0, 1, 1), value=-torch.inf), (2, 1), 1, 0, (2, 1))
     down = F.max_pool2d(F.pad(cells, (1, 1), value=-torch.inf), (1, 2), 1, 0, (1, 2))
     return torch.maximum(across, down).permute(0, 2, 3, 1)
 
 
 def highest_other(h: Float[Tensor, "batch x y inputs"], axis: int) -> Float[Tensor, "batch x y inputs"]:
-    """Maximum over the other cells along an axis: the highest, and for the cell that has it the second highest."""
+    """Maximum over the other cells along an axis: the highest; for the cell that holds it, the second highest."""
     first, where = h.max(axis, keepdim=True)
     has_it = torch.arange(h.shape[axis], device=h.device).reshape(-1, *[1] * (3 - axis)) == where
     return torch.where(has_it, h.masked_fill(has_it, -torch.inf).amax(axis, keepdim=True), first)
 
 
 def highest_beyond(lines: Float[Tensor, "batch lines inputs"], side: int) -> Float[Tensor, "batch lines inputs"]:
-    """For each line, the maximum over all those on the one side (-1: before it, 1: after it)."""
+    """For each line, the maximum over all lines on one side (-1: before it, 1: after it)."""
     ordered = lines.flip(1) if side > 0 else lines
     nothing = torch.full_like(lines[:, :1], -torch.inf)
     passed = torch.cat([nothing, ordered.cummax(1).values[:, :-1]], dim=1)

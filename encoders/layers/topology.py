@@ -1,8 +1,8 @@
-"""What layers pass messages on: a grid's own neighbourhood (here), or an observed graph (encoders.layers.graph).
+"""Where messages are passed: between cells of a grid (here) or along an observed graph (encoders.layers.graph).
 
 Both answer the same questions (`Topology`), so a layer is written once. Values at nodes are (batch, nodes, features),
 values at edges (batch, edges, features); an edge leads from its source to its target, and a node aggregates the edges
-whose target it is. Shapes are fixed: what is not there (padding, cells beyond the border) is masked.
+whose target it is. Shapes are fixed: padding, and cells beyond the border, are masked.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class Topology(ABC):
     """Which nodes send to which.
 
     Attributes:
-        nodes: which nodes are there; None: all are.
-        edges: which edges are there.
+        nodes: mask of the nodes that exist; None: all do.
+        edges: mask of the edges that exist.
         types: type of each edge.
     """
 
@@ -80,7 +80,7 @@ class GridGraph(nn.Module, Topology):
     """Every cell, numbered x·height + y, with an edge from each of its 4 or 8 neighbours; the type is the direction.
 
     Edges are numbered (direction, target). The cost is linear in cells: edges are shifted copies of the cells, and sums
-    over neighbours those of windows.
+    over neighbours are sums over windows.
 
     Raises:
         ValueError: another number of neighbours.
@@ -105,7 +105,7 @@ class GridGraph(nn.Module, Topology):
     def to_edges(
         self, sent: Float[Tensor, "batch nodes features"], received: Float[Tensor, "batch nodes features"]
     ) -> Float[Tensor, "batch edges features"]:
-        # those that a roll brings in from the other end are not there, `edges` says
+        # `edges` masks the cells that a roll brings in from the other end
         return torch.cat([sent.roll(-shift, 1) + received for shift in self.shifts], dim=1)
 
     def to_targets(

@@ -149,7 +149,7 @@ def test_an_image_too_small_an_unknown_option_and_a_trunk_of_other_observations_
         (cells, {"pooling": "mean"}, "flatten, max, avg or adaptive"),
         (cells, {"layer_pooling": "min"}, "layer_pooling is none, max or avg"),
         (cells, {"layer_pooling": "max", "layers": 3}, "layers=3 leave nothing of a grid of 5x5 cells"),
-        (cells, {"layer_pooling": "max", "normalization": "instance"}, "one cell is left"),
+        (cells, {"layer_pooling": "max", "normalization": "instance"}, "only one cell is left"),
     ]:
         with pytest.raises(ValueError, match=message):
             CNN(space, **options)
