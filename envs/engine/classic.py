@@ -1,9 +1,9 @@
-"""Gymnasium's classic control, many environments stepped together, each exactly Gymnasium's own.
+"""Gymnasium's classic control: many environments stepped together, each exactly as Gymnasium steps it.
 
-The law: environment i is seeded with seed + i, keeps drawing from its own `np_random`, and every observation, reward,
-end and statistic is the one that `DummyVecEnv` of the real environments gives, bit for bit. Two things may move the
-last digit: a numba that finds Intel's SVML, in Pendulum, Acrobot and the mountain cars; and Python's `sum` from 3.12
-on, in an episode's return. Source: `gymnasium.envs.classic_control`, transcribed in classic_kernel.py.
+Environment i is seeded with seed + i and keeps drawing from its own `np_random`. Every observation, reward, end and
+statistic equals that of a `DummyVecEnv` of the real environments bit for bit. Two things can change the last digit:
+numba with Intel's SVML, in Pendulum, Acrobot and the mountain cars; and Python's `sum` since 3.12, in an episode's
+return. Source: `gymnasium.envs.classic_control`, transcribed in classic_kernel.py.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from envs.engine.kernel import LAST, NOW
 from envs.engine.levels import Unsupported
 from envs.engine.rules import HARMLESS_WRAPPERS
 
-AHEAD = 32  # episodes whose starts are drawn together, since drawing one takes as long
+AHEAD = 32  # episodes whose starts are drawn together: one alone takes as long
 
 
 class Classic:
-    """`n` environments; `reset` and `step` write into the arrays `seen` and `result`, as those of `Batch` do.
+    """`n` environments; `reset` and `step` write into the arrays `seen` and `result`, as `Batch` does.
 
     Args:
-        env: an environment as `gymnasium.make` gives it, whose constants and time limit are taken.
+        env: an environment made by `gymnasium.make`, which gives the constants and the time limit.
         n: how many environments.
 
     Raises:
@@ -41,7 +41,7 @@ class Classic:
 
     constants: ClassVar[str]  # the attributes of an environment that its kernel reads
     size: ClassVar[int]  # of a state
-    drawn: ClassVar[int]  # how many of its first variables a start draws, uniformly; the rest is zero
+    drawn: ClassVar[int]  # how many variables a start draws, uniformly; the others are zero
     low: ClassVar[Any]
     high: ClassVar[Any]
     start_type: ClassVar[type] = np.float64
@@ -55,10 +55,10 @@ class Classic:
         discrete = isinstance(self.actions, spaces.Discrete)
         self.types = [np.dtype(name) for name in (["int64"] if discrete else ["float32", "float64"])]
         if not discrete and np.lib.NumpyVersion(np.__version__) < "2.0.0":
-            raise Unsupported("NumPy 1 computes otherwise with single precision")
+            raise Unsupported("NumPy 1 promotes single precision differently")
         width = (env.observation_space.shape or ())[0]
         self.state = np.zeros((self.size, n))
-        self.view = self.state if width == self.size else np.zeros((width, n))  # what is shown, before it is rounded
+        self.view = self.state if width == self.size else np.zeros((width, n))  # observations before rounding
         self.starts: np.ndarray = np.zeros((n, AHEAD, self.size), self.start_type)
         self.first_seen = np.zeros((n, AHEAD, width), np.float32)
         self.random: list[np.random.Generator] = []
@@ -70,7 +70,7 @@ class Classic:
         self.began: dict[str, np.ndarray] = {}
 
     def reset(self, seed: int | None = None) -> None:
-        """Every environment begins its next episode; a seed makes new generators, and so does the first reset."""
+        """Begin the next episode of every environment; a seed, or the first reset, makes new random generators."""
         if seed is not None or not self.random:
             self.random = [np_random(None if seed is None else seed + i)[0] for i in range(self.n)]
             self.episodes["used"] = AHEAD
@@ -79,10 +79,10 @@ class Classic:
         self._draw()
 
     def step(self, actions: np.ndarray) -> np.ndarray:
-        """-> the environments (indices) whose episode ended, and whose next one began.
+        """Step every environment -> the indices of those whose episode ended and whose next one began.
 
         Raises:
-            ValueError: an action that is none.
+            ValueError: an action outside the action space.
             ResetNeeded: before the first reset.
         """
         if not self.random:
@@ -101,14 +101,14 @@ class Classic:
         return self.result["ended"][:ended]
 
     def ended(self, i: int) -> dict[str, Any]:
-        """What the environment itself says at the end of an episode: nothing."""
+        """What the environment adds to the last info of an episode: nothing."""
         return {}
 
     def close(self) -> None:
         """Nothing is open."""
 
     def advance(self, actions: np.ndarray) -> bool:
-        """`step` of every environment: state, view, reward, terminated; False if an action is none."""
+        """Update state, view, reward and terminated of every environment; False if an action is outside the space."""
         raise NotImplementedError
 
     def show(self, starts: np.ndarray) -> np.ndarray:
@@ -116,14 +116,14 @@ class Classic:
         return starts
 
     def _draw(self) -> None:
-        """New starts for the environments that have used theirs."""
+        """Draw new starts for the environments that have used all of theirs."""
         used = self.episodes["used"]
         which = np.flatnonzero(used == AHEAD)
         for i in which.tolist():
             self.starts[i, :, : self.drawn] = self.random[i].uniform(self.low, self.high, (AHEAD, self.drawn))
         used[which] = 0
         self.first_seen[which] = self.show(self.starts[which])
-        self.spare = AHEAD - int(used.max())  # for so many ends there are starts
+        self.spare = AHEAD - int(used.max())  # ends of episodes until some environment has no start left
 
 
 class CartPole(Classic):
@@ -144,7 +144,7 @@ class CartPole(Classic):
 
 
 class Acrobot(Classic):
-    """`AcrobotEnv`: two links, a torque between them, four stages of Runge and Kutta a step (Sutton 1996)."""
+    """`AcrobotEnv`: two links with a torque between them; one Runge-Kutta step of four stages (Sutton 1996)."""
 
     constants = "LINK_MASS_1 LINK_MASS_2 LINK_LENGTH_1 LINK_COM_POS_1 LINK_COM_POS_2 LINK_MOI MAX_VEL_1 MAX_VEL_2 dt"
     size, drawn, low, high = 4, 4, -0.1, 0.1
@@ -154,7 +154,7 @@ class Acrobot(Classic):
         super().__init__(env, n)
         inner: Any = env.unwrapped
         if inner.book_or_nips != "book" or inner.torque_noise_max:
-            raise Unsupported("its equations are not the book's, or its torques are noisy")
+            raise Unsupported("its equations are not the book's, or its torques have noise")
         self.torques = np.array(inner.AVAIL_TORQUE, np.float64)
         self.at, self.slopes = np.zeros((4, n)), np.zeros((4, 4, n))
         self.angles, self.cosines, self.sines = np.zeros((3, n)), np.zeros((3, n)), np.zeros(n)
@@ -181,7 +181,7 @@ class Acrobot(Classic):
 
 
 class Pendulum(Classic):
-    """`PendulumEnv`: a torque swings it up."""
+    """`PendulumEnv`: a torque swings a pendulum up."""
 
     constants = "g m l dt max_speed max_torque"
     size, drawn, low, high = 2, 2, np.array([-np.pi, -1.0]), np.array([np.pi, 1.0])
@@ -200,7 +200,7 @@ class Pendulum(Classic):
 
 
 class MountainCar(Classic):
-    """`MountainCarEnv`: a car too weak for its hill (Moore 1990)."""
+    """`MountainCarEnv`: a car too weak to drive straight up its hill (Moore 1990)."""
 
     constants = "min_position max_position max_speed goal_position goal_velocity force gravity"
     size, drawn, low, high = 2, 1, -0.6, -0.4
@@ -210,7 +210,7 @@ class MountainCar(Classic):
 
 
 class MountainCarContinuous(MountainCar):
-    """`Continuous_MountainCarEnv`: the same with a force as action."""
+    """`Continuous_MountainCarEnv`: the same car with a force as its action."""
 
     constants = "min_action max_action min_position max_position max_speed goal_position goal_velocity power"
 
@@ -229,7 +229,11 @@ CLASSICS: dict[type, type[Classic]] = {
 
 
 def time_limit(env: gymnasium.Env) -> int:
-    """After how many steps an episode is truncated; `Unsupported` if there are wrappers that `make` does not add."""
+    """After how many steps an episode is truncated.
+
+    Raises:
+        Unsupported: there are wrappers that `gymnasium.make` does not add.
+    """
     limit = 2**62
     while isinstance(env, gymnasium.Wrapper):
         if isinstance(env, TimeLimit):
@@ -241,7 +245,11 @@ def time_limit(env: gymnasium.Env) -> int:
 
 
 def law_of(env: Any, names: list[str]) -> np.ndarray:
-    """The constants of an environment as a record for its kernel; `Unsupported` if one is no ordinary number."""
+    """The constants of an environment as a record for its kernel.
+
+    Raises:
+        Unsupported: one of them is not a plain number.
+    """
     law = np.zeros(1, [(name, np.float64) for name in (*names, "two")])
     law["two"] = 2
     for name in names:

@@ -1,9 +1,10 @@
-"""Gymnasium's classic control compiled: each `step` for many environments, and what its wrappers do around it.
+"""Gymnasium's classic control, compiled: each `step` for many environments, and what Gymnasium's wrappers add to it.
 
-A state is an array (variables, n), an environment's constants the fields of `law[0]`, named as in Gymnasium. Every
-operation stands in Gymnasium's order. Its `**` calls the C library's pow, which is not x * x in one case of a thousand:
-so does `x**env.two`, whose exponent the compiler does not know. Its `math.cos` is `math.cos` here; its `np.cos` and
-`np.sin` come from NumPy, as arguments, since NumPy's need not be the C library's.
+A state is an array (variables, n). An environment's constants are the fields of `law[0]`, named as in Gymnasium. Every
+operation is in Gymnasium's order, so that results are equal bit for bit. Python's `x**2` calls the C library's pow,
+which differs from x * x in one case in a thousand; `x**env.two` calls it too, because the compiler does not know the
+exponent. Gymnasium's `math.cos` is `math.cos` here. Its `np.cos` and `np.sin` are computed by NumPy and passed in,
+because NumPy's results may differ from the C library's.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ EPISODE = np.dtype(
         *((name, RESULT[name]) for name in RESULT.names or ()),
         ("steps", np.int64),  # so far
         ("total", np.float64),  # of the rewards so far
-        ("used", np.int64),  # how many of the starts
-        ("ended", np.int64),  # of the first records: the environments whose episode ended
+        ("used", np.int64),  # how many of its starts have been used
+        ("ended", np.int64),  # record k: the k-th environment whose episode ended in this step
     ],
     align=True,
 )
@@ -37,7 +38,7 @@ def are_actions(actions, count):
 
 @njit
 def begin(i, episodes, state, seen, starts, first_seen):
-    """`reset`: environment i takes the next of its starts."""
+    """`reset`: environment i begins at the next of its starts."""
     episode = episodes[i]
     for j in range(state.shape[0]):
         state[j, i] = starts[i, episode.used, j]
@@ -56,9 +57,9 @@ def begin_all(episodes, state, seen, starts, first_seen):
 
 @njit
 def finish(limit, view, episodes, state, seen, starts, first_seen):
-    """Observations, `TimeLimit`, `Monitor` and the next episode, after a step; -> how many ended: `ended` tells, whose.
+    """After a step: observations, `TimeLimit`, `Monitor` and the next episodes -> how many ended (`ended` says which).
 
-    view: what the environments show, (variables, n) in float64; seen: the same now and last, (2, n, variables).
+    view: observations in float64, (variables, n); seen: observations NOW and LAST, (2, n, variables).
     """
     ended = 0
     for i in range(len(episodes)):
@@ -81,7 +82,10 @@ def finish(limit, view, episodes, state, seen, starts, first_seen):
 
 @njit
 def step_cartpole(actions, cosines, sines, law, state, episodes):
-    """`CartPoleEnv.step`; cosines and sines of the pole's angle. -> False, and nothing was done: an action is none."""
+    """`CartPoleEnv.step`, given cosines and sines of the pole's angle.
+
+    -> False, with nothing changed, if an action is outside the action space.
+    """
     env = law[0]
     if not are_actions(actions, 2):
         return False
@@ -118,9 +122,9 @@ def angles_of_acrobot(at, angles):
 
 @njit
 def step_acrobot(stage, torques, cosines, sines, law, state, at, slopes):
-    """A stage of `rk4`: the slope there, and where the next stage looks; after stage 3 the new state.
+    """One stage of `rk4`: its slope, and the point `at` of the next stage; after stage 3, the new state.
 
-    cosines (3, n): of the angles above; sines: of the first; at (4, n); slopes (4, 4, n), of every stage.
+    cosines: of the three angles above, (3, n); sines: of the first, (n,); at: (4, n); slopes: of each stage, (4, 4, n).
     """
     env = law[0]
     two, g, dt = env.two, 9.8, env.dt
@@ -159,7 +163,7 @@ def step_acrobot(stage, torques, cosines, sines, law, state, at, slopes):
 
 @njit
 def end_acrobot(cosines, cosines_of_sum, episodes):
-    """`AcrobotEnv._terminal`; the cosines of θ₁ and of θ₁ + θ₂."""
+    """`AcrobotEnv._terminal`, given the cosines of θ₁ and of θ₁ + θ₂."""
     for i in range(len(episodes)):
         episodes[i].terminated = -cosines[i] - cosines_of_sum[i] > 1.0
         episodes[i].reward = 0.0 if episodes[i].terminated else -1.0
@@ -167,7 +171,7 @@ def end_acrobot(cosines, cosines_of_sum, episodes):
 
 @njit
 def step_pendulum(torques, sines, law, state, episodes):
-    """`PendulumEnv.step`, which computes in single precision what depends only on a torque in single precision."""
+    """`PendulumEnv.step`, which uses single precision for terms that depend only on a torque in single precision."""
     env = law[0]
     single = torques.itemsize == 4
     two, g, m, length, dt = env.two, env.g, env.m, env.l, env.dt
@@ -188,7 +192,7 @@ def step_pendulum(torques, sines, law, state, episodes):
 
 @njit
 def step_mountain_car(actions, law, state, episodes):
-    """`MountainCarEnv.step`. -> False, and nothing was done, for an action that is none."""
+    """`MountainCarEnv.step` -> False, with nothing changed, if an action is outside the action space."""
     env = law[0]
     if not are_actions(actions, 3):
         return False
@@ -207,9 +211,9 @@ def step_mountain_car(actions, law, state, episodes):
 
 @njit
 def step_continuous_mountain_car(forces, law, state, episodes):
-    """`Continuous_MountainCarEnv.step`, whose state has single precision except in the first step of an episode.
+    """`Continuous_MountainCarEnv.step`, whose state is in single precision except in the first step of an episode.
 
-    NumPy's single precision stays so beside a Python number, and becomes double beside a double of NumPy's.
+    A NumPy float32 stays single when combined with a Python number, and becomes double with a NumPy float64.
     """
     env = law[0]
     single = forces.itemsize == 4
@@ -217,7 +221,7 @@ def step_continuous_mountain_car(forces, law, state, episodes):
         first = episodes[i].steps == 0
         position, velocity, given = state[0, i], state[1, i], np.float64(forces[i])
         force = clip(given, env.min_action, env.max_action)
-        clipped = force != given  # and a Python number
+        clipped = force != given  # then Gymnasium's force is a Python number
         slope = 0.0025 * math.cos(3 * position if first else np.float64(np.float32(3 * position)))
         if single and not clipped:
             push = np.float64(np.float32(force) * np.float32(env.power))
@@ -240,7 +244,7 @@ def step_continuous_mountain_car(forces, law, state, episodes):
 
 @njit
 def rounded(x, narrow):
-    """To single precision and back, which makes of an operation in double precision the one in single precision."""
+    """x rounded to single precision: an operation in double precision, so rounded, equals the one in single."""
     return np.float64(np.float32(x)) if narrow else x
 
 

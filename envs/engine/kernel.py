@@ -1,18 +1,20 @@
 """Farama's `reset`, `step` and `gen_obs` for many environments at once, compiled by numba.
 
-All compiled code is in this file: numba's cache on disk does not notice changes in functions imported from others.
+All compiled code of MiniGrid is in this one long file on purpose. numba keeps compiled functions on disk and compiles a
+function again only when its own file changes: if its callees were in other files, editing them would leave stale code
+in the cache. (classic_kernel.py shares no function with this file, only the decorator `njit` and constants.)
 
-A cell is an int16: type (4 bits) | colour << 4 (3) | state << 7 (2) | object number << 9 (6). The number stands for the
-object's identity, which the rules ask for ("is it *this* ball?"); 0 is an object nobody asks about. An empty cell is 1.
+A cell is an int16: type (4 bits) | colour << 4 (3) | state << 7 (2) | object number << 9 (6). The number identifies the
+object, for rules that ask "is it *this* ball?"; 0 is an object that no rule asks about. An empty cell is 1.
 
-A grid of width W and height H lies row by row in one vector of cells, with walls around it as far as the agent sees: 6
-rows above and below, and 6 columns on one side only, since the next row's serve the other side. So a position is one
-index, and neighbours and views are fixed offsets from it:
+A grid of width W and height H is stored row by row in one vector of cells, surrounded by walls as far as the agent can
+see: 6 rows above and below, and 6 columns on one side only, because those of the next row serve the other side. So a
+position is one index, and neighbours and views are fixed offsets from it:
 
     stride = W + 6,   index(x, y) = 6 + (y + 6) stride + x
 
-Functions take an agent's record and rows of arrays, and only the loops at the end take the tuples that hold all arrays:
-numba counts the references of every array in a tuple whenever it is handed on, which cost more than the step itself.
+Functions take an agent's record and rows of arrays. Only the loops at the end take the tuples that hold all arrays:
+numba counts references to every array in a tuple each time it passes the tuple on, which took longer than the step.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ import numba
 import numpy as np
 from numba import prange
 
-# NumPy's error model divides by zero without asking; without the interpreter's lock, Python goes on meanwhile
+# NumPy's error model needs no test before a division; without the interpreter's lock, other Python threads can run
 njit = numba.njit(cache=True, error_model="numpy", nogil=True)
 
 LARGEST_COLOUR = 7  # 3 bits of a cell
@@ -36,7 +38,7 @@ LEFT, RIGHT, FORWARD, PICKUP, DROP, TOGGLE, DONE = range(7)
 UNSEEN, EMPTY, WALL, FLOOR, DOOR, KEY, BALL, BOX, GOAL, LAVA, AGENT_TYPE = range(11)
 OPEN, CLOSED, LOCKED = range(3)
 
-# Whose `step` it is (see envs/engine/rules.py).
+# Rules: which environment's `step` is run (see envs/engine/rules.py).
 BASE, PICK_TARGET, FETCH, GO_TO, MEMORY, PUT_NEAR, RED_BLUE, UNLOCK, OBSTACLES, BABYAI, CUSTOM = range(11)
 
 # A BabyAI program: SINGLE | BEFORE | AFTER, strict, then for each of four atoms its kind and strictness. Atoms 0 and 1
@@ -52,7 +54,7 @@ TILE = 8  # pixels of a cell in the rgb view
 DARK, LIT, WITH_AGENT = range(3)  # kinds of tile
 
 
-# One environment's agent and episode; the bank holds them as they are at the start of a level.
+# The agent and episode of one environment; the bank holds their values at the start of each level.
 AGENT = np.dtype(
     [
         ("position", np.int32),
@@ -65,7 +67,7 @@ AGENT = np.dtype(
         ("next_level", np.int32),  # row of the bank for the episode after this one
         ("parameters", np.int32, (4,)),  # of the rule, for this level
         ("program", np.int32, (2 + 2 * ATOMS,)),  # BabyAI's instruction
-        ("satisfied", np.int32),  # bits: the atoms, and (bit ATOMS) the half that must come first
+        ("satisfied", np.int32),  # bits 0 to 3: the atoms; bit 4: the half that must come first
         ("carried_before", np.int32, (ATOMS,)),  # BabyAI's `preCarrying`
         ("episode_return", np.float64),
         ("chance", np.uint64),  # state of the random numbers
@@ -86,24 +88,24 @@ RESULT = np.dtype(
 
 
 class State(NamedTuple):
-    """Where every environment is: leading axis the environment."""
+    """The state of every environment; the leading axis is the environment."""
 
     agent: np.ndarray  # AGENT (n,)
     grid: np.ndarray  # int16 (n, cells)
-    marks: np.ndarray  # uint8 (n, cells): bit d: description d holds for the object here (BabyAI's `obj_poss`)
+    marks: np.ndarray  # uint8 (n, cells): bit d is set if description d holds for the object here (`obj_poss`)
     obstacles: np.ndarray  # int32 (n, k): positions, in Farama's order
-    moves: np.ndarray  # int32 (n, k): where the obstacles go next; -1 leaves it to chance
+    moves: np.ndarray  # int32 (n, k): where the obstacles go next; -1 draws a move
 
 
 class Levels(NamedTuple):
-    """The bank: leading axis the level."""
+    """The bank of levels; the leading axis is the level."""
 
     agent: np.ndarray  # AGENT
     grid: np.ndarray  # int16 (levels, cells)
     marks: np.ndarray  # uint8 (levels, cells)
     obstacles: np.ndarray  # int32 (levels, k)
-    masks: np.ndarray  # uint8 (levels, 64): bit d: description d holds for the object with this number
-    contents: np.ndarray  # int16 (levels, 64): what is in the box with this number
+    masks: np.ndarray  # uint8 (levels, 64): bit d is set if description d holds for the object with this number
+    contents: np.ndarray  # int16 (levels, 64): the cell inside the box with this number
     image: np.ndarray  # uint8 (levels, 7, 7, 3): the first partial view, verbatim
     mission: np.ndarray  # uint8 (levels, words)
 
@@ -116,12 +118,12 @@ class Geometry(NamedTuple):
     sees_through: bool
     rule: int
     shows: int  # PARTIAL | FULL | RGB
-    sight: np.ndarray  # int32 (2^14,): what a row of the view lets through (see envs.engine.tables)
+    sight: np.ndarray  # int32 (2^14,): which cells of a row are visible and pass light on (see envs.engine.tables)
     tiles: np.ndarray  # uint8 (3, 512, 8, 8, 3): pictures of the cells; rgb view only
 
 
 class Output(NamedTuple):
-    """What the caller gets; the observations are those of NOW, and the LAST of the episodes that ended in this step."""
+    """What the caller gets: observations NOW, and the LAST ones of the episodes that ended in this step."""
 
     result: np.ndarray  # RESULT (n,)
     image: np.ndarray  # uint8 (2, n, x, y, 3)
@@ -141,14 +143,14 @@ def is_opaque(cell):
 
 @njit
 def ahead_of(direction, stride):
-    """Offset of the cell in front: Farama's directions are right, down, left, up."""
+    """The offset of the cell in front; Farama's directions are right, down, left, up."""
     along = stride if direction & 1 else 1
     return along if direction < 2 else -along
 
 
 @njit
 def observe_partial(agent, grid, sees_through, sight, image):
-    """`gen_obs`: the 7x7 cells ahead. Light leaves the agent, each row lit by what the one before let through."""
+    """`gen_obs`: the 7x7 cells ahead. Light starts at the agent; each row is lit by what the row before let through."""
     forward = ahead_of(agent.direction, agent.stride)
     right = ahead_of((agent.direction + 1) & 3, agent.stride)
     reached = 1 << (VIEW // 2)
@@ -173,7 +175,7 @@ def observe_partial(agent, grid, sees_through, sight, image):
 
 @njit
 def observe_full(agent, grid, width, height, image):
-    """`FullyObsWrapper`: every cell, and the agent over its own."""
+    """`FullyObsWrapper`: every cell, with the agent in place of the cell it stands on."""
     for x in range(width):
         for y in range(height):
             cell = grid[MARGIN + (y + MARGIN) * agent.stride + x]
@@ -188,8 +190,8 @@ def observe_full(agent, grid, width, height, image):
 
 @njit
 def observe_rgb(agent, grid, sees_through, sight, tiles, image):
-    """`RGBImgPartialObsWrapper`: the partial view as pictures of its cells, axes (y, x)."""
-    codes = np.empty((VIEW, VIEW, 3), np.int16)  # signed: numba makes floats of mixed signs
+    """`RGBImgPartialObsWrapper`: the partial view, drawn cell by cell; axes (y, x)."""
+    codes = np.empty((VIEW, VIEW, 3), np.int16)  # signed: numba turns a mix of signed and unsigned into floats
     observe_partial(agent, grid, sees_through, sight, codes)
     for row in range(VIEW):
         for column in range(VIEW):
@@ -285,7 +287,7 @@ def step_pick_target(agent, grid, contents, action):
 
 @njit
 def step_fetch(agent, grid, contents, action):
-    """Fetch: carrying anything ends it, the right type and colour rewards it."""
+    """Fetch: carrying anything ends the episode, with a reward if its type and colour are right."""
     reward, terminated, truncated = step_base(agent, grid, contents, action)
     if agent.carrying != EMPTY:
         terminated = True
@@ -295,7 +297,7 @@ def step_fetch(agent, grid, contents, action):
 
 @njit
 def step_go_to(agent, grid, contents, action):
-    """GoToDoor, GoToObject: saying `done` beside where the target was at first."""
+    """GoToDoor, GoToObject: the action `done` next to the place where the target was at the start."""
     reward, terminated, truncated = step_base(agent, grid, contents, action)
     if action == TOGGLE:
         terminated = True
@@ -309,7 +311,7 @@ def step_go_to(agent, grid, contents, action):
 
 @njit
 def step_memory(agent, grid, contents, action):
-    """Memory: `pickup` toggles; one end of the corridor is right, the other wrong."""
+    """Memory: `pickup` acts as `toggle`; one end of the corridor is a success, the other a failure."""
     reward, terminated, truncated = step_base(agent, grid, contents, TOGGLE if action == PICKUP else action)
     if agent.position == agent.parameters[0]:
         reward, terminated = success_reward(agent), True
@@ -320,7 +322,10 @@ def step_memory(agent, grid, contents, action):
 
 @njit
 def step_put_near(agent, grid, contents, action):
-    """PutNear: dropping the right object where the target was at first, or around; any attempt to drop ends it."""
+    """PutNear: dropping the right object within one cell of where the target was at the start.
+
+    Any attempt to drop ends the episode.
+    """
     held = agent.carrying
     reward, terminated, truncated = step_base(agent, grid, contents, action)
     if action == PICKUP and agent.carrying != EMPTY and agent.carrying & 127 != agent.parameters[0]:
@@ -342,7 +347,7 @@ def door_is_open(grid, position):
 
 @njit
 def step_red_blue(agent, grid, contents, action):
-    """RedBlueDoors: opening the blue door ends it, rewarded if the red one was open before this step."""
+    """RedBlueDoors: opening the blue door ends the episode, with a reward if the red one was open before this step."""
     red, blue = agent.parameters[0], agent.parameters[1]
     red_before, blue_before = door_is_open(grid, red), door_is_open(grid, blue)
     reward, terminated, truncated = step_base(agent, grid, contents, action)
@@ -365,13 +370,13 @@ def step_unlock(agent, grid, contents, action):
 
 @njit
 def step_custom(agent, grid, contents, action):
-    """Replaced by the user's own (see `step_all_with`)."""
+    """A placeholder for a user's own step (see `step_all_with`)."""
     return step_base(agent, grid, contents, action)
 
 
 @njit
 def step_simple(rule, agent, grid, contents, action):
-    """The rules that need to know nothing but the agent, the grid and what is in the boxes."""
+    """The rules that read the agent, the grid and the contents of boxes, and nothing else."""
     if rule == BASE:
         return step_base(agent, grid, contents, action)
     if rule == PICK_TARGET:
@@ -419,9 +424,9 @@ def neighbour(agent, grid, start, chosen):
 
 @njit
 def draw_move(agent, grid, start):
-    """Where an obstacle goes: Farama tries one of the 9 cells around 101 times, and gives up if none was free.
+    """Where an obstacle goes: Farama draws one of the 9 cells around it up to 101 times, until one is free.
 
-    So it stays with probability (1 - free/9)^101, and otherwise goes to one of the free cells, each as likely.
+    So it stays with probability (1 - free/9)^101, and otherwise goes to each free cell with equal probability.
     """
     _, free = neighbour(agent, grid, start, -1)
     uniform = np.float64(random_word(agent) >> np.uint64(11)) * 2.0**-53
@@ -432,7 +437,10 @@ def draw_move(agent, grid, start):
 
 @njit
 def step_obstacles(agent, grid, contents, obstacles, moves, action):
-    """Dynamic-Obstacles: the obstacles move in turn, then the agent; walking into what was in front costs 1."""
+    """Dynamic-Obstacles: the obstacles move one after another, then the agent.
+
+    Moving forward ends the episode with reward -1 if there was something in front before the obstacles moved.
+    """
     if action >= agent.parameters[0]:
         action = LEFT
     kind = grid[front(agent)] & 15
@@ -454,7 +462,10 @@ def step_obstacles(agent, grid, contents, obstacles, moves, action):
 
 @njit
 def verify_atom(agent, grid, marks, masks, atom, action):
-    """`verify_action` of OpenInstr, GoToInstr, PickupInstr, PutNextInstr; descriptions: bits 2 atom, 2 atom + 1."""
+    """`verify_action` of OpenInstr, GoToInstr, PickupInstr and PutNextInstr.
+
+    The descriptions of an atom are the bits 2 atom and 2 atom + 1 of masks and marks.
+    """
     kind, strict = agent.program[2 + 2 * atom], agent.program[3 + 2 * atom]
     ahead = front(agent)
     first = 1 << (2 * atom)
@@ -493,7 +504,7 @@ def verify_atom(agent, grid, marks, masks, atom, action):
 
 @njit
 def verify_half(agent, grid, marks, masks, half, action):
-    """One instruction, or AndInstr: both in any order, where a failure (of a strict one) counts for nothing."""
+    """One instruction, or both of an AndInstr in any order; AndInstr ignores a failure of a strict one."""
     if agent.program[4 + 4 * half] == ABSENT:
         return verify_atom(agent, grid, marks, masks, 2 * half, action)
     both = 3 << (2 * half)
@@ -524,7 +535,7 @@ def verify(agent, grid, marks, masks, action):
 
 @njit
 def step_babyai(agent, grid, contents, marks, masks, action):
-    """`RoomGridLevel.step`: objects are looked up anew after every `drop`, even one that failed."""
+    """`RoomGridLevel.step`: the positions of objects are looked up again after every `drop`, even a failed one."""
     reward, terminated, truncated = step_base(agent, grid, contents, action)
     if action == DROP:
         for cell in range(grid.shape[0]):
@@ -566,7 +577,7 @@ def begin(e, state, levels, geometry, out):
     state.obstacles[e] = levels.obstacles[level]
     observe(e, state, geometry, NOW, out)
     if geometry.shows == PARTIAL:
-        # BabyAI's PutNext moves an object into the agent's hands after the observation was made
+        # BabyAI's PutNext moves an object into the agent's hands after it has made the first observation
         out.image[NOW, e] = levels.image[level]
     out.mission[NOW, e] = levels.mission[level]
 
@@ -588,7 +599,7 @@ def reset_all(state, levels, geometry, out):
 
 @njit
 def step_some(start, stop, actions, state, levels, geometry, out):
-    """Steps the environments start ... stop - 1; those whose episode ends begin the next -> how many."""
+    """Step the environments from `start` to `stop` - 1; ended episodes are followed by new ones -> how many ended."""
     agents, grids, marks, contents, masks = state.agent, state.grid, state.marks, levels.contents, levels.masks
     obstacles, moves, results = state.obstacles, state.moves, out.result
     rule, shows, sees_through, sight = geometry.rule, geometry.shows, geometry.sees_through, geometry.sight
@@ -622,7 +633,7 @@ def step_some(start, stop, actions, state, levels, geometry, out):
 
 @njit
 def step_all(start, stop, actions, state, levels, geometry, out):
-    """All from `start` to `stop` - 1 -> how many episodes ended; -1, and nothing was done: an action is none."""
+    """`step_some` -> how many episodes ended; or -1, with nothing changed, if an action is outside the action space."""
     for e in range(start, stop):
         if actions[e] < LEFT or actions[e] > DONE:
             return -1
@@ -631,7 +642,7 @@ def step_all(start, stop, actions, state, levels, geometry, out):
 
 @numba.njit(cache=True, error_model="numpy", nogil=True, parallel=True)
 def step_all_parallel(threads, start, stop, actions, state, levels, geometry, out):
-    """`step_all` over several threads; environments share nothing, so the result is the same."""
+    """`step_all` on several threads; environments share nothing, so the result is the same."""
     for e in range(start, stop):
         if actions[e] < LEFT or actions[e] > DONE:
             return -1
@@ -644,9 +655,9 @@ def step_all_parallel(threads, start, stop, actions, state, levels, geometry, ou
 
 
 def step_all_with(rule: Callable[..., Any]) -> Callable[..., int]:
-    """`step_all` for a compiled step of the user's own, with the signature of `step_base`.
+    """`step_all` with a user's own compiled step, which has the signature of `step_base`.
 
-    The loop is compiled anew around it: numba cannot keep on disk what calls a function it was handed.
+    The loop is compiled again around it in every process: numba's cache does not hold functions that were passed in.
     """
 
     def around(function: Any, **names: Any) -> Any:
