@@ -1,17 +1,18 @@
-"""The batched engines: thousands of MiniGrid or classic control environments at once, each exactly Farama's.
+"""The batched engines: thousands of MiniGrid or classic control environments at once, each exactly as Farama steps it.
 
-    kernel.py   Farama's step, reset and observations, compiled
-    rules.py    which rule an environment's own `step` is; where you register yours
-    levels.py   a freshly reset environment as arrays
-    bank.py     many of them, kept in a file
-    batch.py    the engine: levels, state and observations of n environments
-    episodes.py what an engine shows, and the episodes that end
-    vec.py      an engine as an SB3 VecEnv and a gymnasium.vector.VectorEnv
+    kernel.py          MiniGrid's step, reset and observations, compiled
+    rules.py           which rule equals an environment's `step`; where to register your own
+    tables.py          what the compiled code looks up: occlusion, pictures of cells
+    levels.py          a freshly reset environment as arrays
+    bank.py            many of them, kept in a file
+    batch.py           the engine: levels, state and observations of n environments
+    classic.py         the engine of CartPole, Acrobot, Pendulum and the mountain cars
+    classic_kernel.py  their `step`s, compiled
+    episodes.py        observations, windows and ended episodes, for both adapters
+    vec.py             an engine as an SB3 VecEnv and a gymnasium.vector.VectorEnv
 
-    classic.py  the engine of CartPole, Acrobot, Pendulum and the mountain cars; classic_kernel.py: their `step`s
-
-`envs.make_vec_env(id, engine="batched")` and `envs.make_vector_env(id)` make one.
-`python -m envs.engine` compiles it ahead.
+`envs.make_vec_env(id, engine="batched")` and `envs.make_vector_env(id)` make one. `python -m envs.engine` compiles the
+code in advance.
 """
 
 from __future__ import annotations

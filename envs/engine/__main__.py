@@ -1,4 +1,4 @@
-"""Compiles the engines and keeps it on disk, so that the next program to use it starts at once."""
+"""Compile the engines in advance; numba keeps the result on disk, so that the next program starts at once."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Banks of levels: each made when it is first drawn, and kept in a file for later programs.
+"""Banks of levels: each level is made when it is first drawn, and kept in a file for later programs.
 
-Files are read as data only, written whole or not at all, and their levels made again when damaged or outdated.
+Files are read as data only and written whole or not at all. A damaged or outdated file is ignored and made again.
 """
 
 from __future__ import annotations
@@ -23,25 +23,26 @@ from envs.engine.levels import NUMBERS, Made, generate, put
 log = logging.getLogger(__name__)
 
 FORMAT = 2  # of the file: raise it whenever an array changes its meaning
-TRIED = 8  # levels made at once, to find out whether the engine can play them
-WORTH_KEEPING = 500  # levels that are first written to the file; then whenever there are twice as many
+TRIED = 8  # levels made at the start, to find out whether the engine can play them
+WORTH_KEEPING = 500  # levels made when the file is first written; then at every doubling
 
 
 class Bank:
-    """Levels first ... first + count - 1 of an environment, made when they are asked for; the seed says what each is.
+    """Levels first ... first + count - 1 of an environment, made when they are needed; level s is that of seed s.
 
-    Files are in the folder $INDUCTIVE_CACHE (default: `inductive` in $XDG_CACHE_HOME or ~/.cache). Levels of classes
-    outside the minigrid package are made by every program, since their code may have changed.
+    Files are in the folder $INDUCTIVE_CACHE (default: `inductive` in $XDG_CACHE_HOME or ~/.cache), one for each release
+    of MiniGrid and of Gymnasium. Levels of classes outside the minigrid package are not kept, since their code may
+    change.
 
     Args:
         env: makes the levels.
         first: the seed of the first level.
         count: how many levels.
-        words: of its missions, beside `envs.missions.WORDS`.
+        words: that missions say beside `envs.missions.WORDS`.
 
     Attributes:
         levels: a row for every level, zeros where it has not been made.
-        made: bool (count,), which have.
+        made: bool (count,), which levels have been made.
 
     Raises:
         Unsupported: a level cannot be represented.
@@ -70,19 +71,19 @@ class Bank:
         found = self._found()
         made = found or generate(env, range(first, first + min(TRIED, count)), words)
         self.width, self.height, self.sees_through = made.width, made.height, made.sees_through
-        # untouched rows take no memory
+        # rows never written take no memory
         self.levels = Levels(*(np.zeros((count, *array.shape[1:]), array.dtype) for array in made.levels))
-        # files and copies forget that records are aligned, and numba would compile everything again
+        # files and copies lose the alignment of records, for which numba would compile everything again
         self.levels = self.levels._replace(agent=np.zeros(count, AGENT))
         self.made = np.zeros(count, bool)
         self.kept = len(found.seeds) if found else 0
         self._take(made)
 
     def make(self, rows: np.ndarray) -> None:
-        """Makes those of these levels (rows: seed - first) that are not there yet.
+        """Make those of these levels (rows: seed - first) that have not been made.
 
         Raises:
-            Unsupported: one cannot be represented.
+            Unsupported: a level cannot be represented.
         """
         if self.made[rows].all():
             return
@@ -93,7 +94,7 @@ class Bank:
             self.keep()
 
     def keep(self) -> None:
-        """Writes the levels made so far to the file, with those that other programs have put there meanwhile."""
+        """Write the levels made so far to the file, together with those that other programs have added to it."""
         if self.file is None or self.made.sum() <= self.kept:
             return
         found = self._found(quietly=True)
@@ -118,20 +119,20 @@ class Bank:
             return None
         try:
             return read(self.file, self.key, range(self.first, self.first + self.count))
-        except Exception as error:  # zip, zlib, numpy and struct each have errors of their own for damage
+        except Exception as error:  # zip, zlib, NumPy and struct each raise errors of their own for damage
             if not quietly:
                 log.warning("the level bank %s cannot be used (%s); it is made again", self.file, error)
             return None
 
 
 def cache_folder() -> Path:
-    """Where banks are kept."""
+    """The folder of the banks' files."""
     named = os.environ.get("INDUCTIVE_CACHE")
     return Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "inductive"
 
 
 def write(file: Path, key: str, made: Made) -> None:
-    """Keeps levels in a file, whole or not at all."""
+    """Write levels to a file, whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
     descriptor, beside = tempfile.mkstemp(dir=file.parent, suffix=".part")
     try:
@@ -145,10 +146,10 @@ def write(file: Path, key: str, made: Made) -> None:
 
 
 def read(file: Path, key: str, seeds: range) -> Made:
-    """Levels from their file.
+    """Read levels from a file.
 
     Raises:
-        Exception: it is damaged, or holds something else.
+        Exception: the file is damaged, or holds something else.
     """
     with open(file, "rb") as stream, np.load(stream, allow_pickle=False) as data:
         if str(data["key"]) != key:
@@ -161,7 +162,7 @@ def read(file: Path, key: str, seeds: range) -> Made:
 
 
 def check(found: Made, seeds: range) -> None:
-    """That compiled code, which checks no bounds, stays within its arrays whatever the file says.
+    """Check that compiled code, which tests no bounds, would stay within its arrays with these levels.
 
     Raises:
         ValueError: it would not.
@@ -179,7 +180,7 @@ def check(found: Made, seeds: range) -> None:
         "mission": (levels.mission.shape[1:], np.uint8),
     }
     if found.seeds.shape != (count,) or found.seeds.dtype != np.int64 or not count:
-        raise ValueError("its seeds are no list of whole numbers")
+        raise ValueError("its seeds are not a list of whole numbers")
     if not ((found.seeds >= seeds.start) & (found.seeds < seeds.stop)).all():
         raise ValueError("it holds levels of another bank")
     for name, array in levels._asdict().items():

@@ -25,27 +25,27 @@ from envs.memory import available_memory, shown
 log = logging.getLogger(__name__)
 
 VIEWS = {"partial": kernel.PARTIAL, "full": kernel.FULL, "rgb": kernel.RGB}
-AHEAD = 64  # episodes whose levels are drawn together, since drawing one takes as long
+AHEAD = 64  # episodes whose levels are drawn together: one alone takes as long
 
 
 class Batch:
-    """`n` environments; `reset` and `step` write into the arrays `seen` and `result`, which the next overwrites.
+    """`n` environments; each `reset` and `step` writes into the arrays `seen` and `result`.
 
-    Episodes follow one another: one that ends leaves its last observation in `seen_last` and its statistics in
-    `result`, and the next begins in the same step. Levels follow the law of envs/levels.py.
+    When an episode ends, its last observation is in `seen_last` and its statistics are in `result`; the next episode
+    begins in the same step. envs/levels.py says which level each episode plays.
 
     Args:
-        env: a MiniGrid environment as `gymnasium.make` gives it, which makes the levels.
+        env: a MiniGrid environment made by `gymnasium.make`; it makes the levels.
         n: how many environments.
         view: "partial", "full" or "rgb".
-        bank: number of levels; 0 makes a new one for every episode.
+        bank: how many levels; 0 makes a new one for every episode.
         first_level: the seed of the bank's first level.
-        threads: above 1, the loop runs on that many.
-        words: of its missions, beside `envs.missions.WORDS`.
+        threads: how many threads run the loop.
+        words: that missions say beside `envs.missions.WORDS`.
 
     Raises:
-        Unsupported: the engine cannot step it exactly; the message says why.
-        ValueError: they need more memory than there is, or it cannot make its levels.
+        Unsupported: the engine cannot step the environment exactly; the message says why.
+        ValueError: there is not enough memory, or the environment cannot make its levels.
     """
 
     def __init__(
@@ -84,29 +84,29 @@ class Batch:
         self.level_seed = np.zeros(n, np.int64)
         self.next_seed = np.zeros(n, np.int64)
         self.began = {"level_seed": self.level_seed}
-        self.order = np.zeros((n, AHEAD), np.int64)  # the levels of these episodes and some more
+        self.order = np.zeros((n, AHEAD), np.int64)  # the levels of the next AHEAD episodes
         self.seed: int | None = None
         announce()
         self.step_all: Callable[..., int] = kernel.step_all
         if rule.step is not None:
             self.step_all = kernel.step_all_with(rule.step)
         elif threads > 1:
-            # on a thread of its own: OpenMP would give whoever calls it that many threads for everything, PyTorch too
+            # in a thread of its own: OpenMP would raise the calling thread's number of threads for PyTorch as well
             apart, threads = ThreadPoolExecutor(1, "engine"), min(threads, numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
             self.step_all = lambda *rest: apart.submit(kernel.step_all_parallel, threads, *rest).result()
 
     @staticmethod
     def nbytes_for(env: gymnasium.Env, n: int, view: str = "partial", bank: int = 10_000) -> int:
-        """How much memory `Batch(env, n, view, bank)` will take: bytes."""
+        """How many bytes of memory `Batch(env, n, view, bank)` takes."""
         return _nbytes(generate(env, [0]), n, view, bank)
 
     def close(self) -> None:
-        """Keeps the levels made so far for other programs."""
+        """Write the levels made so far to the bank's file, for other programs."""
         if self.source:
             self.source.keep()
 
     def reset(self, seed: int | None = None) -> None:
-        """Every environment begins its next episode; a seed begins with episode 0, and so does the first reset."""
+        """Begin the next episode of every environment; with a seed, and at the first reset, episode 0."""
         if seed is not None or self.seed is None:
             self.seed = int(np.random.randint(2**31)) if seed is None else seed
             self.episode[:] = -1
@@ -116,18 +116,18 @@ class Batch:
         self._advance(self.everyone)
 
     def step(self, actions: np.ndarray) -> np.ndarray:
-        """-> the environments (indices) whose episode ended, and whose next one began.
+        """Step every environment -> the indices of those whose episode ended and whose next one began.
 
         Raises:
-            ValueError: an action that is none.
+            ValueError: an action outside the action space.
         """
         return self.step_part(actions, 0, self.n)
 
     def step_part(self, actions: np.ndarray, start: int, stop: int) -> np.ndarray:
-        """`step` of the environments from `start` to `stop` - 1; the others stay as they are."""
+        """`step`, for the environments from `start` to `stop` - 1 only."""
         actions, ended = np.asarray(actions, np.int64, order="C"), -1
         if actions.shape == (stop - start,):
-            if start:  # the loop looks for each at the place of its environment
+            if start:  # the loop reads the action of environment i at index i
                 actions = np.concatenate([np.zeros(start, np.int64), actions])
             ended = self.step_all(start, stop, actions, self.state, self.levels, self.geometry, self.out)
         if ended < 0:
@@ -139,7 +139,7 @@ class Batch:
         return which
 
     def ended(self, i: int) -> dict[str, Any]:
-        """What `MiniGridObservation` says at the end of an episode of environment i."""
+        """What `MiniGridObservation` adds to the last info of an episode of environment i."""
         return {"is_success": bool(self.result["terminated"][i] and self.result["reward"][i] > 0)}
 
     def _advance(self, which: np.ndarray) -> None:
@@ -148,7 +148,7 @@ class Batch:
         self._choose(which)
 
     def _choose(self, which: np.ndarray) -> None:
-        """The levels these play in their next episode."""
+        """Choose and make the levels that these environments play in their next episode."""
         assert self.seed is not None
         episode = self.episode[which] + 1
         column = episode % AHEAD
@@ -166,7 +166,7 @@ class Batch:
                 rows = which + self.n * (episode % 2)
                 put(self.levels, rows, generate(self.env, seeds.tolist(), self.words).levels)
         except Unsupported as reason:
-            raise ValueError(f"the batched engine cannot go on: {reason}; use env.engine=gymnasium") from reason
+            raise ValueError(f"the batched engine cannot continue: {reason}; use env.engine=gymnasium") from reason
         self.state.agent["next_level"][which] = rows
 
 
@@ -186,16 +186,17 @@ def _output(made: Made, n: int, view: str) -> Output:
 
 
 def _nbytes(made: Made, n: int, view: str, bank: int) -> int:
-    """The bytes of n environments and of the rows of levels; what they copy for the caller comes to that."""
+    """The bytes of n environments and of the rows of levels, without the copies that callers get."""
     level = sum(array[0].nbytes for array in made.levels)
     one = sum(array.nbytes for arrays in (_state(made.levels, 1), _output(made, 1, view)) for array in arrays)
     return n * (one + 8 * (4 + AHEAD)) + (bank or 2 * n) * level
 
 
 def _check_memory(needed: int, n: int, bank: int) -> None:
-    """
+    """Log how much memory is needed.
+
     Raises:
-        ValueError: that many bytes are not there, as far as the system tells.
+        ValueError: it is more than the system says is free.
     """
     log.info("n_envs=%s and %s levels take %s", n, bank or 2 * n, shown(needed))
     available = available_memory()
@@ -209,8 +210,8 @@ def _check_memory(needed: int, n: int, bank: int) -> None:
 
 @cache
 def announce() -> None:
-    """Says that the engine is about to be compiled, where numba has not kept it from an earlier time."""
+    """Warn that the engine is about to be compiled, unless numba's cache has it."""
     if not kernel.step_all.signatures and not any(
         Path(str(kernel.step_all.stats.cache_path)).glob("kernel.step_all-*.nbi")
     ):
-        log.warning("compiling the batched engine, once (about 15 s; `python -m envs.engine` does it ahead)")
+        log.warning("compiling the batched engine, once (about 15 s; `python -m envs.engine` does it in advance)")

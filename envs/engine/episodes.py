@@ -1,4 +1,4 @@
-"""What both adapters say of an engine: observations, windows of them, and the episodes that end."""
+"""What both adapters return from an engine: observations, windows of them, and the infos of ended episodes."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from gymnasium import spaces
 
-PLAIN = "observation"  # as History calls it
+PLAIN = "observation"  # the key of a plain Box, as in History
 
 
 class Engine(Protocol):
-    """Environments stepped together, as `Batch` and `Classic` do; what is in its arrays stays until the next step."""
+    """Environments stepped together, like `Batch` and `Classic`; its arrays hold until the next step."""
 
     n: int
-    seen: dict[str, np.ndarray]  # what every environment shows; a plain Box is the key PLAIN
-    seen_last: dict[str, np.ndarray]  # what it showed last, where its episode ended
+    seen: dict[str, np.ndarray]  # the observation of every environment; a plain Box has the key PLAIN
+    seen_last: dict[str, np.ndarray]  # the last observation, where an episode ended
     result: dict[str, np.ndarray]  # reward, terminated, truncated, done; episode_return, episode_length where done
-    began: dict[str, np.ndarray]  # what the info of an episode's first observation tells
+    began: dict[str, np.ndarray]  # the info of an episode's first observation
 
     def reset(self, seed: int | None = None) -> None: ...
 
     def step(self, actions: np.ndarray) -> np.ndarray:
-        """-> the environments whose episode ended."""
+        """Step every environment -> the indices of those whose episode ended."""
         ...
 
     def ended(self, i: int) -> dict[str, Any]:
-        """What the environment says in the last info of an episode."""
+        """What the environment adds to the last info of an episode."""
         ...
 
     def close(self) -> None: ...
@@ -37,18 +37,19 @@ class Engine(Protocol):
 
 @runtime_checkable
 class Divisible(Protocol):
-    """An engine that can also step a part of its environments, as `Batch` can."""
+    """An engine that can also step some of its environments, like `Batch`."""
 
     def step_part(self, actions: np.ndarray, start: int, stop: int) -> np.ndarray:
-        """`step` of the environments from `start` to `stop` - 1; the others stay as they are."""
+        """`step`, for the environments from `start` to `stop` - 1 only."""
         ...
 
 
 class Part:
-    """Environments next to each other: how to step them, and what the engine's arrays hold of them.
+    """Consecutive environments: how to step them, and their part of the engine's arrays.
 
     Args:
-        start, stop: which, of a `Divisible` engine; all of them if not given.
+        batch: the engine.
+        start, stop: which environments, if the engine is `Divisible`; default: all.
     """
 
     def __init__(self, batch: Any, start: int = 0, stop: int | None = None):
@@ -68,13 +69,13 @@ class Windows:
         self.ones = np.ones(n, np.uint8)
 
     def begin(self, observation: dict[str, np.ndarray], which: Any = slice(None)) -> None:
-        """New episodes, of which these are the first observations."""
+        """Begin new episodes with these first observations."""
         for key, window in self.arrays.items():
             window[which] = 0
             window[which, -1] = observation.get(key, self.ones)[which]
 
     def push(self, observation: dict[str, np.ndarray], which: slice) -> None:
-        """The next observations of these environments."""
+        """Add the next observations of these environments."""
         for key, array in self.arrays.items():
             window = array[which]
             window[:, :-1] = window[:, 1:]
@@ -89,7 +90,13 @@ def _copied(observation: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 class Episodes:
-    """What both adapters say about the engine: observations, windows of them, and the episodes that end."""
+    """Observations, windows and infos of an engine, in the form that both adapters return.
+
+    Args:
+        batch: the engine.
+        space: of one observation, windows included.
+        history: how many observations a window has; 0: there are no windows.
+    """
 
     def __init__(self, batch: Engine, space: spaces.Space, history: int):
         self.batch, self.everyone = batch, Part(batch)
@@ -99,14 +106,14 @@ class Episodes:
 
     def reset(self, seed: int | None, options: Any = None) -> Any:
         if options:
-            raise ValueError(f"the batched engine has no options of a reset, got {options}; use engine=gymnasium")
+            raise ValueError(f"the batched engine takes no reset options, got {options}; use engine=gymnasium")
         self.batch.reset(seed)
         if self.windows is not None:
             self.windows.begin(self.batch.seen)
         return self._seen(self.everyone)
 
     def step(self, actions: np.ndarray, part: Part) -> tuple[Any, np.ndarray, dict[str, np.ndarray]]:
-        """-> observations of these, the environments whose episode ended, and the last observations of those."""
+        """Step a part -> its observations, the indices of environments whose episode ended, their last observations."""
         ended = part.step(actions)
         last = {key: array.take(ended, 0) for key, array in self.batch.seen_last.items()} if len(ended) else {}
         if self.windows is None:
@@ -132,7 +139,7 @@ class Episodes:
         return observation[PLAIN][row] if self.plain else {key: array[row] for key, array in observation.items()}
 
     def of_episode(self, i: int) -> dict[str, Any]:
-        """What the environment and `Monitor` say at the end of an episode of environment i."""
+        """What the environment and `Monitor` add to the last info of an episode of environment i."""
         result = self.batch.result
         statistics = {
             "r": round(float(result["episode_return"][i]), 6),
@@ -142,5 +149,5 @@ class Episodes:
         return {**self.batch.ended(i), "episode": statistics}
 
     def of_beginning(self, i: int) -> dict[str, Any]:
-        """What the info of the first observation says."""
+        """The info of the first observation of environment i's episode."""
         return {key: array[i].item() for key, array in self.batch.began.items()}

@@ -1,6 +1,6 @@
-"""Farama's environment makes every level once, and here it becomes arrays (envs/engine/bank.py keeps them).
+"""Levels as arrays: Farama's environment makes each level once (envs/engine/bank.py keeps them).
 
-Level s of an environment is what `env.reset(seed=s)` makes, so anyone can replay it there.
+Level s of an environment is what `env.reset(seed=s)` makes, so that it can be replayed there.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ DIFFER = "its levels differ in size"
 
 
 class Unsupported(ValueError):
-    """A level the engine cannot represent; the message says why."""
+    """A level that the engine cannot represent; the message says why."""
 
 
 class Level:
-    """One freshly reset environment; `arrays` is what the engine needs of it, by the names of `kernel.Levels`.
+    """A freshly reset environment; `arrays` is what the engine needs to know about it, a row of `kernel.Levels`.
 
     Args:
         env: the environment.
         observation: what its `reset` returned.
-        words: of its missions, beside `envs.missions.WORDS`.
+        words: that missions say beside `envs.missions.WORDS`.
 
     Raises:
         Unsupported: an unknown kind of object or instruction, a door both open and locked, more than 63 objects.
@@ -97,17 +97,17 @@ class Level:
         )
 
     def index(self, position: Any) -> int:
-        """A position (x, y) as the engine counts it."""
+        """The engine's index of a position (x, y)."""
         x, y = position
         return int(MARGIN + (y + MARGIN) * self.stride + x)
 
     def place(self, thing: Any) -> int:
-        """Where an object stands."""
+        """The index of the cell that an object is in."""
         y, x = divmod(next(i for i, other in enumerate(self.env.grid.grid) if other is thing), self.width)
         return self.index((x, y))
 
     def number(self, thing: Any) -> int:
-        """The number of an object of this level, 0 for one that is not in it."""
+        """The number of an object of this level; 0 for one that is not in it."""
         return self.numbers.get(id(thing), 0)
 
     def cell(self, thing: Any) -> int:
@@ -135,7 +135,7 @@ class Level:
         return number
 
     def _instructions(self) -> tuple[np.ndarray, np.ndarray]:
-        """BabyAI's instruction as a program, and `marks`; description d is bit d of the masks and marks."""
+        """BabyAI's instruction as a program, and `marks`; description d is bit d of masks and marks."""
         program = np.zeros(2 + 2 * ATOMS, np.int32)
         instructions = getattr(self.env, "instrs", None)
         if RULES[step_owner(self.env)].code != kernel.BABYAI or instructions is None:
@@ -152,7 +152,7 @@ class Level:
                 [instruction.instr_a, instruction.instr_b] if both else [instruction], 2 * half
             ):
                 if type(part) not in ATOM_KINDS:
-                    raise Unsupported(f"it gives a {type(part).__name__} at that place, which is not one of BabyAI's")
+                    raise Unsupported(f"its instruction has a {type(part).__name__} where BabyAI has none")
                 program[2 + 2 * atom] = ATOM_KINDS[type(part)]
                 program[3 + 2 * atom] = getattr(part, "strict", False)
                 moved = [part.desc_move, part.desc_fixed] if type(part) is verifier.PutNextInstr else [part.desc]
@@ -161,7 +161,7 @@ class Level:
                         described[id(thing)] = thing, described.get(id(thing), (thing, 0))[1] | 1 << bit
                     for position in description.obj_poss:
                         marks[self.index(position)] |= 1 << bit
-        # Things that stay where they are (a wall: "a grey object") share a number where the same words describe them.
+        # Things that cannot move (a wall is "a grey object") share one number if the same descriptions hold for them.
         shared: dict[int, int] = {}
         for thing, mask in described.values():
             if isinstance(thing, NUMBERED):
@@ -184,16 +184,16 @@ class Made(NamedTuple):
 
 
 def generate(env: gymnasium.Env, seeds: Sequence[int], words: tuple[str, ...] = ()) -> Made:
-    """The levels an environment makes from these seeds; its missions say `words` beside `envs.missions.WORDS`.
+    """The levels that an environment makes from these seeds; its missions say `words` beside `envs.missions.WORDS`.
 
     Raises:
-        Unsupported: one of them cannot be represented.
-        ValueError: one of them cannot be made.
+        Unsupported: a level cannot be represented.
+        ValueError: a level cannot be made.
     """
     inner = env.unwrapped
     assert isinstance(inner, MiniGridEnv)
     rows: list[Levels] = []
-    # BabyAI prints about every level it rejects
+    # BabyAI prints a line about every level that it rejects
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
         for seed in seeds:
             try:
@@ -212,7 +212,7 @@ def generate(env: gymnasium.Env, seeds: Sequence[int], words: tuple[str, ...] = 
 
 
 def put(levels: Levels, rows: Any, made: Levels) -> None:
-    """Copies levels into these rows of others.
+    """Copy levels into these rows of others.
 
     Raises:
         Unsupported: they differ in size.

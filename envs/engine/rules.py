@@ -1,10 +1,10 @@
-"""Which rule of the compiled engine is an environment's own `step`, and what it needs to know about a level.
+"""Which rule of the compiled engine equals an environment's `step`, and what the rule needs to know about a level.
 
-An environment's rule is found by the class that owns its `step`. A class of your own gets one by
+The rule of an environment is found by the class that defines its `step`. To give a class of your own a rule:
 
     RULES[MyEnv] = Rule(kernel.PICK_TARGET, lambda env, level: [level.number(env.treasure)])
 
-or, with a compiled step of its own in the form of `kernel.step_base`, by `Rule(kernel.CUSTOM, parameters, my_step)`.
+A compiled step of your own, with the signature of `kernel.step_base`, is `Rule(kernel.CUSTOM, parameters, my_step)`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from envs.engine import kernel
 
 
 class Placement(Protocol):
-    """A level as its rule sees it: positions as the engine counts them, and the numbers of objects."""
+    """What a rule can ask about a level: the engine's indices of positions, and the numbers of objects."""
 
     def index(self, position: Any) -> int: ...
     def place(self, thing: Any) -> int: ...
@@ -47,7 +47,10 @@ class Placement(Protocol):
 
 
 class Rule(NamedTuple):
-    """A rule's code in the kernel, its parameters of a level (at most 4, below the number of cells), its own step."""
+    """A rule: its code in the kernel, its parameters for a level, and, with `kernel.CUSTOM`, its compiled step.
+
+    There are at most 4 parameters, each below the number of cells.
+    """
 
     code: int
     parameters: Callable[[Any, Placement], list[int]] = lambda env, level: []
@@ -81,25 +84,25 @@ RULES: dict[type, Rule] = {
     RoomGridLevel: Rule(kernel.BABYAI),
 }
 
-# What the engine takes from MiniGridEnv as it stands.
+# What the engine assumes to be as MiniGridEnv defines it.
 _AS_IN_FARAMA = ["gen_obs", "gen_obs_grid", "_reward", "get_view_exts", "dir_vec", "right_vec", "front_pos"]
 _AS_IN_FARAMA += ["place_obj", "get_frame", "get_pov_render"]
 HARMLESS_WRAPPERS = (OrderEnforcing, PassiveEnvChecker)
 
 
 def step_owner(env: gymnasium.Env) -> type:
-    """The class whose `step` an environment runs."""
+    """The class that defines the `step` of an environment."""
     return next(owner for owner in type(env.unwrapped).__mro__ if "step" in vars(owner))
 
 
 def unsupported(env: gymnasium.Env) -> str | None:
-    """Why the engine cannot step this environment as it is, as far as its class tells; None where it can.
+    """Why the engine cannot step this environment, as far as its class tells; None if it can.
 
-    Levels may hold more reasons (see `envs.engine.levels.Level`).
+    A level may give another reason (see `envs.engine.levels.Level`).
     """
     inner = env.unwrapped
     if not isinstance(inner, MiniGridEnv):
-        return f"{type(inner).__name__} is no MiniGrid environment"
+        return f"{type(inner).__name__} is not a MiniGrid environment"
     while isinstance(env, gymnasium.Wrapper):
         if not isinstance(env, HARMLESS_WRAPPERS):
             return f"it is wrapped in {type(env).__name__}"

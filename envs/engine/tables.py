@@ -1,4 +1,4 @@
-"""The constants the compiled code looks things up in: occlusion and pictures of cells."""
+"""The tables of the compiled code: occlusion, and pictures of cells."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KINDS = {2: Wall, 3: Floor, 5: Key, 6: Ball, 7: Box, 8: Goal}
 
 
 def geometry(width: int, height: int, sees_through: bool, rule: int, view: int) -> Geometry:
-    """The tables for grids of one size; only the rgb view has pictures of the cells."""
+    """The tables for grids of one size; pictures of cells for the rgb view only."""
     tiles = draw_tiles(*COLOR_TO_IDX) if view == RGB else np.zeros((1, 1, 1, 1, 1), np.uint8)
     return Geometry(width, height, sees_through, rule, view, sight(), tiles)
 
@@ -24,8 +24,8 @@ def geometry(width: int, height: int, sees_through: bool, rule: int, view: int) 
 def sight() -> np.ndarray:
     """`Grid.process_vis` for one row: entry `opaque << 7 | reached` is `visible | reached in the next row << 7`.
 
-    Light enters the row at the cells `reached`, and goes on to the right and then to the left (in that order) from
-    every cell that is not opaque, each time also to the two cells of the next row above the pair.
+    Light enters the row at the cells `reached`. It spreads to the right and then to the left from every cell that is
+    not opaque, and each time also to the two cells of the next row that lie above the pair.
     """
     entries = np.arange(1 << 2 * VIEW)
     opaque = [(entries >> (VIEW + i)) & 1 for i in range(VIEW)]

@@ -1,4 +1,4 @@
-"""The batched engines as SB3's `VecEnv` and Gymnasium's `VectorEnv`, saying what the real environments would."""
+"""The batched engines as SB3's `VecEnv` and Gymnasium's `VectorEnv`, with the results of the real environments."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from envs.engine.episodes import Divisible, Engine, Episodes, Part
 
 
 class BatchedVecEnv(VecEnv):
-    """Environments stepped together; what it returns is what `DummyVecEnv` of the real ones would.
+    """Environments stepped together; it returns what a `DummyVecEnv` of the real ones would return.
 
-    With MiniGrid, each `infos[i]` whose episode ended also tells `level_seed`, the level of the one that began, and so
-    does `reset_infos[i]`: `make_env(id).reset(seed=level_seed)` is that level.
+    With MiniGrid, `reset_infos[i]` has the `level_seed` of the episode that began, and so has each `infos[i]` that ends
+    an episode: `make_env(id).reset(seed=level_seed)` is that level.
     """
 
     actions: np.ndarray
@@ -64,13 +64,13 @@ class BatchedVecEnv(VecEnv):
         return f"n_envs={self.num_envs} has no halves" if self.num_envs % 2 else None
 
     def step_half_async(self, half: int, actions: np.ndarray) -> None:
-        """Half 0 or half 1 of the environments begins to step in the background, on a thread of its own.
+        """Begin to step half 0 or half 1 of the environments in the background, in a thread of its own.
 
-        Both halves, each with its part of the actions and in any order, are one `step` of all. Until they have been
-        waited for, the environments may be used for nothing else.
+        Stepping both halves, in either order, is one `step` of all. Until `step_half_wait` has returned for each half
+        that was begun, no other method may be called.
         """
         if half in self.under_way:
-            raise RuntimeError(f"half {half} is being stepped; call step_half_wait first")
+            raise RuntimeError(f"half {half} is already being stepped; call step_half_wait first")
         if self.worker is None:
             middle = self.num_envs // 2
             self.halves = [Part(self.batch, 0, middle), Part(self.batch, middle, self.num_envs)]
@@ -78,13 +78,13 @@ class BatchedVecEnv(VecEnv):
         self.under_way[half] = self.worker.submit(self._step, actions, self.halves[half])
 
     def step_half_wait(self, half: int) -> VecEnvStepReturn:
-        """What `step` would say about that half."""
+        """Wait for a half -> what `step` would return for it."""
         return self.under_way.pop(half).result()
 
     def _step(self, actions: np.ndarray, part: Part) -> VecEnvStepReturn:
         observation, ended, last = self.episodes.step(actions, part)
         result = self.batch.result
-        infos = [info.copy() for info in self.nothing_new[part.which]]  # faster than making them
+        infos = [info.copy() for info in self.nothing_new[part.which]]  # faster than new dicts
         for row, i in enumerate(ended.tolist()):
             began = self.episodes.of_beginning(i)
             infos[i - part.first] = {
@@ -98,7 +98,7 @@ class BatchedVecEnv(VecEnv):
         return observation, reward.astype(np.float32), part.done.copy(), infos
 
     def seed(self, seed: int | None = None) -> Sequence[int | None]:
-        """Seeds the next reset; the levels are those of `envs.make_vec_env(..., engine="gymnasium", bank=...)`."""
+        """Seed the next reset; the levels are those of `envs.make_vec_env(..., engine="gymnasium", bank=...)`."""
         return super().seed(seed)
 
     def close(self) -> None:
@@ -108,7 +108,7 @@ class BatchedVecEnv(VecEnv):
         self.batch.close()
 
     def _abandon(self) -> None:
-        """Let what is under way come to its end, whatever that is."""
+        """Wait for the halves that are being stepped, and drop their results."""
         for future in self.under_way.values():
             future.exception()
         self.under_way.clear()
@@ -125,12 +125,12 @@ class BatchedVecEnv(VecEnv):
         raise AttributeError(f"the batched engine has no environments to call {method_name!r} of; use engine=gymnasium")
 
     def env_is_wrapped(self, wrapper_class: type[gymnasium.Wrapper], indices: Any = None) -> list[bool]:
-        # it reports episodes as Monitor does, which is what SB3 asks
+        # SB3 asks whether episodes are reported as Monitor does, and they are
         return [wrapper_class is Monitor for _ in self._get_indices(indices)]
 
 
 class BatchedVectorEnv(VectorEnv):
-    """The same as Gymnasium's vector environment, with `AutoresetMode.SAME_STEP` and the infos of `SyncVectorEnv`."""
+    """The engine as Gymnasium's vector environment: `AutoresetMode.SAME_STEP`, and the infos of `SyncVectorEnv`."""
 
     metadata: ClassVar[dict[str, Any]] = {"autoreset_mode": AutoresetMode.SAME_STEP}
 
@@ -162,7 +162,7 @@ class BatchedVectorEnv(VectorEnv):
         self.batch.close()
 
     def _began(self, which: np.ndarray) -> dict[str, Any]:
-        """What the first infos of the episodes that begin say."""
+        """The infos of the episodes that begin in these environments."""
         infos: dict[str, Any] = {}
         for key, array in self.batch.began.items():
             began = np.zeros(self.num_envs, bool)

@@ -419,7 +419,7 @@ def test_environments_keep_the_levels_they_made_when_they_are_closed(tmp_path, m
 
 def test_a_level_that_turns_out_unsupported_is_an_error_that_says_what_to_do():
     env = make_vec_env("Test-Sometimes-v0", n_envs=4, seed=0, engine="batched", bank=1000)
-    with pytest.raises(ValueError, match=r"cannot go on: it has a Stone.* \(level \d+\); use env.engine=gymnasium"):
+    with pytest.raises(ValueError, match=r"cannot continue: it has a Stone.* \(level \d+\); use env.engine=gymnasium"):
         env.reset()
         for _ in range(400):
             env.step(np.zeros(4, np.int64))
@@ -638,7 +638,7 @@ def test_a_compiled_step_of_one_s_own_runs_in_the_engine(monkeypatch):
 @pytest.mark.parametrize(
     ("name", "options", "reason"),
     [
-        ("FrozenLake-v1", {}, "no MiniGrid environment"),
+        ("FrozenLake-v1", {}, "not a MiniGrid environment"),
         ("Test-Treasure-v0", {}, "Treasure has a `step` of its own"),
         ("Test-Plain-v0", {"kwargs": {"view": 5}}, "sees 5x5 cells"),
         ("DoorKey-5x5", {"kwargs": {"agent_view_size": 9}}, "sees 9x9 cells"),
