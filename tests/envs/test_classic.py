@@ -293,9 +293,9 @@ def test_an_id_of_one_s_own_for_gymnasium_s_environment_is_stepped_too(ids_of_a_
 @pytest.mark.parametrize(
     ("name", "options", "reason"),
     [
-        ("Test-Heavier-v0", {}, "Heavier is no MiniGrid environment"),
+        ("Test-Heavier-v0", {}, "Heavier is not a MiniGrid environment"),
         ("Test-Clipped-v0", {}, "wrapped in ClipReward"),
-        ("FrozenLake-v1", {}, "no MiniGrid environment"),
+        ("FrozenLake-v1", {}, "not a MiniGrid environment"),
         (CARTPOLE, {"render_mode": "rgb_array"}, "draws no pictures"),
         (CARTPOLE, {"bank": 5}, "no bank of levels"),
         ("Pendulum", {"kwargs": {"g": np.float32(9.81)}}, "its g is a float32"),
@@ -315,7 +315,7 @@ def test_noise_and_other_equations_are_left_to_gymnasium(monkeypatch):
     for field, value in (("torque_noise_max", 0.1), ("book_or_nips", "nips")):
         with monkeypatch.context() as patch:
             patch.setattr(AcrobotEnv, field, value)
-            with pytest.raises(ValueError, match="not the book's, or its torques are noisy"):
+            with pytest.raises(ValueError, match="not the book's, or its torques have noise"):
                 make_vec_env("Acrobot", engine="batched")
 
 
@@ -360,7 +360,7 @@ def test_options_of_a_reset_and_steps_before_it_are_errors():
     env = make_vector_env(CARTPOLE, n_envs=2)
     with pytest.raises(ResetNeeded):
         env.step(np.array([0, 0]))
-    with pytest.raises(ValueError, match="no options of a reset"):
+    with pytest.raises(ValueError, match="takes no reset options"):
         env.reset(seed=0, options={"low": -0.1, "high": 0.1})
     vectorised = make_vec_env(CARTPOLE, n_envs=2, seed=0, engine="batched")
     vectorised.set_options({"low": -0.1})
