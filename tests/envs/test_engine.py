@@ -454,7 +454,8 @@ def damaged(file, how):
     if how == "empty":
         content.clear()
     if how == "altered":
-        content[len(content) // 2] ^= 255
+        for place in range(len(content) // 2, len(content) // 2 + 64):  # one byte alone may be of no account
+            content[place] ^= 255
     if how == "pickled":
         np.savez(file, key=np.array([object()], object))
         return
