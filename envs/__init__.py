@@ -4,7 +4,7 @@ make_env(id, **options) -> gymnasium.Env
 make_vec_env(id, n_envs=8, seed=0, **options) -> VecEnv
 make_vector_env(id, n_envs=8, **options) -> gymnasium.vector.VectorEnv
 symmetry_of(id or env) -> Symmetry | None; register_symmetry(id, symmetry) declares one
-check_symmetry(env, symmetry) proves it, discover_symmetries(env) proposes it
+check_symmetry(env, symmetry) tests it in the simulator, discover_symmetries(env) finds it there
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from envs.symmetries import register_symmetry, symmetric_ids, symmetry_of
     from envs.twins import check_symmetry
 
-# `python train.py --help` needs names only; what imports torch waits until it is used. The module envs.check_symmetry
-# is a command, for `python -m`; the function of that name is elsewhere, as an imported module would hide it.
+# `python train.py --help` needs names only: modules that import torch are imported when they are used. The module
+# envs.check_symmetry is a command for `python -m`. The function of that name is in envs.twins, because importing the
+# module would hide a function of this package.
 _PLACES = {
     "check_symmetry": "envs.twins",
     "discover_symmetries": "envs.discover",

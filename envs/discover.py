@@ -1,11 +1,13 @@
 """Find the symmetry of a low-dimensional environment from its simulator alone.
 
-Looked for are pairs of signed permutations, T of the simulator's state x and Q of the action, with
-F(Tx, Qa) = T F(x, a), the same reward and the same end, on sampled transitions. What T does to the observation, P, is
-then read off: number i of what the twins show is ± number j of what the originals show. All pairs form a group.
+The search is for pairs of signed permutations, T of the simulator's state x and Q of the action, with
+F(Tx, Qa) = T F(x, a), the same reward and the same end, on sampled transitions. The signed permutation P of the
+observation is then found by comparison: number i of the twins' observations is ± number j of the originals'. All pairs
+form a group.
 
-1. Permutations that do not preserve which number of the state depends on which (one-sided differences) are left out.
-2. Each remaining pair is tried on one transition after another, and dropped at the first that it breaks.
+1. A permutation must preserve which number of the next state depends on which number of the state (one-sided
+   differences).
+2. Each remaining pair is tried on one transition after another, and dropped at the first one that it breaks.
 
 python -m envs.discover env=CartPole
 """
@@ -38,7 +40,7 @@ Triple = tuple[Signed, Signed, Signed]  # what happens to state, observation and
 
 @dataclass
 class Transition:
-    """One step: (state, action) -> (state, observation, reward, end)."""
+    """One step: (state, action) -> (next state, observation, reward and end)."""
 
     state: np.ndarray
     action: Any
@@ -50,17 +52,17 @@ class Transition:
 def discover_symmetries(
     env: gymnasium.Env | str, samples: int = 64, seed: int = 0, tolerance: float = 1e-6
 ) -> list[Symmetry]:
-    """The signed permutations of observation and action that the transitions obey: one `Symmetry` of them all, or none.
+    """The signed permutations of observation and action that transitions obey: a list of one `Symmetry`, or of none.
 
     Args:
-        env: with vector observations, `env.unwrapped.state` a vector of at most 8 numbers that determines what follows,
-            and discrete actions or a short vector.
+        env: an environment with vector observations, discrete or vector actions, and a vector `env.unwrapped.state`
+            of at most 8 numbers that determines what follows.
         samples: how many transitions of random play a candidate must obey.
         seed: of that play.
         tolerance: relative to max(1, |x|).
 
     Raises:
-        ValueError: the environment has another form, draws random numbers in its steps, or is too large to search.
+        ValueError: the environment is of another kind, draws random numbers in its steps, or is too large to search.
     """
     if isinstance(env, str):
         from envs.make import make_env
@@ -86,7 +88,7 @@ def rewrite_state(env: Any, g: int, state: Representation) -> None:
 
 
 def _step(core: Any, state: np.ndarray, action: Any) -> Transition:
-    """What one action does in a state; the simulator may have ended an episode before."""
+    """The transition from a state with an action; the simulator need not be in an episode."""
     core.state = state.copy()
     observation, reward, *ends, _ = core.step(action)
     following = np.asarray(core.state, np.float64).copy()
@@ -114,14 +116,14 @@ def _play(env: gymnasium.Env, samples: int, seed: int) -> list[Transition]:
         if not played[-1].outcome[1:].any() and str(core.np_random.bit_generator.state) != chance:
             raise ValueError(f"{core} draws random numbers in its steps, so that transitions cannot be compared")
         following = np.asarray(core.state, np.float64).copy()
-        # random play alone does not get far
+        # random play alone reaches only small states
         played.append(_step(core, state * (1 + faster.random(len(state))), core.action_space.sample()))
         core.state = following
     return played
 
 
 def _candidates(core: Any, transitions: list[Transition]) -> Iterator[tuple[Signed, Signed]]:
-    """Signed permutations of state and action that may be a symmetry."""
+    """The pairs of signed permutations of state and action that may be symmetries."""
     size = len(transitions[0].state)
     depends = _dependence(core, transitions)
     allowed = [order for order in permutations(range(size)) if (depends[np.ix_(order, order)] == depends).all()]
@@ -166,7 +168,7 @@ def _dependence(core: Any, transitions: list[Transition]) -> np.ndarray:
 def _observation_of(
     core: Any, transitions: list[Transition], state: Signed, action: Signed, tolerance: float
 ) -> Signed | None:
-    """What the pair does to the observation if every transition obeys it, else None."""
+    """The signed permutation of the observation, if every transition obeys the pair; else None."""
     shown = []
     for original in transitions:
         twin = _step(core, _apply(state, original.state), _act(action, original.action, core.action_space))
@@ -179,7 +181,7 @@ def _observation_of(
     order, signs = [], []
     for j in range(seen.shape[1]):
         free = [i for i in range(seen.shape[1]) if i not in order]
-        free.sort(key=lambda i: i != j)  # itself first, so that numbers that cannot be told apart stay
+        free.sort(key=lambda i: i != j)  # j itself first, so that numbers that are always equal stay in place
         fits = [(i, s) for i in free for s in (1, -1) if _equal(images[:, i], s * seen[:, j], tolerance)]
         if not fits:
             return None
@@ -203,7 +205,7 @@ def _equal(a: np.ndarray, b: np.ndarray, tolerance: float) -> bool:
 
 
 def _close(found: list[Triple]) -> Symmetry:
-    """The group that the triples (state, observation, action) form, generated by few of them."""
+    """The symmetry whose group is formed by the triples (state, observation, action), with few generators."""
 
     def points(triple: Triple) -> tuple[int, ...]:  # n numbers and their negatives, for each of the three
         images: list[int] = []
@@ -234,7 +236,7 @@ def _close(found: list[Triple]) -> Symmetry:
 
 
 def main() -> None:
-    """Print what is found."""
+    """Print the symmetry that is found."""
     given = read_arguments(env="CartPole", samples=64, seed=0)
     found = discover_symmetries(**given)
     if not found:

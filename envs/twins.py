@@ -27,14 +27,14 @@ from symmetry import Symmetry
 
 @dataclass
 class Check:
-    """What was found: the largest differences, relative to max(1, |x|), for every element of the group.
+    """The largest differences found, relative to max(1, |x|), for every element of the group.
 
     Attributes:
         observation, state, reward, termination: one number for each element, 0 for the identity.
         has_state: whether the simulator's own state could be compared; if not, `state` is 0.
         worst: the largest of all.
         where: a sentence about the worst: key and index, the two values, both states, action and element.
-        draws: whether steps draw random numbers, so that twins differ by chance.
+        draws: whether steps draw random numbers, so that twins may differ by chance.
     """
 
     env: str
@@ -54,7 +54,7 @@ class Check:
         self.observation, self.state, self.reward, self.termination = ([0.0] * order for _ in range(4))
 
     def compare(self, g: int, kind: str, expected: Any, got: Any, place: str, states: Callable[[], str]) -> None:
-        """Note how far `got` is from `expected`."""
+        """Record how far `got` is from `expected`."""
         expected, got = np.asarray(expected, np.float64), np.asarray(got, np.float64)
         error = np.abs(expected - got) / np.maximum(1, np.abs(expected))
         error = np.where(np.isnan(error), np.inf, error)
@@ -86,12 +86,11 @@ def check_symmetry(
         env: made by `make_env` (or `gymnasium.make`), or an id.
         symmetry: what to test; default: what the environment declares.
         steps, seed: of the random play.
-        tolerance: the largest difference, relative to max(1, |x|), that is accepted; default: what the declaration
-            says, 1e-6 if nothing.
+        tolerance: the largest difference that is accepted, relative to max(1, |x|); default: that of the declaration.
 
     Raises:
-        ValueError: the environment does not obey (where: key and index, error, the two states), declares nothing, does
-            not match the declaration's sizes, or draws random numbers while it steps.
+        ValueError: the environment does not obey (the message says where: key and index, error, both states), declares
+            no symmetry, does not match the declaration's sizes, or draws random numbers in its steps.
     """
     if tolerance is None:
         tolerance = tolerance_of(env) if symmetry is None else TOLERANCE
@@ -99,7 +98,7 @@ def check_symmetry(
     if check.draws:
         raise ValueError(
             f"{check.env} draws random numbers in its steps: its symmetry can hold in distribution only, and stepping "
-            "twins proves nothing"
+            "twins cannot test that"
         )
     if not check.worst <= tolerance:
         raise ValueError(f"{check.env} does not obey this symmetry: {check.where}")
@@ -190,7 +189,7 @@ def transformed_action(symmetry: Symmetry, g: int, action: Any) -> Any:
 
 
 def put_into_twin(env: gymnasium.Env, symmetry: Symmetry, g: int, observation: Any) -> None:
-    """Put the simulator, which shows `observation`, into the transformed state.
+    """Put the simulator, whose observation is `observation`, into the transformed state.
 
     Raises:
         ValueError: the symmetry has no `twin` and the observation is not the state.
@@ -205,7 +204,7 @@ def put_into_twin(env: gymnasium.Env, symmetry: Symmetry, g: int, observation: A
         raise ValueError(
             f"the observation of {env.unwrapped} is not its state (env.unwrapped.state = {_short(state)}, "
             f"observation = {_short(observation)}); give the symmetry twin=..., a function of (env, g) that puts the "
-            "simulator into the transformed state, and does nothing for g = 0"
+            "simulator into the transformed state and does nothing for g = 0"
         )
     if g:
         moved = transformed(symmetry, g, held)
@@ -227,7 +226,7 @@ def _copy(env: gymnasium.Env) -> gymnasium.Env:
     fixed = [getattr(layer, name, None) for layer in (env, core) for name in ("spec", "symmetry", "model")]
     known: dict[int, Any] = {id(part): part for part in fixed}
     try:
-        if isinstance(core, EzPickle):  # whose copies would begin anew
+        if isinstance(core, EzPickle):  # its own copies would be newly made environments
             copied = type(core).__new__(type(core))
             known[id(core)] = copied
             copied.__dict__.update(deepcopy(core.__dict__, known))

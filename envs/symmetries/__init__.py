@@ -1,4 +1,4 @@
-"""The symmetries that environments declare, one place for all of them. Nothing outside `envs` knows CartPole."""
+"""The symmetries that environments declare, all in one place. Nothing outside `envs` knows CartPole."""
 
 from envs.symmetries.minigrid import minigrid_symmetry, minigrid_symmetry_of
 from envs.symmetries.registry import register_symmetry, symmetric_ids, symmetry_of, tolerance_of

@@ -1,4 +1,4 @@
-"""Classic control: left and right may be exchanged."""
+"""Classic control: left and right can be exchanged."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MIRROR = cyclic(2)
 
 
 def flip(*signs: int) -> Representation:
-    """The mirror acting on a vector by one sign for each number."""
+    """The mirror acting on a vector with one sign for each number."""
     return Representation(MIRROR, [(range(len(signs)), signs)])
 
 
@@ -22,7 +22,7 @@ def permute(*images: int) -> Representation:
 
 
 def negate_state(env: Any, g: int) -> None:
-    """The twin where every number of the state changes sign (angles and velocities)."""
+    """The twin with the opposite sign of every number of the state (angles and velocities)."""
     if g:
         env.unwrapped.state = -np.asarray(env.unwrapped.state)
 

@@ -1,8 +1,8 @@
-"""MiniGrid: the world may be reflected, and, seen as a whole, turned. Object types, colours and door states stay.
+"""MiniGrid: the world can be reflected and, in the full view, turned. Object types, colours and door states stay.
 
-Directions are 0 right, 1 down, 2 left, 3 up (y grows downwards), and an element of the group is what it does to them. A
-reflection exchanges turning left and right, and the words "left" and "right" in missions, where they are seen from the
-agent. Every other word ("front", "behind", "next to") means the same in the reflected world.
+Directions are 0 right, 1 down, 2 left, 3 up (y grows downwards). An element of the group is a permutation of them. A
+reflection exchanges turning left and turning right, and the words "left" and "right" in missions, which are meant as
+the agent sees it. Every other word ("front", "behind", "next to") means the same in the reflected world.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def minigrid_symmetry(
     actions: int = 7,
     codes: tuple[int, int, int] = (11, 6, 4),
 ) -> Symmetry | None:
-    """The mirror for the agent's own view, D4 for a full view that is square, else C2xC2; None for "rgb".
+    """The mirror for the agent's own view; D4 for a square full view, C2xC2 for any other; None for "rgb".
 
     Args:
         space: of the observations, as `envs.minigrid` describes them.
@@ -92,7 +92,7 @@ def _declared(
         return Representation.trivial(group, size)
 
     def exchange(size: int, a: int, b: int) -> Representation:
-        """Reflections exchange a and b."""
+        """The representation in which reflections exchange a and b."""
         exchanged = [b if i == a else a if i == b else i for i in range(size)]
         return permutation([exchanged if reflects(g) else range(size) for g in group.generators])
 
@@ -124,12 +124,12 @@ def _declared(
 
 
 def reflects(directions: Directions) -> bool:
-    """Whether neighbouring directions change their order."""
+    """Whether an element is a reflection: it reverses the order of the directions."""
     return (directions[1] - directions[0]) % 4 == 3
 
 
 def moved(position: Any, directions: Directions, size: tuple[int, int]) -> tuple[int, int]:
-    """Where a cell of a grid of that size goes: its vector from the middle is turned as the directions are."""
+    """Where a cell of a grid of that size goes: its vector from the centre is transformed like the directions."""
     corner = np.array(size) - 1
     x, y = 2 * np.asarray(position) - corner
     vector = x * DIR_TO_VEC[directions[0]] + y * DIR_TO_VEC[directions[1]]
@@ -138,7 +138,7 @@ def moved(position: Any, directions: Directions, size: tuple[int, int]) -> tuple
 
 
 def transform(env: Any, g: int, group: Group) -> None:
-    """The twin: cells with what they contain, the agent, remembered positions and the mission's words."""
+    """The twin: cells with their contents, the agent, positions that the task remembers, and the mission's words."""
     if g == 0:
         return
     world, directions = env.unwrapped, group.elements[g]
@@ -153,7 +153,7 @@ def transform(env: Any, g: int, group: Group) -> None:
                 cell.cur_pos = move((x, y))
     world.grid = grid
     world.agent_dir = directions[world.agent_dir]
-    for name, value in vars(world).items():  # agent_pos, and what the task remembers: target_pos, success_pos, ...
+    for name, value in vars(world).items():  # agent_pos, and positions of the task: target_pos, success_pos, ...
         if name.endswith("_pos") and value is not None:
             setattr(world, name, move(value))
     if hasattr(world, "instrs"):  # BabyAI's verifier

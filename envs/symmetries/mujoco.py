@@ -1,6 +1,10 @@
-"""MuJoCo's robots: mirrors, turns, and legs that may exchange their names. Declaring them does not need the simulator.
+"""MuJoCo's robots: mirrors, turns, and legs that can be exchanged. Declaring them does not need the simulator.
 
-A symmetry acts on the simulator's positions q and velocities v; the observation leaves out what nothing depends on.
+A symmetry acts on the simulator's positions q and velocities v. Observations leave out coordinates on which the physics
+does not depend, such as x and y of a walker.
+
+Humanoid-v5, HumanoidStandup-v5 and Walker2d-v4 have no mirror: in their models the right and the left leg differ (knee
+stiffness 0 and 1, hip_y armature 0.008 and 0.010; foot friction 0.9 and 1.9).
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ D4 = dihedral(4)  # on the directions 0°, 90°, 180° and 270°: a quarter turn
 
 
 def rewrite(env: Any, g: int, positions: Representation, velocities: Representation) -> None:
-    """The twin with positions(g) q, velocities(g) v, and the constraint solver's starting point transformed alike."""
+    """The twin with positions(g) q, velocities(g) v, and the constraint solver's starting point transformed like v."""
     simulator = env.unwrapped
     q, v, warm = (torch.tensor(part) for part in _state(simulator))
     _write(simulator, positions(g, q), velocities(g, v), velocities(g, warm))
@@ -29,7 +33,7 @@ def rewrite(env: Any, g: int, positions: Representation, velocities: Representat
 def turn_reacher(env: Any, g: int, plane: Representation, turning: Representation) -> None:
     """The twin with arm and target turned about the shoulder: q = (shoulder, elbow, target x, target y).
 
-    An angle θ between the directions 0° and 90° goes to between their images: the shoulder becomes ±θ plus a turn.
+    The shoulder's angle θ becomes ±θ plus the angle to which the direction 0° goes.
     """
     simulator = env.unwrapped
     q, v, warm = (torch.tensor(part) for part in _state(simulator))
@@ -46,11 +50,11 @@ def _state(simulator: Any) -> tuple[Any, Any, Any]:
 
 def _write(simulator: Any, q: Tensor, v: Tensor, warm: Tensor) -> None:
     simulator.set_state(q.numpy(), v.numpy())
-    simulator.data.qacc_warmstart[:] = warm.numpy()  # the solver stops at a tolerance: it matters where it starts
+    simulator.data.qacc_warmstart[:] = warm.numpy()  # its result depends on where it starts
 
 
 def spread(size: int, *parts: tuple[Representation, Sequence[int]]) -> Representation:
-    """The direct sum of representations, number i of a part at indices[i] of a vector of `size` numbers."""
+    """The direct sum of representations on a vector of `size` numbers; number i of a part is at indices[i]."""
     group = parts[0][0].group
     generators = []
     for k in range(len(group.generators)):
@@ -63,12 +67,12 @@ def spread(size: int, *parts: tuple[Representation, Sequence[int]]) -> Represent
 
 
 def planar(*signs: int) -> Representation:
-    """D4 acting by one sign for the quarter turn and one for the reflection."""
+    """D4 acting on one number: with one sign for the quarter turn and one for the reflection."""
     return Representation(D4, [([0], [sign]) for sign in signs])
 
 
 def reacher() -> Symmetry:
-    """The whole plane may be turned by quarters and reflected; torques change sign in a reflection."""
+    """The plane can be turned by quarter turns and reflected; torques change sign in a reflection."""
     plane = Representation(D4, [([1, 0], [1, -1]), ([0, 1], [1, -1])])
     turning = planar(1, -1)
     same = planar(1, 1)
@@ -89,7 +93,7 @@ def swimmer() -> Symmetry:
 
 
 def walker() -> Symmetry:
-    """The two legs exchange their names."""
+    """The two legs are exchanged."""
     legs = permute(3, 4, 5, 0, 1, 2)
     positions = flip(1, 1, 1) + legs  # x, z, angle
     observation = flip(1, 1) + legs + positions  # x is not observed
@@ -99,11 +103,11 @@ def walker() -> Symmetry:
 
 
 def ant() -> Symmetry:
-    """Half turns of the body, which give every leg another name, and the mirror y ↦ -y: order 8.
+    """Half turns of the body, which permute its legs, and the mirror y ↦ -y: a group of order 8.
 
-    The half turn multiplies the orientation q by k⁻¹; twice, it is q ↦ -q, the same orientation. (A quarter turn is a
-    symmetry as well, but mixes the numbers of q with factors √½: no signed permutation.) Turning the world changes the
-    reward.
+    The half turn multiplies the orientation q by k⁻¹. Twice, it gives -q, which is the same orientation. (A quarter
+    turn of the body is a symmetry too, but it mixes the numbers of q with factors √½: not a signed permutation.)
+    Turning the world is not a symmetry: it changes the reward.
     """
 
     def acting(
@@ -142,9 +146,9 @@ def ant() -> Symmetry:
 
 
 def inverted_double_pendulum() -> Symmetry:
-    """Left <-> right, as in CartPole, but only nearly: the model's upper pole leans by a tenth of a degree.
+    """Left <-> right, as in CartPole, but only approximately: the model's upper pole leans by a tenth of a degree.
 
-    (So does the pole of InvertedPendulum-v5, where the error of 7e-3 decides about the end of an episode.)
+    (The pole of InvertedPendulum-v5 leans too. It declares nothing, because its error of 7e-3 can end an episode.)
     """
     # position, sin of both angles, cos of both, velocities, the force of the rail's ends
     observation = flip(-1, -1, -1, 1, 1, -1, -1, -1, -1)
@@ -153,4 +157,4 @@ def inverted_double_pendulum() -> Symmetry:
 
 
 MUJOCO = {"Reacher-v5": reacher(), "Swimmer-v5": swimmer(), "Walker2d-v5": walker(), "Ant-v5": ant()}
-NEARLY = {"InvertedDoublePendulum-v5": (inverted_double_pendulum(), 1e-4)}  # with the error that is accepted
+NEARLY = {"InvertedDoublePendulum-v5": (inverted_double_pendulum(), 1e-4)}  # with the largest error accepted

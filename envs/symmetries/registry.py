@@ -1,4 +1,4 @@
-"""Which symmetry an environment declares."""
+"""The registry of declared symmetries."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _tolerances: dict[str, float] = {}
 
 
 def register_symmetry(id: str, symmetry: Declaration, tolerance: float = TOLERANCE) -> None:
-    """Declare the symmetry of an environment: every environment of that id made from now on has it.
+    """Declare the symmetry of an environment id, for every environment made from now on.
 
     Args:
-        id: a short name or Gymnasium id, which may be registered later.
-        symmetry: the symmetry; or, where it depends on options, a function of the environment that `make_env` made.
+        id: a short name or Gymnasium id; the id may be registered later.
+        symmetry: the symmetry or, if it depends on options, a function of the environment that `make_env` made.
         tolerance: the largest error that `check_symmetry` accepts, relative to max(1, |x|). More than the default says
             that the symmetry is only approximate.
 
@@ -44,7 +44,7 @@ def register_symmetry(id: str, symmetry: Declaration, tolerance: float = TOLERAN
 
 
 def symmetry_of(env: str | gymnasium.Env, **options: Any) -> Symmetry | None:
-    """The symmetry that an environment declares, or None; None too for windows (`env.history`), pixels, shuffled cells.
+    """The symmetry that an environment declares; None if none, or for windows (`env.history`), pixels, shuffled cells.
 
     Args:
         env: an environment made by `make_env`, or a short name or Gymnasium id with the options of `make_env`.
@@ -55,8 +55,8 @@ def symmetry_of(env: str | gymnasium.Env, **options: Any) -> Symmetry | None:
     if isinstance(env, str):
         declaration = _declaration(resolve_id(env))
         if declaration is None or (isinstance(declaration, Symmetry) and not options):
-            return declaration  # nothing needs to be made
-        from envs.make import make_env  # which offers what is declared here
+            return declaration  # no environment needs to be made
+        from envs.make import make_env  # which itself asks for the symmetry of what it makes
 
         env = make_env(env, **options)
     declaration = None if env.spec is None else _declaration(env.spec.id)
@@ -75,15 +75,15 @@ def tolerance_of(env: str | gymnasium.Env) -> float:
 
 
 def symmetric_ids() -> list[str]:
-    """Where a symmetry is declared by name (short names, or ids without one); MiniGrid's environments all have one."""
+    """The names (short ones where there are) with a declared symmetry; every MiniGrid environment has one as well."""
     return [short_name_of(env_id) or env_id for env_id in _declared]
 
 
 def match_spaces(symmetry: Symmetry, observation: spaces.Space, action: spaces.Space) -> None:
-    """Compare a declaration with the spaces of an environment.
+    """Check that a declaration fits the spaces of an environment.
 
     Raises:
-        ValueError: sizes differ, bounds of actions are not carried onto bounds, or a space that no symmetry acts on.
+        ValueError: sizes differ, the bounds of actions do not go to bounds, or no symmetry can act on such a space.
     """
     parts = observation.spaces if isinstance(observation, spaces.Dict) else {"observation": observation}
     for key, part in parts.items():
