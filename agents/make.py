@@ -30,6 +30,7 @@ from agents.equivariance.loss import penalize
 from agents.equivariance.method import decided, encoding, required, using
 from agents.ppo.algorithm import FastPPO, sb3_only
 from agents.ranges import check_ranges
+from agents.recurrent_policy import HeadedRecurrentPolicy
 from agents.weight_decay import check_minibatches
 from encoders.base import describe, encoders_reading
 from encoders.resolve import resolve
@@ -59,7 +60,7 @@ AGENTS = {
     "qrdqn": Agent(QRDQN, sb3_policies.HeadedQRDQNPolicy, DISCRETE),
     "sac": Agent(SAC, sb3_policies.HeadedSACPolicy, CONTINUOUS),
     "td3": Agent(TD3, sb3_policies.HeadedTD3Policy, CONTINUOUS),
-    "recurrent_ppo": Agent(RecurrentPPO, sb3_policies.HeadedRecurrentPolicy, ANY),
+    "recurrent_ppo": Agent(RecurrentPPO, HeadedRecurrentPolicy, ANY),
 }
 
 # What policy_kwargs may hold besides the encoder: data that SB3's policies and ours take as keywords.

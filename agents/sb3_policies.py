@@ -8,12 +8,11 @@ that reaches into the encoder (`ortho_init`), and optimizers made before the las
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from gymnasium import spaces
-from jaxtyping import Float
-from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from sb3_contrib.qrdqn.policies import QRDQNPolicy, QuantileNetwork
 from stable_baselines3.common.distributions import DiagGaussianDistribution
 from stable_baselines3.common.policies import ActorCriticPolicy, ContinuousCritic
@@ -26,6 +25,7 @@ from stable_baselines3.td3.policies import TD3Policy
 from torch import Tensor, nn
 
 from agents.equivariance.normalization import check_actions
+from agents.heads import ACTS, SAME, SCALES, Headed, Outputs
 from agents.weight_decay import Decayed, OnPolicy
 from encoders.heads import SMALL, Dueling, PointwiseTanh, critic, head, ties
 from symmetry import Representation, Symmetry
@@ -56,9 +56,10 @@ def representations(
     return out_rep, symmetry.action
 
 
-class HeadedActorCriticPolicy(OnPolicy, ActorCriticPolicy):
+class HeadedActorCriticPolicy(Headed, OnPolicy, ActorCriticPolicy):
     """PPO and A2C: linear policy and value heads on the encoder's features."""
 
+    penalized = ("actor", "critic")
     ties: Tensor | None  # which number of the parameter log_std is that of each action; None: its own
 
     def __init__(self, *args: Any, symmetry: Symmetry | None = None, **kwargs: Any):
@@ -101,71 +102,28 @@ class HeadedActorCriticPolicy(OnPolicy, ActorCriticPolicy):
             self.value_net = head(out_rep, Representation.trivial(action.group))
         self.optimizer = self.optimizer_class(self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)
 
+    def encoders(self) -> dict[str, nn.Module]:
+        return {"actor": self.pi_features_extractor, "critic": self.vf_features_extractor}
 
-class HeadedRecurrentPolicy(OnPolicy, RecurrentActorCriticPolicy):
-    """Recurrent PPO: encoder, LSTM over the episode, linear heads. An LSTM is not equivariant, so no symmetry."""
-
-    def __init__(self, *args: Any, symmetry: Symmetry | None = None, **kwargs: Any):
-        if symmetry is not None:
-            raise ValueError(
-                "agent=recurrent_ppo puts an LSTM behind the encoder, which breaks the symmetry; use agent=ppo"
-            )
-        super().__init__(*args, **{"net_arch": [], "ortho_init": False, **kwargs})
-
-    def _build(self, lr_schedule: Any) -> None:
-        super()._build(lr_schedule)
-        features = self.action_net.in_features
-        self.action_net = head(features, self.action_net.out_features, gain=SMALL)
-        self.value_net = head(features, 1)  # the constructor goes on to add the LSTMs and makes the optimizer last
-
-    def extract_features(self, obs: Any, features_extractor: BaseFeaturesExtractor | None = None) -> Any:
-        """Features of each observation; while training, those that are all zeros, as padding is, are encoded once.
-
-        f(obs)[i] = f(obs[i]), so equal observations have equal features and nothing changes but the work. (An encoder
-        with batch statistics no longer counts the padding among them.)
-        """
-        if not self.training:
-            return super().extract_features(obs, features_extractor)
-        entries = list(obs.values()) if isinstance(obs, dict) else [obs]
-        real = torch.stack([(entry != 0).reshape(len(entry), -1).any(dim=1) for entry in entries]).any(dim=0)
-        encoded = torch.cat([real.nonzero().flatten(), (~real).nonzero().flatten()[:1]])
-        place = torch.where(real, real.cumsum(dim=0) - 1, len(encoded) - 1)  # of each observation among the encoded
-        few = {key: entry[encoded] for key, entry in obs.items()} if isinstance(obs, dict) else obs[encoded]
-        features = super().extract_features(few, features_extractor)
-        if isinstance(features, tuple):  # an encoder each for actor and critic
-            return tuple(each.index_select(0, place) for each in features)
-        return features.index_select(0, place)
-
-    @staticmethod
-    def _process_sequence(  # type: ignore[override] # sb3-contrib declares one state for (h, c)
-        features: Float[Tensor, "batch features"],
-        lstm_states: tuple[Float[Tensor, "layers sequences hidden"], Float[Tensor, "layers sequences hidden"]],
-        episode_starts: Float[Tensor, "batch"],
-        lstm: nn.LSTM,
-    ) -> tuple[Float[Tensor, "batch hidden"], tuple[Tensor, Tensor]]:
-        """LSTM outputs and last (h, c): one call for each stretch of time in which no episode starts, not one per step.
-
-        The law is sb3-contrib's: before step t of sequence n, (h, c) ← (1 − start[n, t]) · (h, c). Where no sequence
-        starts at t this multiplies by one, so all steps from one start to the next are one run of the LSTM's own
-        recurrence. The batch is sequence after sequence, all of one length. In those of the recurrent rollout buffer,
-        which cuts at every start and pads with zeros, episodes start at step 0 only: one call. So is acting.
-        """
-        sequences = lstm_states[0].shape[1]
-        steps = features.reshape(sequences, -1, lstm.input_size).swapaxes(0, 1)
-        starts = episode_starts.reshape(sequences, -1).swapaxes(0, 1)
-        cuts = [0]
-        if len(steps) > 1:  # reading where episodes start makes the CPU wait for the device: not when acting
-            cuts += (starts[1:].any(dim=1).nonzero().flatten() + 1).tolist()
-        outputs = []
-        for first, end in zip(cuts, [*cuts[1:], len(steps)], strict=True):
-            keep = (1.0 - starts[first])[:, None]
-            output, lstm_states = lstm(steps[first:end], (keep * lstm_states[0], keep * lstm_states[1]))
-            outputs.append(output)
-        return torch.cat(outputs).swapaxes(0, 1).flatten(end_dim=1), lstm_states
+    def heads(self, features: Mapping[str, Tensor], actions: Tensor | None = None) -> Outputs:
+        found: Outputs = {}
+        if "actor" in features:
+            output = self.action_net(self.mlp_extractor.forward_actor(features["actor"]))
+            if isinstance(self.action_space, spaces.Discrete):
+                found["log_probs"] = (ACTS, output.log_softmax(-1))
+            else:
+                found["mean"] = (ACTS, output)
+            if isinstance(self.action_space, spaces.Box) and not self.use_sde:
+                found["log_std"] = (SCALES, self.log_std.expand_as(output))
+        if "critic" in features:
+            found["value"] = (SAME, self.value_net(self.mlp_extractor.forward_critic(features["critic"])))
+        return found
 
 
-class HeadedDQNPolicy(Decayed, DQNPolicy):
+class HeadedDQNPolicy(Headed, Decayed, DQNPolicy):
     """DQN: a linear Q head on the encoder's features, or a dueling one."""
+
+    penalized = ("q",)
 
     def __init__(self, *args: Any, symmetry: Symmetry | None = None, dueling: bool = False, **kwargs: Any):
         self.symmetry, self.dueling = symmetry, dueling
@@ -178,9 +136,18 @@ class HeadedDQNPolicy(Decayed, DQNPolicy):
         network.q_net = nn.Sequential(Dueling(*inputs) if self.dueling else head(*inputs))
         return network.to(self.device)
 
+    def encoders(self) -> dict[str, nn.Module]:
+        return {"q": self.q_net.features_extractor, "target": self.q_net_target.features_extractor}
 
-class HeadedQRDQNPolicy(Decayed, QRDQNPolicy):
+    def heads(self, features: Mapping[str, Tensor], actions: Tensor | None = None) -> Outputs:
+        networks = {"q": self.q_net, "target": self.q_net_target}
+        return {name: (ACTS, networks[name].q_net(part)) for name, part in features.items()}
+
+
+class HeadedQRDQNPolicy(Headed, Decayed, QRDQNPolicy):
     """QR-DQN: a linear quantile head, laid out quantile after quantile as SB3 reads it."""
+
+    penalized = ("quantiles",)
 
     def __init__(self, *args: Any, symmetry: Symmetry | None = None, **kwargs: Any):
         self.symmetry = symmetry
@@ -197,10 +164,23 @@ class HeadedQRDQNPolicy(Decayed, QRDQNPolicy):
             network.quantile_net = nn.Sequential(head(reps[0], reps[1] * network.n_quantiles))
         return network.to(self.device)
 
+    def encoders(self) -> dict[str, nn.Module]:
+        return {
+            "quantiles": self.quantile_net.features_extractor,
+            "target": self.quantile_net_target.features_extractor,
+        }
 
-class HeadedCritics:
+    def heads(self, features: Mapping[str, Tensor], actions: Tensor | None = None) -> Outputs:
+        networks = {"quantiles": self.quantile_net, "target": self.quantile_net_target}
+        shape = (-1, self.n_quantiles, int(self.action_space.n))
+        return {name: (ACTS, networks[name].quantile_net(part).reshape(shape)) for name, part in features.items()}
+
+
+class HeadedCritics(Headed):
     """What SAC and TD3 share: continuous critics Q(s, a) = head(trunk(features ⊕ a))."""
 
+    networks: ClassVar[tuple[str, ...]] = ("actor", "critic", "critic_target")
+    penalized = ("actor",)
     symmetry: Symmetry | None
 
     def replace_critics(self, network: ContinuousCritic, hidden: tuple[int, ...]) -> ContinuousCritic:
@@ -211,6 +191,25 @@ class HeadedCritics:
             network.q_networks[index] = critic(*inputs, hidden)
             setattr(network, f"qf{index}", network.q_networks[index])
         return network
+
+    def encoders(self) -> dict[str, nn.Module]:
+        return {name: getattr(self, name).features_extractor for name in self.networks}
+
+    def heads(self, features: Mapping[str, Tensor], actions: Tensor | None = None) -> Outputs:
+        found: Outputs = {}
+        for name in ("actor", "actor_target"):
+            if name in features:
+                found |= self.actor_heads(name, features[name])
+        for name in ("critic", "critic_target"):
+            if name in features:
+                asked = torch.tanh(found["actor"][1]) if actions is None else actions
+                inputs = torch.cat([features[name], asked], dim=1)
+                found |= {f"{name}{i}": (SAME, q(inputs)) for i, q in enumerate(getattr(self, name).q_networks)}
+        return found
+
+    def actor_heads(self, name: str, features: Tensor) -> Outputs:
+        """The outputs of the actor of that name."""
+        return {name: (ACTS, getattr(self, name).mu(features))}
 
 
 class HeadedSACPolicy(HeadedCritics, Decayed, SACPolicy):
@@ -238,12 +237,20 @@ class HeadedSACPolicy(HeadedCritics, Decayed, SACPolicy):
             actor.mu, actor.log_std = head(*reps), head(reps[0], reps[1].unsigned())
         return actor.to(self.device)
 
+    def actor_heads(self, name: str, features: Tensor) -> Outputs:
+        actor: Any = self.actor
+        latent = actor.latent_pi(features)
+        mean: Outputs = {name: (ACTS, actor.mu(latent))}
+        return mean if actor.use_sde else {**mean, "log_std": (SCALES, actor.log_std(latent))}
+
     def make_critic(self, features_extractor: BaseFeaturesExtractor | None = None) -> ContinuousCritic:
         return self.replace_critics(super().make_critic(features_extractor), self.critic_hidden).to(self.device)
 
 
 class HeadedTD3Policy(HeadedCritics, Decayed, TD3Policy):
     """TD3: a tanh head on the encoder's features, two critics with hidden layers."""
+
+    networks = ("actor", "actor_target", "critic", "critic_target")
 
     def __init__(
         self,

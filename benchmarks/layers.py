@@ -21,7 +21,7 @@ from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from agents.sb3_policies import HeadedRecurrentPolicy
+from agents.recurrent_policy import HeadedRecurrentPolicy
 from encoders.layers.hyper import HyperLinear
 from encoders.layers.relational import GridRGCN
 from encoders.layers.relations import RELATION_SETS, neighbours

@@ -11,17 +11,18 @@ them adds the penalty's gradient to the loss's, before clipping, whatever the lo
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
-from gymnasium import spaces
-from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
+from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor, nn
 
+from agents.heads import SCALES, transformed
 from encoders.average import check_sizes, orbit
 from symmetry import Symmetry
 
-Heads = Callable[[Tensor], list[tuple[bool, Tensor]]]  # features -> outputs, and whether actions are their last axis
+Heads = Callable[[Tensor], list[tuple[str, Tensor]]]  # features -> outputs, and how each transforms
 
 
 class Beside(torch.autograd.Function):
@@ -37,12 +38,12 @@ class Beside(torch.autograd.Function):
         return gradient, gradient.new_ones(ctx.shape)
 
 
-def penalty(symmetry: Symmetry, outputs: list[tuple[bool, Tensor]], twins: list[tuple[bool, Tensor]]) -> Tensor:
+def penalty(symmetry: Symmetry, outputs: list[tuple[str, Tensor]], twins: list[tuple[str, Tensor]]) -> Tensor:
     """Σ_h mean (ψ_h(g)⁻¹ h(φ(g)s) - h(s))²; `twins` holds h(φ(g)s) for all g ≠ e, element after element."""
     group, total = symmetry.group, torch.zeros((), device=outputs[0][1].device)
-    for (acts, here), (_, there) in zip(outputs, twins, strict=True):
+    for (how, here), (_, there) in zip(outputs, twins, strict=True):
         each = there.reshape(group.order - 1, *here.shape).unbind()
-        back = [symmetry.action(group.inverse(g), h) if acts else h for g, h in enumerate(each, start=1)]
+        back = [transformed(symmetry, how, group.inverse(g), h) for g, h in enumerate(each, start=1)]
         total = total + (torch.stack(back) - here).square().mean()
     return total
 
@@ -74,27 +75,14 @@ def penalize(policy: BasePolicy, symmetry: Symmetry, weight: float) -> None:
 
 
 def trained(policy: Any) -> list[tuple[nn.Module, Heads]]:
-    """The encoders that a loss reaches, and what the heads say of their features."""
-    if isinstance(policy, ActorCriticPolicy):
-        discrete = isinstance(policy.action_space, spaces.Discrete)
+    """The encoders that the penalty reaches, each once, with the heads on its features."""
+    encoders = policy.encoders()
+    names: dict[int, list[str]] = {}
+    for name in policy.penalized:
+        names.setdefault(id(encoders[name]), []).append(name)
 
-        def acts(features: Tensor) -> list[tuple[bool, Tensor]]:
-            output = policy.action_net(policy.mlp_extractor.forward_actor(features))
-            return [(True, output.log_softmax(-1) if discrete else output)]
+    def heads(names: list[str], features: Tensor) -> list[tuple[str, Tensor]]:
+        found = policy.heads(dict.fromkeys(names, features)).values()
+        return [(how, output) for how, output in found if how != SCALES]
 
-        def values(features: Tensor) -> list[tuple[bool, Tensor]]:
-            return [(False, policy.value_net(policy.mlp_extractor.forward_critic(features)))]
-
-        if policy.share_features_extractor:
-            return [(policy.features_extractor, lambda features: acts(features) + values(features))]
-        return [(policy.pi_features_extractor, acts), (policy.vf_features_extractor, values)]
-    if hasattr(policy, "q_net"):
-        return [(policy.q_net.features_extractor, lambda features: [(True, policy.q_net.q_net(features))])]
-    if hasattr(policy, "quantile_net"):
-        network = policy.quantile_net
-        shape = (-1, network.n_quantiles, int(policy.action_space.n))
-        return [(network.features_extractor, lambda f: [(True, network.quantile_net(f).reshape(shape))])]
-    actor = policy.actor
-    if hasattr(actor, "latent_pi"):
-        return [(actor.features_extractor, lambda features: [(True, actor.mu(actor.latent_pi(features)))])]
-    return [(actor.features_extractor, lambda features: [(True, actor.mu(features))])]
+    return [(encoders[several[0]], partial(heads, several)) for several in names.values()]

@@ -14,6 +14,7 @@ from policy_outputs import outputs
 from stable_baselines3.common.vec_env import VecNormalize
 
 from agents import AGENTS, Policy, make_agent
+from agents.diagnostics import outputs as named_outputs
 from agents.make import hyperparameters
 from configs.compose import FOLDER
 from encoders.mlp import MLP
@@ -52,6 +53,33 @@ def states(env_id: str, n: int = 50) -> np.ndarray:
         observation, _, terminated, truncated, _ = env.step(env.action_space.sample())
         met.append(env.reset()[0] if terminated or truncated else observation)
     return np.array(met)
+
+
+@pytest.mark.parametrize(
+    ("env_id", "agent"), [("CartPole", "ppo"), ("CartPole", "dqn"), ("CartPole", "qrdqn"), ("Pendulum", "a2c")]
+)
+def test_the_heads_that_a_policy_names_are_those_it_acts_by(env_id, agent):
+    policy = Policy.of(make(env_id, "mlp", agent))
+    same = {"logits": "log_probs", "q": "quantiles"} if agent != "dqn" else {}
+    met, named = states(env_id), named_outputs(policy, states(env_id))
+    for name, expected in outputs(policy, met).items():
+        if name in ("actions", "std"):
+            continue
+        got = named[same.get(name, name)][1].numpy()
+        np.testing.assert_allclose(got.reshape(expected.shape), expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("agent", ["sac", "td3"])
+def test_the_heads_of_actors_and_critics_are_those_that_are_trained(agent):
+    model = make("Pendulum", "mlp", agent)
+    policy, met = model.policy, states("Pendulum")
+    named = named_outputs(Policy.of(model), met, torch.full((len(met), 1), 0.3))
+    with torch.no_grad():
+        observations = torch.as_tensor(met)
+        mean = policy.actor.get_action_dist_params(observations)[0] if agent == "sac" else policy.actor(observations)
+        values = policy.critic_target(observations, torch.full((len(met), 1), 0.3))
+    torch.testing.assert_close(named["actor"][1], mean)
+    torch.testing.assert_close(named["critic_target1"][1], values[1])
 
 
 def equivariance_error(model, env_id: str) -> float:

@@ -11,7 +11,7 @@ from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from torch import nn
 
 from agents import AGENTS, make_agent
-from agents.sb3_policies import HeadedRecurrentPolicy
+from agents.recurrent_policy import HeadedRecurrentPolicy
 from encoders.mlp import MLP
 from envs import make_vec_env
 
