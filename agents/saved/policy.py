@@ -16,16 +16,12 @@ import yaml
 from gymnasium import spaces
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
-from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
+from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor, nn
 
 from agents.make import AGENTS
-from agents.ppo.algorithm import not_distinct
-from agents.ppo.distributions import Categorical
-from agents.ppo.rollout import Distinct
-from agents.ppo.update import ActorCritic
+from agents.saved.acting import Remembering, Snapshot, acting
 from agents.saved.replace import existing, replacing
 from agents.saved.spaces import space_from_data
 from agents.saved.specification import encoder_from_data, read_specification, specification
@@ -64,16 +60,10 @@ class Policy:
         """Actions for one observation or a batch, and the next state of a recurrent policy (SB3's `predict`)."""
         return self.module.predict(self.normalize(observation), state, episode_start, deterministic)
 
-    def remembering(self) -> Policy | Remembering:
-        """The same policy for as long as its parameters stay as they are: faster where observations repeat.
-
-        Itself where `agents.ppo.algorithm.not_distinct` gives a reason, or its actions are not discrete.
-        """
-        plain = not isinstance(self.module, ActorCriticPolicy) or isinstance(self.module, RecurrentActorCriticPolicy)
-        module: Any = self.module
-        if plain or not isinstance(self.action_space, spaces.Discrete) or not_distinct(module):
-            return self
-        return Remembering(module)
+    def remembering(self) -> Policy | Remembering | Snapshot:
+        """The same policy for as long as its parameters stay as they are; acts faster where it can."""
+        normalized = self.spec["normalization"] is not None
+        return self if normalized else acting(self.module) or self
 
     def normalize(self, observation: Any) -> Any:
         """clip((observation - mean) / √(variance + ε)) with the statistics of training, if it was trained so."""
@@ -84,30 +74,6 @@ class Policy:
             np.array(statistics["variance"]) + statistics["epsilon"]
         )
         return np.clip(standard, -statistics["clip"], statistics["clip"]).astype(np.float32)
-
-
-class Remembering:
-    """A policy that encodes each distinct observation once, however often it is met.
-
-    Args:
-        module: a policy without memory whose parameters do not change while this is used.
-    """
-
-    def __init__(self, module: ActorCriticPolicy):
-        module.set_training_mode(False)
-        self.network, self.actions = ActorCritic(module), Categorical()
-        assert isinstance(module.observation_space, spaces.Dict)
-        self.seen = Distinct(module.observation_space, module.device)
-
-    @torch.no_grad()
-    def predict(
-        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
-    ) -> tuple[np.ndarray, None]:
-        """Actions for a batch of observations; drawn as SB3's `predict` draws them."""
-        output = self.seen.look_up(observation, self.network)[1]
-        if deterministic:
-            return output.argmax(-1).cpu().numpy(), None
-        return self.actions.sample(output, None, self.actions.noise(output))[0].cpu().numpy(), None
 
 
 def save_policy(
