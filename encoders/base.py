@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -55,6 +56,10 @@ class Encoder(BaseFeaturesExtractor):
     def __init__(self, observation_space: spaces.Space, features_dim: int):
         self.check(observation_space)
         super().__init__(observation_space, features_dim)
+
+    def stages(self) -> Sequence[nn.Module] | None:
+        """The modules that `forward` applies one after another in evaluation mode; None where it does more."""
+        return None
 
     @classmethod
     def check(cls, space: spaces.Space) -> None:
@@ -117,10 +122,15 @@ class Flatten(nn.Module):
         self.size = sum(get_flattened_obs_dim(part) for part in parts)
         # SB3 does not scale windows of images, whose space has four axes: do it here
         self.scale = {key: pixel_scale(part) for key, part in items(space)}
+        self.changes = isinstance(space, spaces.Dict) or self.scale["observation"] != 1 or len(space.shape or ()) != 1
 
     def forward(self, obs: Tensor | dict[str, Tensor]) -> Tensor:
         parts = obs if isinstance(obs, dict) else {"observation": obs}
         return torch.cat([parts[key].flatten(1) * scale for key, scale in self.scale.items()], dim=1)
+
+    def stages(self) -> Sequence[nn.Module] | None:
+        """As for `Encoder`; none where the observation is a vector as it is."""
+        return None if self.changes else ()
 
 
 def items(space: spaces.Space) -> list[tuple[str, Any]]:

@@ -86,3 +86,6 @@ class Homomorphic(Encoder):
 
     def forward(self, obs: Observation) -> Float[Tensor, "batch features"]:
         return self.trunk(obs)
+
+    def stages(self) -> tuple[nn.Module, ...]:
+        return (self.trunk,)

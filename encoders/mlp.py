@@ -66,3 +66,6 @@ class MLP(Encoder):
     def forward(self, obs: Observation) -> Float[Tensor, "batch features"]:
         key = (observation_key(obs),) if self.drops else ()
         return self.trunk(self.flatten(obs), *key)
+
+    def stages(self) -> tuple[nn.Module, ...]:
+        return self.flatten, self.trunk

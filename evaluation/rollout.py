@@ -99,7 +99,7 @@ def rollout(
             observation, rewards, start, infos = env.step(actions)
             returns += rewards
             lengths += 1
-            for i in np.flatnonzero(start):
+            for i in start.nonzero()[0]:
                 if played[i] < share[i]:
                     success = infos[i].get("is_success")
                     finished.append((played[i], i, returns[i], lengths[i], success))

@@ -26,6 +26,10 @@ class Distribution(Protocol):
         """What `sample` needs of the random stream."""
         ...
 
+    def draw(self, output: Tensor, log_std: Tensor | None, noise: Tensor) -> Tensor:
+        """-> actions."""
+        ...
+
     def sample(self, output: Tensor, log_std: Tensor | None, noise: Tensor) -> tuple[Tensor, Tensor]:
         """-> actions, their log probabilities (batch,)."""
         ...
@@ -41,6 +45,14 @@ class Categorical:
 
     def noise(self, output: Float[Tensor, "batch actions"]) -> Float[Tensor, "batch actions"]:
         return torch.empty_like(output).exponential_()
+
+    def draw(
+        self, output: Float[Tensor, "batch actions"], log_std: None, noise: Float[Tensor, "batch actions"]
+    ) -> Int[Tensor, " batch"]:
+        # what logsumexp does, in two thirds of its time: it also looks for infinities
+        largest = output.amax(-1, keepdim=True)
+        normalizer = (output - largest).exp_().sum(-1, keepdim=True).log_().add_(largest)
+        return (torch.softmax(output - normalizer, -1) / noise).argmax(-1)
 
     def sample(
         self, output: Float[Tensor, "batch actions"], log_std: None, noise: Float[Tensor, "batch actions"]
@@ -65,13 +77,21 @@ class Gaussian:
     def noise(self, output: Float[Tensor, "batch actions"]) -> Float[Tensor, "batch actions"]:
         return torch.empty_like(output).normal_()
 
+    def draw(
+        self,
+        output: Float[Tensor, "batch actions"],
+        log_std: Float[Tensor, " actions"],
+        noise: Float[Tensor, "batch actions"],
+    ) -> Float[Tensor, "batch actions"]:
+        return output + noise * (torch.ones_like(output) * log_std.exp())
+
     def sample(
         self,
         output: Float[Tensor, "batch actions"],
         log_std: Float[Tensor, " actions"],
         noise: Float[Tensor, "batch actions"],
     ) -> tuple[Float[Tensor, "batch actions"], Float[Tensor, " batch"]]:
-        actions = output + noise * (torch.ones_like(output) * log_std.exp())
+        actions = self.draw(output, log_std, noise)
         return actions, self.measure(output, log_std, actions)[0]
 
     def measure(

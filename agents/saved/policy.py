@@ -21,7 +21,7 @@ from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor, nn
 
 from agents.make import AGENTS
-from agents.saved.acting import Remembering, Snapshot, acting
+from agents.saved.acting import Direct, Remembering, acting
 from agents.saved.replace import existing, replacing
 from agents.saved.spaces import space_from_data
 from agents.saved.specification import encoder_from_data, read_specification, specification
@@ -60,7 +60,7 @@ class Policy:
         """Actions for one observation or a batch, and the next state of a recurrent policy (SB3's `predict`)."""
         return self.module.predict(self.normalize(observation), state, episode_start, deterministic)
 
-    def remembering(self) -> Policy | Remembering | Snapshot:
+    def remembering(self) -> Policy | Remembering | Direct:
         """The same policy for as long as its parameters stay as they are; acts faster where it can."""
         normalized = self.spec["normalization"] is not None
         return self if normalized else acting(self.module) or self

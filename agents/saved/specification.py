@@ -14,7 +14,7 @@ score, command, versions
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -71,11 +71,15 @@ def specification(
 
 def versions() -> dict[str, str]:
     """The releases of what a policy's numbers depend on; without MuJoCo, where that is not installed."""
-    found = {}
-    for name in VERSIONED:
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
+    return {name: found for name in VERSIONED if (found := _release(name))}
+
+
+@cache  # a policy is described at every evaluation, and looking for packages takes 5 ms
+def _release(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def encoder_to_data(encoder: type[BaseFeaturesExtractor], options: Mapping[str, Any]) -> dict[str, Any]:

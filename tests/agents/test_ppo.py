@@ -22,14 +22,13 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from test_agents import equivariance_error
 from torch import nn
 
-from agents import Policy, load_policy, make_agent, save_policy
+from agents import load_policy, make_agent, save_policy
 from agents.ppo.algorithm import REPAID, FastPPO, not_distinct
 from agents.ppo.distributions import Categorical
 from agents.ppo.flat_adam import FlatAdam
 from agents.ppo.loss import Loss
 from agents.ppo.rollout import Distinct, Rollout
 from agents.ppo.update import ActorCritic
-from agents.saved.policy import Remembering
 from encoders.mlp import MLP
 from envs import make_vec_env
 
@@ -779,29 +778,6 @@ def test_what_distinct_does_not_apply_to_says_why():
         assert reason in not_distinct(untrained("eager", env, encoder).policy)
         assert untrained("eager", env, encoder, distinct="auto").distinct is False
     assert untrained("eager", "DoorKey-5x5", distinct="auto").distinct is True
-
-
-@pytest.mark.parametrize("deterministic", [True, False])
-def test_a_remembering_policy_acts_as_the_plain_one(deterministic):
-    policy = Policy.of(learned("eager", "DoorKey-5x5", "transformer"))
-    actions = {}
-    for name, player in (("plain", policy), ("remembering", policy.remembering()), ("again", policy.remembering())):
-        env = environments("DoorKey-5x5", seed=3)
-        torch.manual_seed(0 if name != "again" else 1)
-        observation, actions[name] = env.reset(), []
-        for _ in range(100):
-            chosen, _ = player.predict(observation, deterministic=deterministic)
-            actions[name].append(chosen)
-            observation = env.step(chosen)[0]
-    assert isinstance(player, Remembering) and len(player.seen.numbers) < 500
-    assert np.array_equal(actions["plain"], actions["remembering"])
-    assert np.array_equal(actions["plain"], actions["again"]) == deterministic
-
-
-def test_a_policy_that_cannot_remember_is_itself():
-    for env, encoder in [("CartPole", "mlp"), ("Pendulum", "mlp"), (GRIDS, Dropping)]:
-        policy = Policy.of(untrained("eager", env, encoder))
-        assert policy.remembering() is policy
 
 
 # --- learning ------------------------------------------------------------------------------------------------------
