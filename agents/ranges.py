@@ -26,7 +26,7 @@ POSITIVE = ("learning_rate", "clip_range", "clip_range_vf", "max_grad_norm", "ta
 AT_LEAST_0 = ("ent_coef", "vf_coef", "weight_decay", "action_noise", "target_policy_noise", "target_noise_clip")
 SCHEDULES = ("learning_rate", "clip_range", "clip_range_vf")  # "lin_3e-4", checked where it is read
 WORDS = {"ent_coef": "auto", "target_entropy": "auto"}  # SAC's: auto, or auto_0.1 to start from there
-TRUTHS = ("normalize_advantage", "use_sde", "use_rms_prop", "optimize_memory_usage")
+TRUTHS = ("use_sde", "use_rms_prop", "optimize_memory_usage")
 
 
 def check_ranges(options: Mapping[str, Any]) -> None:
@@ -57,8 +57,10 @@ def _allowed(name: str, value: Any) -> str | None:
         return "a number from 0 to 1"
     if name in AT_LEAST_0 and not callable(value) and not (number and value >= 0):
         return "a number, at least 0"
-    if name in TRUTHS and not isinstance(value, bool) and value != "peak":
+    if name in TRUTHS and not isinstance(value, bool):
         return "true or false"
+    if name == "normalize_advantage" and not isinstance(value, bool) and value != "peak":
+        return "true, false or peak"
     if name == "train_freq" and not _is_frequency(value):
         return "a whole number of steps, at least 1, or [n, episode]"
     if name == "target_entropy" and not number:

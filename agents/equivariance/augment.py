@@ -18,6 +18,7 @@ from stable_baselines3.common import buffers
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
+from agents.ppo.algorithm import FastPPO
 from agents.ppo.rollout import Minibatch, Rollout
 from encoders.average import orbit
 from symmetry import Symmetry
@@ -54,7 +55,7 @@ def joined(samples: Samples, symmetry: Symmetry) -> Samples:
 class JoinedRollout(Rollout):
     """The rollout of the fast PPO, its minibatches joined by their twins."""
 
-    def __init__(self, symmetry: Symmetry, *args: Any, **kwargs: Any):
+    def __init__(self, *args: Any, symmetry: Symmetry, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.symmetry = symmetry
 
@@ -117,13 +118,14 @@ class JoinedDictReplayBuffer(_JoinedReplays, buffers.DictReplayBuffer):  # type:
 def augmented(
     algorithm: type[BaseAlgorithm], options: Mapping[str, Any], symmetry: Symmetry, space: spaces.Space
 ) -> dict[str, Any]:
-    """The options of an SB3 algorithm, changed so that it learns from joined minibatches.
+    """The options of an algorithm, changed so that it learns from joined minibatches.
 
     `batch_size` counts samples that were met, so a minibatch has |G| times as many.
     """
     many = isinstance(space, spaces.Dict)
     if issubclass(algorithm, OnPolicyAlgorithm):
-        buffer: Any = JoinedDictRolloutBuffer if many else JoinedRolloutBuffer
+        stock = JoinedDictRolloutBuffer if many else JoinedRolloutBuffer
+        buffer: Any = JoinedRollout if issubclass(algorithm, FastPPO) else stock
         return {**options, "rollout_buffer_class": buffer, "rollout_buffer_kwargs": {"symmetry": symmetry}}
 
     def option(name: str) -> Any:

@@ -74,10 +74,8 @@ def using(
     """
     check_sizes(symmetry, env.observation_space)
     check_actions(symmetry, env.action_space)
-    if method == "augment" and algorithm is not FastPPO:
-        return augmented(algorithm, options, symmetry, env.observation_space)
     if method == "augment":
-        return {**options, "twins": symmetry}
+        return augmented(algorithm, options, symmetry, env.observation_space)
     if algorithm is FastPPO:
         if options.get("distinct") is True:
             raise ValueError("agent.distinct=true would weigh the penalty by observations; use agent.distinct=auto")

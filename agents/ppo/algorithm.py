@@ -23,7 +23,6 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.utils import explained_variance
 from torch import Tensor
 
-from agents.equivariance.augment import JoinedRollout
 from agents.ppo.collect import Collecting, Pinned, not_overlapped
 from agents.ppo.distributions import distribution_of
 from agents.ppo.loss import STATISTICS, Loss
@@ -31,7 +30,6 @@ from agents.ppo.rollout import Rollout
 from agents.ppo.update import Settings, Update, depends_on_more
 from encoders.base import Encoder, kind_of
 from encoders.layers.normalization import counts_samples
-from symmetry import Symmetry
 
 log = logging.getLogger(__name__)
 
@@ -45,10 +43,12 @@ def sb3_only(options: Mapping[str, Any], action_space: spaces.Space) -> str | No
         return f"actions in {action_space}"
     if options.get("use_sde"):
         return "agent.use_sde=true"
+    buffer = options.get("rollout_buffer_class")
+    ours = isinstance(buffer, type) and issubclass(buffer, Rollout)
     # a loaded model names the stock buffer, which SB3 chose for it
-    if options.get("rollout_buffer_class") not in (None, RolloutBuffer, DictRolloutBuffer):
+    if not ours and buffer not in (None, RolloutBuffer, DictRolloutBuffer):
         return "agent.rollout_buffer_class"
-    if options.get("rollout_buffer_kwargs"):
+    if not ours and options.get("rollout_buffer_kwargs"):
         return "agent.rollout_buffer_kwargs"
     for key in ("optimizer_class", "optimizer_kwargs"):
         if (options.get("policy_kwargs") or {}).get(key):
@@ -71,7 +71,7 @@ def not_distinct(policy: ActorCriticPolicy) -> str | None:
 
 
 class FastPPO(Collecting):
-    """SB3's PPO with another engine room.
+    """SB3's PPO with faster collection and updates.
 
     Args:
         implementation: "eager", "compiled", or "auto": compiled on a CPU with a C++ compiler if the run has `REPAID`
@@ -84,8 +84,8 @@ class FastPPO(Collecting):
         normalize_advantage: SB3's true and false, or "peak": over whole rollouts, by the largest size that advantages
             had of late (`Rollout.scale_advantages`).
         precision: "float32", or "bf16": the encoder computes in bfloat16 (CUDA only).
-        twins: minibatches are joined by their twins under this symmetry (agents/equivariance/augment.py).
-        args, kwargs: SB3's.
+        args, kwargs: SB3's; `rollout_buffer_class` may also be a subclass of `Rollout`, which changes the minibatches
+            that are learned from.
 
     Raises:
         ValueError: an option that only SB3's PPO has, or a precision this device does not have.
@@ -101,7 +101,6 @@ class FastPPO(Collecting):
         overlap: bool | str = "auto",
         normalize_advantage: bool | str = True,
         precision: str = "float32",
-        twins: Symmetry | None = None,
         **kwargs: Any,
     ):
         if implementation not in IMPLEMENTATIONS or implementation == "sb3":
@@ -115,7 +114,6 @@ class FastPPO(Collecting):
             raise ValueError(f"precision is float32 or bf16; got {precision!r}")
         self.implementation, self.distinct, self.precision = implementation, distinct, precision
         self.overlap = overlap
-        self.twins = twins
         self.update: Update | None = None
         self.advantage_scale = 0.0
         super().__init__(*args, normalize_advantage=normalize_advantage, **kwargs)  # type: ignore[arg-type]
@@ -137,9 +135,18 @@ class FastPPO(Collecting):
         elif self.distinct and reason:
             raise ValueError(f"agent.distinct=true is not possible here: {reason}")
         self.pinned = Pinned(self.device) if self.device.type == "cuda" else None
-        shape = (self.n_steps, self.observation_space, self.action_space, self.device)
-        arguments = (*shape, self.gae_lambda, self.gamma, self.n_envs, bool(self.distinct))
-        self.rollout_buffer = Rollout(*arguments) if self.twins is None else JoinedRollout(self.twins, *arguments)  # type: ignore
+        chosen: Any = self.rollout_buffer_class
+        self.rollout_buffer = (chosen if issubclass(chosen, Rollout) else Rollout)(
+            self.n_steps,
+            self.observation_space,
+            self.action_space,
+            self.device,
+            self.gae_lambda,
+            self.gamma,
+            self.n_envs,
+            distinct=bool(self.distinct),
+            **self.rollout_buffer_kwargs,
+        )
 
     def _excluded_save_params(self) -> list[str]:
         return [*super()._excluded_save_params(), "update", "pinned"]

@@ -226,7 +226,7 @@ def test_configs_reach_every_hyperparameter_and_have_sb3_s_defaults(agent):
     if (fast := AGENTS[agent].fast) is not None:
         signature |= inspect.signature(fast).parameters
     signature["weight_decay"] = inspect.signature(make_agent).parameters["weight_decay"]  # of every agent's optimizer
-    not_data |= {"args", "kwargs", "precision", "twins"}  # precision and symmetry are options of their own
+    not_data |= {"args", "kwargs", "precision"}  # precision is an option of its own
     assert set(config) == set(signature) - not_data
     for name, value in config.items():
         if (agent, name) != ("td3", "action_noise") and name != "policy_kwargs":
