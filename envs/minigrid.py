@@ -24,13 +24,12 @@ from minigrid.core.constants import COLOR_TO_IDX, OBJECT_TO_IDX
 from minigrid.minigrid_env import MiniGridEnv
 from minigrid.wrappers import FullyObsWrapper, RGBImgPartialObsWrapper
 
+from envs.codes import PIXELS, number_of_codes
 from envs.missions import MISSION_LENGTH, WORDS, checked_words, missions_vary, word_ids, words_beyond
 
 VIEWS = ("partial", "full", "rgb")
 TILE_PIXELS = 8  # of the rgb view
 EMPTY_HAND = (1, 0)  # the code of an empty cell
-STATES = 4  # of a door: open, closed, locked; of the agent: its direction
-PIXELS = 255  # the bound of pixels, which codes stay below
 
 
 class MiniGridObservation(gymnasium.ObservationWrapper):
@@ -103,23 +102,6 @@ class MiniGridObservation(gymnasium.ObservationWrapper):
         if terminated or truncated:
             info["is_success"] = bool(terminated and reward > 0)  # type: ignore[operator]
         return observation, reward, terminated, truncated, info
-
-
-def number_of_codes(core: Any) -> tuple[int, int, int]:
-    """How many codes an environment has for types, for colours and for states: (11, 6, 4) in MiniGrid as it comes.
-
-    Objects and colours may be registered in MiniGrid's tables before the environment is made. An environment whose
-    objects have codes of their own says so by the bound of its image, which Farama's leave at 255.
-
-    Raises:
-        ValueError: codes that do not fit a byte, or cannot be told from pixels.
-    """
-    tables = max(OBJECT_TO_IDX.values()) + 1, max(COLOR_TO_IDX.values()) + 1, STATES
-    declared = int(core.observation_space["image"].high.max())
-    codes = max(tables) if declared >= PIXELS else max(declared + 1, *tables)
-    if codes > PIXELS:
-        raise ValueError(f"codes of objects and colours are at most {PIXELS - 1}, got {codes - 1}")
-    return tables if codes == OBJECT_TO_IDX["agent"] + 1 else (codes, codes, codes)
 
 
 def picture(env: gymnasium.Env, view: str) -> np.ndarray:

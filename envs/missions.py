@@ -15,9 +15,10 @@ from textwrap import shorten
 from typing import Any
 
 import numpy as np
-from minigrid.core.constants import COLOR_TO_IDX, OBJECT_TO_IDX
 from minigrid.envs.babyai.core.roomgrid_level import RoomGridLevel
 from minigrid.minigrid_env import MiniGridEnv
+
+from envs.codes import tables_of
 
 log = logging.getLogger(__name__)
 
@@ -46,15 +47,16 @@ def missions_vary(env: Any) -> bool:
 def words_beyond(env: Any) -> tuple[str, ...]:
     """The words outside `WORDS` that an environment's missions may say, in a fixed order.
 
-    They come from all missions of its mission space, and from the names of objects and colours that were registered
-    beside MiniGrid's own, which BabyAI's sentences use. At most as many as a vocabulary of 256 words has room for.
+    They come from all missions of its mission space, and from the names of the objects and colours that it may show,
+    which BabyAI's sentences use. There are at most as many as a vocabulary of 256 words has room for.
     """
     if not missions_vary(env):
         return ()
     space = env.observation_space["mission"]
     said = [space.mission_func(*chosen) for chosen in _choices(space.ordered_placeholders or [])]
-    objects = [name for name, code in OBJECT_TO_IDX.items() if code > OBJECT_TO_IDX["agent"]]
-    found = (word for text in (*said, *objects, *COLOR_TO_IDX) for word in split(text))
+    objects, colours = tables_of(env)
+    named = [name for name, code in objects.items() if code > objects["agent"]]  # missions never name Farama's others
+    found = (word for text in (*said, *named, *colours) for word in split(text))
     return tuple(dict.fromkeys(word for word in found if word not in WORDS))[: LARGEST_VOCABULARY - len(WORDS)]
 
 

@@ -35,6 +35,7 @@ from minigrid.envs.babyai.core import verifier
 from minigrid.envs.babyai.core.roomgrid_level import RoomGridLevel
 from minigrid.minigrid_env import MiniGridEnv
 
+from envs.codes import tables_of
 from envs.engine import kernel
 
 
@@ -120,7 +121,7 @@ def unsupported(env: gymnasium.Env) -> str | None:
         return f"its grid is a {type(inner.grid).__name__}"
     if inner.agent_view_size != kernel.VIEW:
         return f"it sees {inner.agent_view_size}x{inner.agent_view_size} cells, not {kernel.VIEW}x{kernel.VIEW}"
-    colour, code = max(COLOR_TO_IDX.items(), key=lambda item: item[1])
+    colour, code = max(tables_of(inner)[1].items(), key=lambda item: item[1])
     if code > kernel.LARGEST_COLOUR:
         return f"the colour {colour!r} has the code {code}, and the engine packs codes up to {kernel.LARGEST_COLOUR}"
     if owner is RoomGridLevel and verifier.use_done_actions:

@@ -16,7 +16,7 @@ KINDS = {2: Wall, 3: Floor, 5: Key, 6: Ball, 7: Box, 8: Goal}
 
 def geometry(width: int, height: int, sees_through: bool, rule: int, view: int) -> Geometry:
     """The tables for grids of one size; pictures of cells for the rgb view only."""
-    tiles = draw_tiles(*COLOR_TO_IDX) if view == RGB else np.zeros((1, 1, 1, 1, 1), np.uint8)
+    tiles = draw_tiles(*COLOR_TO_IDX.items()) if view == RGB else np.zeros((1, 1, 1, 1, 1), np.uint8)
     return Geometry(width, height, sees_through, rule, view, sight(), tiles)
 
 
@@ -42,12 +42,12 @@ def sight() -> np.ndarray:
 
 
 @cache
-def draw_tiles(*colours: str) -> np.ndarray:
+def draw_tiles(*colours: tuple[str, int]) -> np.ndarray:
     """Farama's picture of every cell in these colours: unlit, lit, and lit with the agent on it, facing up."""
     tiles = np.zeros((3, 512, TILE, TILE, 3), np.uint8)
     tiles[DARK, EMPTY] = Grid.render_tile(None, tile_size=TILE)
     objects: list[WorldObj | None] = [None, Lava()]
-    for colour in colours:
+    for colour, _ in colours:
         objects += [kind(colour) for kind in KINDS.values()]
         objects += [Door(colour, is_open=state == OPEN, is_locked=state == LOCKED) for state in (OPEN, CLOSED, LOCKED)]
     for thing in objects:

@@ -20,7 +20,7 @@ from minigrid.minigrid_env import MiniGridEnv
 from minigrid.utils.rendering import fill_coords, point_in_rect
 
 from encoders.base import kind_of
-from envs import check_symmetry, make_env, make_vec_env, missions
+from envs import check_symmetry, codes, make_env, make_vec_env, missions
 from envs.missions import WORDS, word_ids, words_beyond
 from envs.symmetries import minigrid_symmetry_of
 from evaluate import evaluate
@@ -118,13 +118,17 @@ def test_pixels_are_still_an_image():
     assert kind_of(env.observation_space) == "image" and env.reset(seed=0)[0]["image"].max() > 20
 
 
-def test_minigrid_s_own_environments_keep_their_bounds(monkeypatch):
-    monkeypatch.delitem(constants.OBJECT_TO_IDX, "stone")
-    monkeypatch.delitem(constants.COLOR_TO_IDX, "orange")
+def test_minigrid_s_own_environments_stay_as_they_are_whatever_is_registered(monkeypatch):
     space = make_env("DoorKey-5x5", view="full").observation_space
     assert space["image"] == spaces.Box(0, 10, (5, 5, 3), np.uint8)
     assert space["carrying"] == spaces.Box(0, 10, (2,), np.uint8)
     assert make_env("BabyAI-GoToLocal-v0").observation_space["mission"].high.max() == len(WORDS) - 1
+    assert make_vec_env("DoorKey-5x5", engine="auto", bank=2).engine == "batched"
+
+    monkeypatch.setattr(codes, "COLOR_NAMES", [*constants.COLOR_NAMES, "orange"])  # from which they draw colours
+    assert make_env("DoorKey-5x5").observation_space["image"].high.max() == 11
+    assert make_env("BabyAI-GoToLocal-v0").get_wrapper_attr("words") == ("orange",)
+    assert make_vec_env("DoorKey-5x5", engine="auto", bank=2).engine == "gymnasium"
 
 
 def test_an_environment_may_declare_codes_of_its_own(monkeypatch):
@@ -216,9 +220,8 @@ def test_words_of_every_placeholder_are_found_however_many_missions_there_are():
     assert {*many, "zz", "yy"} <= {*WORDS, *words_beyond(core)}
 
 
-def test_names_of_new_colours_and_objects_are_words_where_missions_vary():
-    assert {"stone", "orange"} <= set(make_env("BabyAI-GoToLocal-v0").get_wrapper_attr("words"))
-    assert make_env("DoorKey-5x5").get_wrapper_attr("words") == ()
+def test_names_of_new_objects_and_colours_are_words_of_a_user_s_environment():
+    assert make_env("Test-Speaking-v0").get_wrapper_attr("words") == ("stone", "orange")
 
 
 def test_the_ids_of_standard_words_stay():
