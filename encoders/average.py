@@ -17,7 +17,7 @@ from jaxtyping import Float
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor
 
-from encoders.base import Encoder, describe, items
+from encoders.base import Encoder, items
 from encoders.layers.stem import Observation
 from symmetry import Representation, Symmetry
 
@@ -82,12 +82,7 @@ def orbit(symmetry: Symmetry, obs: Any, elements: list[int] | None = None) -> An
 
 
 def check_sizes(symmetry: Symmetry, space: spaces.Space) -> None:
-    """Raise ValueError unless the symmetry says how every part of these observations transforms."""
+    """Raise ValueError unless the symmetry fits these observations (`Symmetry.validate`), or the windows' own."""
     window = isinstance(space, spaces.Dict) and MASK in space.spaces
-    for key, part in items(space):
-        if window and key == MASK:
-            continue
-        rep, shape = symmetry.observation.get(key), part.shape[1:] if window else part.shape
-        if rep is None or tuple(shape) != tuple(getattr(rep, "shape", (rep.size,))):
-            declared = {name: getattr(rep, "shape", rep.size) for name, rep in symmetry.observation.items()}
-            raise ValueError(f"the symmetry is declared on {declared}, the observations are {describe(space)}")
+    parts = {key: part.shape for key, part in items(space) if not (window and key == MASK)}
+    symmetry.validate({key: shape[1:] if window else shape for key, shape in parts.items()})

@@ -10,7 +10,7 @@ from encoders.base import Encoder, activation_named, describe, encoders_reading,
 from encoders.layers.equivariant import EquivariantGrid, regular
 from encoders.layers.stem import Observation
 from encoders.ranges import require_choice, require_whole
-from symmetry import Codes, EquivariantLinear, Representation, Symmetry
+from symmetry import EquivariantLinear, Representation, Symmetry
 
 
 class Homomorphic(Encoder):
@@ -61,13 +61,9 @@ class Homomorphic(Encoder):
         self.out_rep = out_rep
         chosen = activation_named(activation)
         parts = dict(items(observation_space))
-        declared = {
-            key: rep.shape if isinstance(rep, Codes) else (rep.size,) for key, rep in symmetry.observation.items()
-        }
-        if declared != {key: part.shape for key, part in parts.items()} or (not is_grid and len(declared) > 1):
-            raise ValueError(
-                f"encoder Homomorphic: the symmetry is declared on {declared}, got {describe(observation_space)}"
-            )
+        symmetry.validate({key: part.shape for key, part in parts.items()})
+        if not is_grid and len(parts) > 1:
+            raise ValueError(f"encoder Homomorphic reads one vector or a grid; got {describe(observation_space)}")
         if is_grid:
             vocabulary = int(parts["mission"].high.max()) + 1 if "mission" in parts else 0
             grid = parts["image"].shape[:2]

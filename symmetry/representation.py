@@ -96,6 +96,11 @@ class Representation:
         return self.derived(self.group, self.source)
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the vectors it acts on: (size,)."""
+        return (self.size,)
+
+    @property
     def is_permutation(self) -> bool:
         """Whether no sign is negative, so that every pointwise nonlinearity commutes with ρ."""
         return bool((self.sign > 0).all())

@@ -11,11 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from symmetry.codes import Codes
 from symmetry.group import Group
 from symmetry.representation import Representation
+
+Bounds = tuple[Any, Any]  # two vectors of numbers, whatever torch reads
 
 
 @dataclass(frozen=True)
@@ -59,36 +63,56 @@ class Symmetry:
         moved = self.action.source[self.action.group.inverse(g)]  # ψ(g) e_j = e_{moved[j]}
         return moved.to(actions.device)[actions]
 
-    def validate(self, observation: Mapping[str, Sequence[int]], action: int, discrete: bool) -> None:
-        """Compare the declaration with an environment's sizes.
+    def validate(self, shapes: Mapping[str, Sequence[int]] | None = None, actions: int | Bounds | None = None) -> None:
+        """Check that the symmetry fits an environment's observations, its actions, or both.
 
         Args:
-            observation: the shape of each observation key; a plain Box is the key "observation".
-            action: how many discrete actions, or how many numbers an action has.
-            discrete: whether actions are discrete.
+            shapes: the shape of each observation key; a plain Box is the key "observation".
+            actions: how many discrete actions there are, or the bounds (low, high) of vectors.
 
         Raises:
-            ValueError: keys or sizes differ, or a sign stands before a discrete action.
+            ValueError: keys or sizes differ, a sign stands before a discrete action, or some element does not map the
+                actions within the bounds onto themselves.
         """
-        if set(observation) != set(self.observation):
+        if shapes is not None:
+            self._validate_observation(shapes)
+        if isinstance(actions, int):
+            self._validate_size(actions, "discrete actions")
+            if not self.action.is_permutation:
+                raise ValueError(
+                    "the symmetry puts signs before discrete actions; they can only change places (signs of +1)"
+                )
+        elif actions is not None:
+            self._validate_bounds(torch.stack([torch.as_tensor(bound, dtype=torch.float64) for bound in actions]))
+
+    def _validate_observation(self, shapes: Mapping[str, Sequence[int]]) -> None:
+        if set(shapes) != set(self.observation):
             raise ValueError(
                 f"the symmetry transforms the observations {sorted(self.observation)}, the environment has "
-                f"{sorted(observation)}; declare each of them"
+                f"{sorted(shapes)}; declare each of them"
             )
-        for key, shape in observation.items():
-            part = self.observation[key]
-            declared = part.shape if isinstance(part, Codes) else (part.size,)
+        for key, shape in shapes.items():
+            declared = self.observation[key].shape
             if tuple(shape) != declared:
                 raise ValueError(
                     f"the symmetry of {key!r} acts on shape {declared}, the environment's is {tuple(shape)}"
                 )
-        if action != self.action.size:
-            kind = "discrete actions" if discrete else "numbers in an action"
-            raise ValueError(f"the symmetry acts on {self.action.size} {kind}, the environment has {action}")
-        if discrete and not self.action.is_permutation:
-            raise ValueError(
-                "the symmetry puts signs before discrete actions; they can only change places (signs of +1)"
-            )
+
+    def _validate_size(self, actions: int, kind: str) -> None:
+        if actions != self.action.size:
+            raise ValueError(f"the symmetry acts on {self.action.size} {kind}, the environment has {actions}")
+
+    def _validate_bounds(self, bounds: Float[Tensor, "2 size"]) -> None:
+        self._validate_size(bounds.shape[1], "numbers in an action")
+        for g in range(self.group.order):
+            moved = self.action(g, bounds)
+            low, high = moved.amin(0), moved.amax(0)
+            if not torch.equal(low, bounds[0]) or not torch.equal(high, bounds[1]):
+                raise ValueError(
+                    f"element {self.group.elements[g]} carries the actions between {bounds[0].tolist()} and "
+                    f"{bounds[1].tolist()} to those between {low.tolist()} and {high.tolist()}; are the bounds "
+                    "symmetric?"
+                )
 
     def to_data(self) -> dict[str, Any]:
         """Plain numbers and strings, enough for `from_data` to rebuild everything but `twin`."""

@@ -7,24 +7,18 @@ import torch
 from gymnasium import spaces
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 
+from encoders.base import describe
 from symmetry import Representation, Symmetry
 
 
 def check_actions(symmetry: Symmetry, actions: spaces.Space) -> None:
-    """Raise ValueError unless ψ maps the action space onto itself."""
-    psi = symmetry.action
+    """Raise ValueError unless ψ maps the action space onto itself (`Symmetry.validate`)."""
     if isinstance(actions, spaces.Discrete):
-        if psi.size != actions.n or not psi.is_permutation:
-            kind = "permutes" if psi.is_permutation else "changes signs of"
-            raise ValueError(f"the symmetry {kind} {psi.size} actions, but they are {actions.n} to be permuted")
-        return
-    if not isinstance(actions, spaces.Box) or actions.shape != (psi.size,):
-        raise ValueError(f"the symmetry acts on {psi.size} actions, but they are {actions}")
-    corners = torch.as_tensor(np.stack([actions.low, actions.high])).double()
-    for g in range(psi.group.order):
-        moved = psi(g, corners)
-        if not torch.equal(moved.amin(0), corners[0]) or not torch.equal(moved.amax(0), corners[1]):
-            raise ValueError(f"the symmetry maps actions in {actions} to others outside; are the bounds symmetric?")
+        symmetry.validate(actions=int(actions.n))
+    elif isinstance(actions, spaces.Box) and len(actions.shape) == 1:
+        symmetry.validate(actions=(actions.low, actions.high))
+    else:
+        raise ValueError(f"a symmetry acts on Discrete actions or vectors, got {describe(actions)}")
 
 
 class SymmetricStatistics(RunningMeanStd):
@@ -38,9 +32,10 @@ class SymmetricStatistics(RunningMeanStd):
 
     def __init__(self, symmetry: Symmetry, shape: tuple[int, ...]):
         super().__init__(shape=shape)
-        rep = symmetry.observation.get("observation")
-        if not isinstance(rep, Representation) or shape != (rep.size,):
-            raise ValueError(f"the symmetry does not say how observations of shape {shape} transform")
+        symmetry.validate({"observation": shape})
+        rep = symmetry.observation["observation"]
+        if not isinstance(rep, Representation):
+            raise ValueError("codes have no mean that could be subtracted; use normalize only with vectors")
         self.rep = rep
 
     def update(self, arr: np.ndarray) -> None:

@@ -254,7 +254,7 @@ def test_a_mission_is_read_to_its_last_word_whoever_shares_the_batch():
 def test_homomorphic_needs_a_symmetry_of_the_right_size():
     with pytest.raises(ValueError, match="declares none"):
         Homomorphic(spaces.Box(-1, 1, (4,)))
-    with pytest.raises(ValueError, match="declared on"):
+    with pytest.raises(ValueError, match="acts on shape"):
         Homomorphic(spaces.Box(-1, 1, (3,)), symmetry=make_vec_env("CartPole", n_envs=1).symmetry)
 
 

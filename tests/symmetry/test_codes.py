@@ -166,15 +166,19 @@ def test_what_contradicts_itself_is_refused(shape, cells, renames, message):
 
 def test_sizes_of_the_environment_are_compared_with_the_declaration():
     symmetry = Symmetry(C2, {"words": CASES["words"], "position": SIGN}, SWAP)
-    symmetry.validate({"words": (6,), "position": (2,)}, action=2, discrete=True)
-    for observation, action, discrete, message in [
-        ({"words": (6,)}, 2, True, "declare each"),
-        ({"words": (7,), "position": (2,)}, 2, True, r"'words' acts on shape \(6,\), the environment's is \(7,\)"),
-        ({"words": (6,), "position": (3,)}, 2, True, "'position' acts on"),
-        ({"words": (6,), "position": (2,)}, 3, True, "2 discrete actions, the environment has 3"),
-        ({"words": (6,), "position": (2,)}, 3, False, "2 numbers in an action"),
+    symmetry.validate({"words": (6,), "position": (2,)}, actions=2)
+    for shapes, actions, message in [
+        ({"words": (6,)}, 2, "declare each"),
+        ({"words": (7,), "position": (2,)}, 2, r"'words' acts on shape \(6,\), the environment's is \(7,\)"),
+        ({"words": (6,), "position": (3,)}, 2, "'position' acts on"),
+        ({"words": (6,), "position": (2,)}, 3, "2 discrete actions, the environment has 3"),
+        ({"words": (6,), "position": (2,)}, ([-1] * 3, [1] * 3), "2 numbers in an action"),
     ]:
         with pytest.raises(ValueError, match=message):
-            symmetry.validate(observation, action, discrete)
+            symmetry.validate(shapes, actions)
+    symmetry.validate({"words": (6,), "position": (2,)}, ([-1, -1], [2, 2]))
+    symmetry.validate(actions=([-1, -1], [2, 2]))
+    with pytest.raises(ValueError, match=r"carries the actions between \[-1.0, -2.0\]"):
+        symmetry.validate(actions=([-1, -2], [2, 2]))
     with pytest.raises(ValueError, match="signs before discrete"):
-        Symmetry(C2, {"position": SIGN}, SIGN).validate({"position": (2,)}, action=2, discrete=True)
+        Symmetry(C2, {"position": SIGN}, SIGN).validate({"position": (2,)}, actions=2)
