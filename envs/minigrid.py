@@ -6,8 +6,8 @@ carrying   Box(0, L, (2,), uint8), type and colour of the carried object, (1, 0)
            where the image hides it
 mission    Box(0, V-1, (72,), uint8), word ids followed by zeros; only where missions vary
 
-L is the largest code an environment can show: 10 with MiniGrid's own objects and colours. V is the size of the
-vocabulary (`envs.missions`).
+L is the largest code that an environment can show: 10 with MiniGrid's own objects and colours (`envs.codes`). V is the
+size of the vocabulary (`envs.missions`).
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ class MiniGridObservation(gymnasium.ObservationWrapper):
     Args:
         env: a MiniGrid environment.
         view: "partial", "full" or "rgb".
-        words: what missions may say beside `envs.missions.WORDS`; default: what its mission space says.
+        words: the words of missions outside `envs.missions.WORDS`; default: those of `envs.missions.words_beyond`.
 
     Attributes:
         codes: how many codes there are for types, for colours and for states.
-        words: as above, each word once.
+        words: the words of missions outside `envs.missions.WORDS`, in the order of their ids.
 
     Raises:
-        ValueError: an unknown view, words that are none, or codes that do not fit a byte.
+        ValueError: an unknown view, `words` that is not a list of words, or codes that do not fit a byte.
     """
 
     def __init__(self, env: gymnasium.Env, view: str = "partial", words: Sequence[str] | None = None):

@@ -1,7 +1,7 @@
-"""Missions as word ids, and the words they are made of.
+"""Missions as word ids, and the vocabulary that the ids stand for.
 
-Every id below `len(WORDS)` means the same in every environment and every policy file. Words that only one environment
-says follow them: those of its mission space, or those of the option `env.words`.
+An id below `len(WORDS)` means the same word in every environment and every policy file. The words of one environment
+follow: those of its mission space, or those of the option `env.words`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 MISSION_LENGTH = 72  # the longest sentence of BabyAI's grammar
 LARGEST_VOCABULARY = 256  # ids are bytes
-ENUMERATED = 10_000  # missions of a mission space
+ENUMERATED = 1_000  # missions of a mission space
 
 # Every word of every MiniGrid and BabyAI mission. 0 pads, 1 stands for a word outside the vocabulary. The order is part
 # of the policy format: new words go to the end.
@@ -45,28 +45,32 @@ def missions_vary(env: Any) -> bool:
 
 
 def words_beyond(env: Any) -> tuple[str, ...]:
-    """The words outside `WORDS` that an environment's missions may say, in a fixed order.
+    """The words outside `WORDS` that may be in an environment's missions, in a fixed order.
 
-    They come from all missions of its mission space, and from the names of the objects and colours that it may show,
-    which BabyAI's sentences use. There are at most as many as a vocabulary of 256 words has room for.
+    They come from the missions of its mission space and from the names of the objects and colours that it may show,
+    which BabyAI's sentences use. Words for which a vocabulary of 256 has no room are left out.
     """
     if not missions_vary(env):
         return ()
     space = env.observation_space["mission"]
     said = [space.mission_func(*chosen) for chosen in _choices(space.ordered_placeholders or [])]
     objects, colours = tables_of(env)
-    named = [name for name, code in objects.items() if code > objects["agent"]]  # missions never name Farama's others
+    named = [
+        name for name, code in objects.items() if code > objects["agent"]
+    ]  # Farama's own are in WORDS if missions use them
     found = (word for text in (*said, *named, *colours) for word in split(text))
     return tuple(dict.fromkeys(word for word in found if word not in WORDS))[: LARGEST_VOCABULARY - len(WORDS)]
 
 
 def checked_words(words: Sequence[str]) -> tuple[str, ...]:
-    """The option `env.words`: each word once, without those that every vocabulary has.
+    """The option `env.words` without duplicates and without the words of `WORDS`.
 
     Raises:
         ValueError: not a list of single words, or too many of them.
     """
-    if isinstance(words, str) or not all(isinstance(word, str) and split(word) == [word] for word in words):
+    if not isinstance(words, (list, tuple)) or not all(
+        isinstance(word, str) and split(word) == [word] for word in words
+    ):
         raise ValueError(f"env.words is a list of words in lower case, like env.words=[zebra]; got {words!r}")
     beyond = tuple(dict.fromkeys(word for word in words if word not in WORDS))
     if len(WORDS) + len(beyond) > LARGEST_VOCABULARY:
@@ -98,7 +102,7 @@ def word_ids(mission: str, beyond: tuple[str, ...] = ()) -> np.ndarray:
 
 
 def split(text: str) -> list[str]:
-    """The words of a text, in lower case; every other sign is a word of its own."""
+    """The words of a text in lower case; every character that is not a letter is a word of its own."""
     return re.findall(r"[a-z]+|[^a-z\s]", text.lower())
 
 
@@ -108,7 +112,7 @@ def _numbered(beyond: tuple[str, ...]) -> dict[str, int]:
 
 
 def _choices(placeholders: Sequence[Sequence[str]]) -> Iterable[tuple[str, ...]]:
-    """The first combinations of placeholders, then, lest any value be missed, each value beside the first of others."""
+    """Combinations of placeholders: the first ENUMERATED, then each value beside the first values of the others."""
     yield from islice(product(*placeholders), ENUMERATED)
     for place, values in enumerate(placeholders):
         for value in values:
@@ -116,13 +120,14 @@ def _choices(placeholders: Sequence[Sequence[str]]) -> Iterable[tuple[str, ...]]
 
 
 def _name(unknown: Iterable[str], beyond: tuple[str, ...]) -> None:
+    """Log the unknown words that have not been named yet, and the option that adds them to the vocabulary."""
     new = [word for word in dict.fromkeys(unknown) if word not in _named]
     if not new:
         return
     _named.update(new)
     listed = ",".join(word if word.isalpha() else f"'{word}'" for word in dict.fromkeys((*beyond, *sorted(_named))))
     log.warning(
-        "missions say %s, outside the vocabulary: encoders cannot tell such words apart. To add them: env.words=[%s]",
+        "missions say %s, outside the vocabulary: encoders cannot tell these words apart. To add them: env.words=[%s]",
         ", ".join(map(repr, new)),
         listed,
     )

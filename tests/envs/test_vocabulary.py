@@ -259,7 +259,8 @@ def test_the_engine_s_missions_are_those_of_the_real_environment(only_stones):
 
 
 @pytest.mark.parametrize(
-    "words", ["zebra", ["two words"], ["Zebra"], [3], [f"{a}{b}" for a in "abcdefghijklmnop" for b in "abcdefghijklm"]]
+    "words",
+    ["zebra", 3, ["two words"], ["Zebra"], [3], [f"{a}{b}" for a in "abcdefghijklmnop" for b in "abcdefghijklm"]],
 )
 def test_what_is_not_a_list_of_words_is_refused(words):
     with pytest.raises(ValueError, match=r"env\.words"):
