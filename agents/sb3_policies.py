@@ -39,8 +39,9 @@ def representations(
     """(features, actions) representations if there is a symmetry to obey, else None.
 
     Raises:
-        ValueError: a symmetry is to be obeyed, but the encoder promises nothing about its features, the symmetry is not
-            one of these actions, or exploration is state-dependent (gSDE), whose noise is a plain map of the features.
+        ValueError: a symmetry is to be obeyed, but the encoder promises nothing about its features or does not keep
+            the form of its promise (`encoders.base.Encoder`), the symmetry is not one of these actions, or exploration
+            is state-dependent (gSDE), whose noise is a plain map of the features.
     """
     if symmetry is None:
         return None
@@ -51,6 +52,14 @@ def representations(
         raise ValueError(
             f"symmetry=hard needs an encoder whose features transform under the group, and {type(encoder).__name__} "
             "promises nothing; use encoder=homomorphic, symmetry=average (any encoder), or symmetry=none"
+        )
+    if not isinstance(out_rep, Representation) or (out_rep.group, out_rep.size) != (
+        symmetry.group,
+        encoder.features_dim,
+    ):
+        raise ValueError(
+            f"encoder {type(encoder).__name__} has {encoder.features_dim} features and out_rep={out_rep}; it must be a "
+            f"Representation of {symmetry.group} of that size"
         )
     check_actions(symmetry, actions)
     return out_rep, symmetry.action

@@ -39,6 +39,8 @@ class Average(Encoder):
         ValueError: no symmetry, one that does not match the observations, or what the encoder cannot read.
     """
 
+    equivariant = True
+
     def __init__(
         self,
         observation_space: spaces.Space,

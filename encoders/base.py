@@ -40,7 +40,10 @@ class Encoder(BaseFeaturesExtractor):
 
     Attributes:
         reads: the kinds of observation it can read, keys of `DESCRIPTIONS`.
-        out_rep: how its features transform under the environment's group (None: no promise).
+        equivariant: whether it promises f(φ(g)s) = ρ(g) f(s) for the environment's symmetry. If so, its constructor
+            takes that symmetry as the keyword `symmetry`, and sets `out_rep`.
+        out_rep: ρ, a representation of the symmetry's group of size `features_dim`, on which equivariant heads are
+            built; None without a promise.
 
     Args:
         observation_space: the space of the observations it will be given.
@@ -51,6 +54,7 @@ class Encoder(BaseFeaturesExtractor):
     """
 
     reads: ClassVar[tuple[str, ...]] = ()
+    equivariant: ClassVar[bool] = False
     out_rep: Representation | None = None
 
     def __init__(self, observation_space: spaces.Space, features_dim: int):

@@ -35,6 +35,7 @@ class Homomorphic(Encoder):
     """
 
     reads = ("vector", "grid")
+    equivariant = True
 
     def __init__(
         self,

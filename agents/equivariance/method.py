@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,8 +19,8 @@ METHODS = ("hard", "average", "augment", "loss", "none")
 
 
 def promises(encoder: type[BaseFeaturesExtractor]) -> bool:
-    """Whether an encoder obeys a symmetry, which its constructor then takes, and says how its features transform."""
-    return "symmetry" in inspect.signature(encoder).parameters
+    """Whether an encoder promises how its features transform (`encoders.base.Encoder.equivariant`)."""
+    return getattr(encoder, "equivariant", False)
 
 
 def decided(method: str, encoder: type[BaseFeaturesExtractor], agent: str, symmetry: Symmetry | None) -> str:

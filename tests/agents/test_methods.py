@@ -24,6 +24,7 @@ from agents.equivariance.loss import penalty, trained
 from agents.equivariance.normalization import SymmetricStatistics
 from agents.export import to_plain
 from encoders.average import Average, orbit
+from encoders.base import Encoder
 from encoders.heads import Dueling, ties
 from encoders.mlp import MLP
 from envs import make_vec_env, symmetry_of
@@ -608,6 +609,59 @@ def test_a_symmetry_of_other_actions_is_refused():
         for method, encoder in (("hard", "homomorphic"), ("augment", "mlp")):
             with pytest.raises(ValueError, match=message):
                 make_agent(environments("CartPole"), encoder, "ppo", symmetry, method=method, **SMALL["ppo"])
+
+
+class Turning(Encoder):
+    """A stranger's encoder that promises f(φ(g)s) = ρ(g) f(s)."""
+
+    reads = ("vector",)
+    equivariant = True
+
+    def __init__(self, observation_space, **options):  # the promise counts, not how the constructor is written
+        (rep,) = options["symmetry"].observation.values()
+        super().__init__(observation_space, 8 * rep.group.order)
+        self.out_rep = Representation.regular(rep.group) * 8
+        self.layer = EquivariantLinear(rep, self.out_rep)
+
+    def forward(self, obs):
+        return self.layer(obs).relu()
+
+
+class Reckless(Turning):
+    """Has more features than its `out_rep` says."""
+
+    def __init__(self, observation_space, **options):
+        super().__init__(observation_space, **options)
+        self._features_dim += 1
+
+
+class Curious(MLP):
+    """Takes a symmetry and promises nothing."""
+
+    def __init__(self, observation_space, symmetry=None):
+        super().__init__(observation_space)
+        self.given = symmetry
+
+
+def test_a_stranger_s_encoder_that_promises_gets_equivariant_heads(tmp_path):
+    model = make("Point", Turning, "ppo").learn(64)
+    assert obeys(Policy.of(model), "Point")
+    loaded = load_policy(save_policy(model, tmp_path / "p"), trust=[__name__])
+    assert obeys(loaded, "Point")
+    with pytest.raises(ValueError, match="obeys the symmetry by construction"):
+        make("Point", Turning, "ppo", "average")
+
+
+def test_an_encoder_that_promises_says_how_each_of_its_features_transforms():
+    with pytest.raises(ValueError, match=r"Reckless has 33 features and out_rep=Representation\(.*, size 32\)"):
+        make("Point", Reckless, "ppo")
+
+
+def test_an_encoder_that_takes_a_symmetry_promises_nothing_by_that():
+    model = make_agent(environments("Point"), Curious, "ppo", seed=0, device="cpu", **SMALL["ppo"])
+    assert model.policy.features_extractor.given is None and isinstance(model.policy.action_net, nn.Linear)
+    with pytest.raises(ValueError, match="Curious promises nothing"):
+        make("Point", Curious, "ppo", "hard")
 
 
 def test_an_encoder_of_another_module_is_lifted_only_if_trusted(tmp_path):
