@@ -11,7 +11,7 @@ as much a function of the seed, and the same whenever they are drawn again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -117,7 +117,7 @@ def _joined(first: Any, second: Any) -> Any:
     return first + second if isinstance(first, list) else np.concatenate([first, second])
 
 
-def _stacked(observations: list[Any]) -> Any:
+def _stacked(observations: Sequence[Any]) -> Any:
     """A batch of them."""
     first = observations[0]
     if isinstance(first, Mapping):
@@ -165,6 +165,7 @@ class Collecting(PPO):
         rollout.reset()
         callback.on_rollout_start()
         dones = self._last_episode_starts
+        cut_short: list[tuple[int, int, Any]] = []  # step, environment, last observation of an episode
         play = overlapped if self.overlapping else in_turn
 
         def choose(observation: Any, half: int) -> Choice:
@@ -178,10 +179,19 @@ class Collecting(PPO):
             if not callback.on_step():
                 return False
             if dones.any():
-                self._update_info_buffer(infos, dones)
-                self._bootstrap(rewards, dones, infos, update)
+                ended = np.flatnonzero(dones)
+                self._update_info_buffer([infos[i] for i in ended], dones[ended])
+                last = {i: infos[i]["terminal_observation"] for i in ended.tolist() if _cut_short(infos[i])}
+                if self.pinned:  # in one call at the end, since each call waits for the device
+                    cut_short += [(rollout.position, i, observation) for i, observation in last.items()]
+                else:
+                    self._bootstrap(rewards, last, update)
             rollout.add(kept, actions, rewards, self._last_episode_starts, values, log_probs)
             self._last_obs, self._last_episode_starts = new_obs, dones  # type: ignore[assignment]
+        if cut_short:
+            steps, which, observations = zip(*cut_short, strict=True)
+            values = self.values_of(_stacked(observations), update)
+            rollout.rewards[which, steps] += self.gamma * values.cpu().numpy()
         rollout.finish(self.values_of(self._last_obs, update), dones)
         callback.update_locals(locals())
         callback.on_rollout_end()
@@ -195,17 +205,22 @@ class Collecting(PPO):
             taken = np.clip(taken, self.action_space.low, self.action_space.high)
         return taken
 
-    def _bootstrap(self, rewards: np.ndarray, dones: np.ndarray, infos: list[dict[str, Any]], update: Update) -> None:
-        """An episode cut short by its time limit would have gone on: r ← r + γ V(s') (Pardo et al. 2018)."""
-        cut = [i for i in np.flatnonzero(dones) if infos[i].get("TimeLimit.truncated", False)]
-        cut = [i for i in cut if infos[i].get("terminal_observation") is not None]
-        last = [infos[i]["terminal_observation"] for i in cut]
-        if self.pinned:  # in one call, since each call waits for the device
-            values: Any = self.values_of(_stacked(last), update).cpu() if cut else []
-        elif self.rollout_buffer.distinct is None:
-            # SB3's tensors, strides included: on them depends in which order a convolution adds up
-            values = [update.network(self.policy.obs_to_tensor(one)[0])[1] for one in last]
-        else:
-            values = [self.values_of({key: part[None] for key, part in one.items()}, update) for one in last]
-        for i, value in zip(cut, values, strict=True):
+    def _bootstrap(self, rewards: np.ndarray, last: Mapping[int, Any], update: Update) -> None:
+        """An episode cut short by its time limit would have gone on: r ← r + γ V(s') (Pardo et al. 2018).
+
+        Args:
+            rewards: (environments,) of this step; those of the episodes that were cut short are changed.
+            last: the last observation of each such episode, by environment.
+        """
+        for i, one in last.items():
+            if self.rollout_buffer.distinct is None:
+                # SB3's tensors, strides included: on them depends in which order a convolution adds up
+                value = update.network(self.policy.obs_to_tensor(one)[0])[1]
+            else:
+                value = self.values_of({key: part[None] for key, part in one.items()}, update)
             rewards[i] += (self.gamma * value).item()
+
+
+def _cut_short(info: Mapping[str, Any]) -> bool:
+    """Whether a time limit ended the episode that this info ends."""
+    return bool(info.get("TimeLimit.truncated")) and info.get("terminal_observation") is not None
