@@ -27,6 +27,12 @@ SMALL = {"n_steps": 16, "batch_size": 64, "n_epochs": 2, "seed": 0, "learning_ra
 on_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch sees no CUDA device")
 
 
+@pytest.fixture(autouse=True)
+def full_precision(monkeypatch):
+    """By default, cuDNN rounds what it convolves to the 10 bits of TF32, which no CPU does."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+
+
 def environments(encoder: str, env: str | None = None, n_envs: int = 8):
     """Environments that the encoder reads, in the batched engine where that can be."""
     env, options = (env, history(encoder)) if env else case(encoder)

@@ -114,3 +114,32 @@ def test_minigrid_symmetry_keeps_the_steps_of_every_seed():
     assert all(row["steps"] == [None, None] and row["median"] is None for row in rows.values())
     with Image.open("shares.png") as picture:
         assert min(picture.size) > 300
+
+
+DRY = ("--device", "cpu", "--env", "DoorKey-5x5", "--encoders", "mlp", "--environments", "8", "--steps", "8")
+
+
+def test_gpu_measures_every_form_in_a_dry_run():
+    written = run("gpu", *DRY, "--seconds", "0.1", "--tests", "0")
+    assert written["tests"] is None and written["machine"]["device"] == "the CPU"
+    rows = written["training"]["mlp"]
+    assert rows.keys() == {"eager", "cpu", "sb3"}
+    for row in rows.values():
+        assert row["environments"] == 8 and positive([row["steps_per_second"], row["warm_up_seconds"]])
+        assert row["shares"].keys() == {"environment", "transfer", "acting", "learning", "rest"}
+        assert math.isclose(sum(row["shares"].values()), 1)
+        assert min(row["shares"][part] for part in ("environment", "acting", "learning")) > 0
+
+
+@pytest.mark.slow
+def test_gpu_runs_its_tests_and_leaves_out_what_it_has_no_time_for():
+    written = run("gpu", *DRY, "--seconds", "0.1", "--select", "is_noticed", "--forms", "eager", "sb3")
+    assert written["tests"]["status"] == 0 and "1 passed" in written["tests"]["said"][-1]
+    late = run("gpu", *DRY, "--minutes", "0.01", "--tests", "0", "--forms", "eager")["training"]["mlp"]["eager"]
+    assert "not done in the" in late["failed"]
+
+
+def test_gpu_says_where_there_is_none():
+    done = command("benchmarks/gpu.py", CUDA_VISIBLE_DEVICES="")
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr == "error: PyTorch sees no CUDA device here; --device cpu makes a dry run at small sizes\n"
