@@ -129,7 +129,7 @@ def test_a_mistake_in_the_background_is_told_where_it_is_waited_for():
     with pytest.raises(ValueError, match="3 integers from 0 to 6"):
         env.step_half_wait(1)
     env.step_half_async(1, np.array([0, 1, 2]))
-    with pytest.raises(RuntimeError, match="half 1 is being stepped"):
+    with pytest.raises(RuntimeError, match="half 1 is already being stepped"):
         env.step_half_async(1, np.array([0, 1, 2]))
     with pytest.raises(RuntimeError, match="step_half_wait"):
         env.step(np.zeros(6, np.int64))
