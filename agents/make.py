@@ -20,6 +20,7 @@ from sb3_contrib import QRDQN, RecurrentPPO
 from stable_baselines3 import A2C, DQN, PPO, SAC, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.noise import NormalActionNoise
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.utils import LinearSchedule
@@ -31,8 +32,8 @@ from agents.equivariance.method import decided, encoding, required, using
 from agents.ppo.algorithm import FastPPO, sb3_only
 from agents.ranges import check_ranges
 from agents.recurrent_policy import HeadedRecurrentPolicy
-from agents.weight_decay import check_minibatches
 from encoders.base import describe, encoders_reading
+from encoders.layers.normalization import SINGLE, counts_samples
 from encoders.resolve import resolve
 from symmetry import Symmetry
 
@@ -142,6 +143,16 @@ def make_agent(
     if method == "loss":
         penalize(model.policy, required(symmetry, method), weight)
     return model
+
+
+def check_minibatches(model: BaseAlgorithm) -> None:
+    """Raise ValueError if batch normalization would be given a minibatch of one sample."""
+    size = getattr(model, "batch_size", None)
+    if size is None or not counts_samples(model.policy):
+        return
+    rest = model.n_steps * model.n_envs % size if isinstance(model, OnPolicyAlgorithm) else 0
+    if 1 in (size, rest):
+        raise ValueError(SINGLE)
 
 
 def refuse_unknown(error: str, *classes: type) -> None:

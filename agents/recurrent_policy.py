@@ -10,13 +10,14 @@ from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, nn
 
+from agents.dropout import DropsWhileCollecting
 from agents.heads import Headed
-from agents.weight_decay import OnPolicy
+from agents.weight_decay import Decayed
 from encoders.heads import SMALL, head
 from symmetry import Symmetry
 
 
-class HeadedRecurrentPolicy(Headed, OnPolicy, RecurrentActorCriticPolicy):
+class HeadedRecurrentPolicy(Headed, DropsWhileCollecting, Decayed, RecurrentActorCriticPolicy):
     """Recurrent PPO: encoder, LSTM over the episode, linear heads. An LSTM is not equivariant, so no symmetry."""
 
     def __init__(self, *args: Any, symmetry: Symmetry | None = None, **kwargs: Any):

@@ -24,9 +24,10 @@ from stable_baselines3.td3.policies import Actor as TD3Actor
 from stable_baselines3.td3.policies import TD3Policy
 from torch import Tensor, nn
 
+from agents.dropout import DropsWhileCollecting
 from agents.equivariance.normalization import check_actions
 from agents.heads import ACTS, SAME, SCALES, Headed, Outputs
-from agents.weight_decay import Decayed, OnPolicy
+from agents.weight_decay import Decayed
 from encoders.heads import SMALL, Dueling, PointwiseTanh, critic, head, ties
 from symmetry import Representation, Symmetry
 
@@ -65,7 +66,7 @@ def representations(
     return out_rep, symmetry.action
 
 
-class HeadedActorCriticPolicy(Headed, OnPolicy, ActorCriticPolicy):
+class HeadedActorCriticPolicy(Headed, DropsWhileCollecting, Decayed, ActorCriticPolicy):
     """PPO and A2C: linear policy and value heads on the encoder's features."""
 
     penalized = ("actor", "critic")

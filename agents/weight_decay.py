@@ -1,24 +1,13 @@
-"""What regularization asks of SB3's algorithms: decoupled weight decay, and dropout that acts as it learns.
-
-Dropout and batch normalization are layers of the encoder (`encoders.layers`). The policies here make them obey the law
-that PPO's ratio π/π_old is 1 before the first step of an update, in SB3's own classes too: while SB3 collects it puts
-the policy into evaluation mode, where dropout rests, and `OnPolicy` wakes it for what will be learned from.
-
-DQN, QR-DQN, SAC and TD3 learn from what another policy did, so there is no ratio: they act without dropout, and drop
-while they learn, by masks renewed at each `train`. Batch normalization by stored statistics is the same for all agents.
-"""
+"""Decoupled weight decay: every Adam of a policy becomes an AdamW."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
-from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from torch import nn
 
-from encoders.layers.dropout import acting, dropouts
-from encoders.layers.normalization import SINGLE, BatchNorm, counts_samples
+from encoders.layers.normalization import BatchNorm
 
 NORMALIZATIONS = (BatchNorm, nn.GroupNorm, nn.LayerNorm, nn.modules.batchnorm._BatchNorm)
 
@@ -37,26 +26,10 @@ class Decayed:
             decay(self, weight_decay)
 
 
-class OnPolicy(Decayed):
-    """An SB3 policy that learns from what it did itself; `forward` and `predict_values` are called to collect that."""
-
-    def __init__(self, *args: Any, **kwargs: Any):
-        super().__init__(*args, **kwargs)
-        self.dropouts = dropouts(self)  # type: ignore[arg-type]
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        with acting(self.dropouts):
-            return super().forward(*args, **kwargs)  # type: ignore[misc]
-
-    def predict_values(self, *args: Any, **kwargs: Any) -> Any:
-        with acting(self.dropouts):
-            return super().predict_values(*args, **kwargs)  # type: ignore[misc]
-
-
 def decay(policy: Any, weight_decay: float) -> None:
-    """Let every Adam of a policy be an AdamW (Loshchilov & Hutter 2019, algorithm 2): θ ← θ - η λ θ beside Adam's step.
+    """Replace every Adam of a policy by AdamW, θ ← θ - η λ θ beside the step (Loshchilov & Hutter 2019, algorithm 2).
 
-    Biases, the gains of normalizations and the logarithms of standard deviations are left alone.
+    Biases, the gains of normalizations and the logarithms of standard deviations do not decay.
 
     Raises:
         ValueError: λ is negative, or an optimizer is not Adam.
@@ -88,13 +61,3 @@ def spared(policy: nn.Module) -> set[int]:
         for name, parameter in module.named_parameters(recurse=False)
         if "bias" in name or name == "log_std" or isinstance(module, NORMALIZATIONS)
     }
-
-
-def check_minibatches(model: BaseAlgorithm) -> None:
-    """Raise ValueError if batch normalization would meet a minibatch of one sample."""
-    size = getattr(model, "batch_size", None)
-    if size is None or not counts_samples(model.policy):
-        return
-    rest = model.n_steps * model.n_envs % size if isinstance(model, OnPolicyAlgorithm) else 0
-    if 1 in (size, rest):
-        raise ValueError(SINGLE)
