@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from envs.discover import discover_symmetries
-    from envs.make import make_env, make_vec_env, make_vector_env
-    from envs.symmetries import register_symmetry, symmetric_ids, symmetry_of
+    from envs.make import make_env, make_vec_env, make_vector_env, symmetry_of
+    from envs.symmetries import register_symmetry, symmetric_ids
     from envs.twins import check_symmetry
 
 # `python train.py --help` needs names only: modules that import torch are imported when they are used. The module
@@ -29,7 +29,7 @@ _PLACES = {
     "make_vector_env": "envs.make",
     "register_symmetry": "envs.symmetries",
     "symmetric_ids": "envs.symmetries",
-    "symmetry_of": "envs.symmetries",
+    "symmetry_of": "envs.make",
 }
 
 __all__ = [

@@ -27,6 +27,7 @@ import torch
 from gymnasium import spaces
 
 from envs.arguments import read_arguments, run_command
+from envs.make import make_env
 from envs.twins import check_symmetry
 from symmetry import Group, Representation, Symmetry
 
@@ -64,10 +65,7 @@ def discover_symmetries(
     Raises:
         ValueError: the environment is of another kind, draws random numbers in its steps, or is too large to search.
     """
-    if isinstance(env, str):
-        from envs.make import make_env
-
-        env = make_env(env)
+    env = make_env(env) if isinstance(env, str) else env
     core = env.unwrapped
     transitions = _play(env, samples, seed)
     found: list[Triple] = []

@@ -20,7 +20,8 @@ from envs.minigrid import MiniGridObservation
 from envs.missions import words_beyond
 from envs.names import resolve_id
 from envs.shuffle import ShuffledCells, ShuffledEngine
-from envs.symmetries import symmetry_of
+from envs.symmetries import declaration_of, declared_symmetry
+from symmetry import Symmetry
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +71,7 @@ def make_env(
     if reward_scale != 1:
         env = TransformReward(env, lambda reward: float(reward) * reward_scale)
     made: Any = env
-    made.symmetry = symmetry_of(env)
+    made.symmetry = declared_symmetry(env)
     return made
 
 
@@ -134,6 +135,23 @@ def make_vector_env(
     chosen = (id, n_envs, engine, bank, first_level, options)
     env = _batched("BatchedVectorEnv", engine_threads, *chosen)
     return env or SyncVectorEnv(_real(id, n_envs, bank, first_level, options), autoreset_mode=AutoresetMode.SAME_STEP)
+
+
+def symmetry_of(env: str | gymnasium.Env, **options: Any) -> Symmetry | None:
+    """The symmetry that an environment declares; None if none, or for windows (`env.history`), pixels, shuffled cells.
+
+    Args:
+        env: an environment made by `make_env`, or a short name or Gymnasium id with the options of `make_env`.
+
+    Raises:
+        ValueError: no such environment, or a declaration that does not match its spaces.
+    """
+    if isinstance(env, str):
+        declaration = declaration_of(resolve_id(env))
+        if declaration is None or (isinstance(declaration, Symmetry) and not options):
+            return declaration  # no environment needs to be made
+        env = make_env(env, **options)
+    return declared_symmetry(env)
 
 
 def has_levels(id: str, kwargs: Mapping[str, Any] | None = None) -> bool:

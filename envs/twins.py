@@ -20,7 +20,8 @@ import torch
 from gymnasium.utils import EzPickle
 from minigrid.minigrid_env import MiniGridEnv
 
-from envs.symmetries import symmetry_of, tolerance_of
+from envs.make import make_env
+from envs.symmetries import declared_symmetry, tolerance_of
 from envs.symmetries.registry import TOLERANCE, match_spaces
 from symmetry import Symmetry
 
@@ -109,12 +110,9 @@ def measure_symmetry(
     env: gymnasium.Env | str, symmetry: Symmetry | None = None, steps: int = 1000, seed: int = 0
 ) -> Check:
     """The differences between steps and those of their twins, however large; see `check_symmetry`."""
-    if isinstance(env, str):
-        from envs.make import make_env
-
-        env = make_env(env)
+    env = make_env(env) if isinstance(env, str) else env
     name = env.spec.id if env.spec is not None else type(env.unwrapped).__name__
-    symmetry = symmetry or symmetry_of(env)
+    symmetry = symmetry or declared_symmetry(env)
     if symmetry is None:
         raise ValueError(f"{name} declares no symmetry; give one: check_symmetry(env, Symmetry(group, ...))")
     match_spaces(symmetry, env.observation_space, env.action_space)

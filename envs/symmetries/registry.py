@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import gymnasium
 from gymnasium import spaces
@@ -42,29 +41,27 @@ def register_symmetry(id: str, symmetry: Declaration, tolerance: float = TOLERAN
     _tolerances[_plain(id)] = tolerance
 
 
-def symmetry_of(env: str | gymnasium.Env, **options: Any) -> Symmetry | None:
+def declared_symmetry(env: gymnasium.Env) -> Symmetry | None:
     """The symmetry that an environment declares; None if none, or for windows (`env.history`), pixels, shuffled cells.
 
     Args:
-        env: an environment made by `make_env`, or a short name or Gymnasium id with the options of `make_env`.
+        env: an environment with the observations that agents are given.
 
     Raises:
-        ValueError: no such environment, or a declaration that does not match its spaces.
+        ValueError: a declaration that does not match its spaces.
     """
-    if isinstance(env, str):
-        declaration = _declaration(resolve_id(env))
-        if declaration is None or (isinstance(declaration, Symmetry) and not options):
-            return declaration  # no environment needs to be made
-        from envs.make import make_env  # which itself asks for the symmetry of what it makes
-
-        env = make_env(env, **options)
-    declaration = None if env.spec is None else _declaration(env.spec.id)
+    declaration = None if env.spec is None else declaration_of(env.spec.id)
     if declaration is None or _has_layer(env, History, ShuffledCells):
         return None
     symmetry = declaration if isinstance(declaration, Symmetry) else declaration(env)
     if symmetry is not None:
         match_spaces(symmetry, env.observation_space, env.action_space)
     return symmetry
+
+
+def declaration_of(env_id: str) -> Declaration | None:
+    """What is declared for a Gymnasium id: a symmetry, or a function of the environment."""
+    return _declared.get(_plain(env_id), minigrid_symmetry_of if is_minigrid(_plain(env_id)) else None)
 
 
 def tolerance_of(env: str | gymnasium.Env) -> float:
@@ -99,10 +96,6 @@ def match_spaces(symmetry: Symmetry, observation: spaces.Space, action: spaces.S
 
 def _plain(id: str) -> str:
     return short_names().get(id, id).split(":")[-1]
-
-
-def _declaration(env_id: str) -> Declaration | None:
-    return _declared.get(_plain(env_id), minigrid_symmetry_of if is_minigrid(_plain(env_id)) else None)
 
 
 def _has_layer(env: gymnasium.Env, *kinds: type) -> bool:
