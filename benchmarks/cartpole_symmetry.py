@@ -1,18 +1,18 @@
-"""What a symmetry is worth in learning: environment steps until CartPole is solved, for each way to use it.
+"""How much a symmetry speeds up learning: environment steps until CartPole is solved, for each way of using it.
 
     python benchmarks/cartpole_symmetry.py [--setting published] [--methods ...] [--seeds 25] [--json PATH]
 
     homomorphic   equivariant layers and heads (symmetry=hard)
     average       mlp, averaged over the group, equivariant heads
-    augment       mlp, every minibatch joined by its mirror image
+    augment       mlp, every minibatch together with its mirror image
     loss          mlp, a penalty of weight 1 on breaking the symmetry
     none          mlp
 
-Solved: an evaluation (20 fresh episodes, sampled actions, every 400 steps) returns 475 or more on average. All methods
-have two layers of 128 units (ReLU; --activation tanh) and one setting; each has its own best learning rate, the one of
-`RATES` with the smallest median over seeds 100, 101, ... that are not reported. Reported are the medians over seeds 0
-to 24, with the exact 95 % interval of a median (order statistics); a run that does not get there within 20,000 steps
-counts as longer than all that do.
+CartPole is solved at the first evaluation (20 fresh episodes, sampled actions, every 400 steps) whose mean return is
+475 or more. All methods have two layers of 128 units (ReLU; --activation tanh) and share all hyperparameters but the
+learning rate: each method uses the one of `RATES` with the smallest median over seeds 100, 101, ..., which are not
+reported. The reported medians are over seeds 0 to 24, with the exact 95 % interval of a median (order statistics). A
+run that does not solve CartPole within 20,000 steps counts as longer than all that do.
 
     published     van der Pol et al. 2020, figure 4: 16 environments x 5 steps, minibatches of 20, 4 epochs, clip 0.1
     own           8 epochs, clip 0.2 and no entropy bonus, for all of them
@@ -64,12 +64,12 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "own": {**PUBLISHED, "n_epochs": 8, "clip_range": 0.2, "ent_coef": 0.0},
 }
 EVERY, EPISODES, ENOUGH, LONGEST = 400, 20, 475.0, 20_000
-NOT_REPORTED = 100  # the first of the seeds on which learning rates are chosen
+NOT_REPORTED = 100  # the first seed for choosing learning rates
 NEVER = math.inf
 
 
 class Solved(BaseCallback):
-    """Ends learning at the first evaluation that is enough; `.at` says after how many steps."""
+    """Ends learning at the first evaluation that solves CartPole; `.at` is the number of steps until then."""
 
     def __init__(self, seed: int):
         super().__init__()
@@ -87,7 +87,7 @@ class Solved(BaseCallback):
 
 
 def steps_to_solve(job: tuple[str, float, int], setting: dict[str, Any], activation: str = "relu") -> float:
-    """Of one (method, learning rate, seed)."""
+    """Environment steps until one (method, learning rate, seed) solves CartPole."""
     torch.set_num_threads(1)
     name, rate, seed = job
     encoder, method, options = METHODS[name]
@@ -161,12 +161,12 @@ def measure(
 
 
 def shown(steps: float) -> float | None:
-    """As JSON has it: null for never."""
+    """Steps as JSON; null for never."""
     return None if math.isinf(steps) else steps
 
 
 def draw(results: dict[str, Any], file: Path, methods: Iterable[str], longest: int, what: str) -> None:
-    """For each setting or environment, the share of seeds that got there against environment steps."""
+    """For each setting or environment, the share of seeds that succeeded, against environment steps."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -203,7 +203,7 @@ def main() -> None:
     add("--choosing", type=int, default=6, help="seeds on which each learning rate is tried")
     add("--jobs", type=int, default=2, help="processes, one thread each")
     add("--json", type=output, help="write the numbers there")
-    add("--picture", type=output, help="draw the shares of seeds solved there")
+    add("--picture", type=output, help="draw there which share of the seeds solved it when")
     options = parser.parse_args()
     about = machine("torch", "stable-baselines3", "gymnasium")
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:

@@ -1,22 +1,22 @@
-"""What each encoder costs beside 3×3 convolutions of equal width, in the same run, one thread: time and memory.
+"""Time and memory of each encoder, relative to 3×3 convolutions of equal width, in one run on one thread.
 
     python benchmarks/encoders.py [--encoders NAME ...] [--grids 7 13 25] [--batches 1 64 512 4096] [--width 64]
                                   [--rounds 5] [--memory GIGABYTES] [--json PATH] [--picture PATH]
     python benchmarks/encoders.py --encoders cnn gnn "gnn relations=local" --grids 7 --batches 64   (half a minute)
 
-The trunk that all are measured by is the stem that grid encoders share, two 3×3 convolutions and the maximum over
-cells. Encoders are built from `configs/encoder/` for DoorKey's full view of that many cells, all their widths
-(channels, embedding, ...) set to `--width`; only the trunk inside lstm keeps its own. A name may be followed by
-options, as in "gnn relations=local". Cells are random, so that no two observations are equal (lstm reads 4 for each
-sample); directions and carried objects are those that MiniGrid has.
+The reference is the stem that grid encoders share, followed by two 3×3 convolutions and the maximum over cells. All
+encoders are built from `configs/encoder/` for DoorKey's full view of the given size, with their widths (channels,
+embedding, ...) set to `--width`; only the trunk inside lstm keeps its own. A name may be followed by options, as in
+"gnn relations=local". Cells are random, so that no two observations are equal (lstm reads 4 for each sample);
+directions and carried objects are MiniGrid's.
 
-    forward     CPU time without gradients, a ratio to the trunk's
-    learning    of forward and backward
-    memory      at most held during forward and backward, beyond parameters and observations
+    forward     CPU time without gradients, relative to the reference
+    learning    CPU time of forward and backward, relative to the reference
+    memory      peak during forward and backward, beyond parameters and observations
 
-Ratios are medians over rounds in which each takes its turn. What would hold more than `--memory` (2) GB, judged from
-128 samples, is skipped, with a line that says so. Then how forward and backward grow with the number of cells, and
-single layers against those of others: benchmarks/layers.py.
+Ratios are medians over rounds in which each encoder takes its turn. An encoder that would need more than `--memory` (2)
+GB, extrapolated from 128 samples, is skipped, and a line says so. Two more parts follow: how forward and backward grow
+with the number of cells, and single layers beside those of other libraries (benchmarks/layers.py).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # the profiler would announce every start
+os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # the profiler logs every start
 
 import numpy as np
 import torch
@@ -47,18 +47,18 @@ from encoders.resolve import resolve
 from envs import make_vec_env
 from train import env_options
 
-Rows = dict[str, dict[str, float]]  # of each contestant
+Rows = dict[str, dict[str, float]]  # for each encoder
 
 BATCHES, GRIDS, WIDTH = (1, 64, 512, 4096), (7, 13, 25), 64
-WIDTHS = ("width", "channels", "filters", "embedding")  # options that say how many features there are
+WIDTHS = ("width", "channels", "filters", "embedding")  # options that set a number of features
 CODES = (11, 6, 3)  # types, colours and states
 HELD = torch.tensor([[1, 0], *([5, colour] for colour in range(6))])  # nothing, or a key
-TRUNK, PROBE, GROWS_AT = "3x3 convolutions", 128, 64  # and the largest batch to judge memory from, one for growth
-SECONDS = 0.02  # of each measurement in a round
+TRUNK, PROBE, GROWS_AT = "3x3 convolutions", 128, 64  # and the batches for extrapolating memory and for growth
+SECONDS = 0.02  # for each measurement in a round
 
 
 class Trunk(nn.Module):
-    """The stem, two 3×3 convolutions and the maximum over cells."""
+    """The reference: the stem, two 3×3 convolutions and the maximum over cells."""
 
     def __init__(self, space: spaces.Space, width: int):
         super().__init__()
@@ -80,7 +80,7 @@ def configured(name: str, grid: int, width: int) -> dict[str, Any]:
 
 
 def built(name: str, grid: int, width: int) -> Contestant:
-    """An encoder for grids of that size, or the trunk.
+    """An encoder for grids of this size, or the reference.
 
     Raises:
         ValueError: no such encoder or option, or one that does not fit.
@@ -112,7 +112,7 @@ def observed(space: Any, batch: int) -> dict[str, Tensor]:
 
 
 def compare(title: str, contestants: dict[str, Contestant], batch: int, rounds: int, limit: float) -> Rows:
-    """CPU milliseconds and megabytes of each, and their ratios to those of the first; prints them."""
+    """Prints and returns CPU milliseconds and megabytes of each, and their ratios to those of the first."""
     if any(batch < each.smallest for each in contestants.values()):
         return {}
     print(f"\n{title}, batch {batch:,}\n")
@@ -146,13 +146,13 @@ def compare(title: str, contestants: dict[str, Contestant], batch: int, rounds: 
 
 
 def would_hold(contestant: Contestant, batch: int) -> float:
-    """Gigabytes at most held with this batch, in proportion to a smaller one."""
+    """Peak memory of this batch in gigabytes, extrapolated from a smaller one."""
     smaller = min(batch, PROBE)
     return peak_bytes(contestant.network, contestant.given(smaller)) * batch / smaller / 1e9
 
 
 def growth(name: str, grids: list[int], width: int, rounds: int, limit: float) -> dict[str, float]:
-    """Forward and backward on each grid, as a ratio to the smallest; prints them."""
+    """Prints and returns the time of forward and backward on each grid, relative to the smallest."""
     calls = {}
     for grid in sorted(grids):
         each = built(name, grid, width)
@@ -208,7 +208,7 @@ def draw(results: dict[str, Rows], grids: list[int], file: Path) -> None:
 
 
 def attention(grid: int, width: int) -> dict[str, Contestant]:
-    """A transformer, and the bare arithmetic of one on as many tokens: cells, class, direction and carried object."""
+    """A transformer, and the bare arithmetic of one on as many tokens: cells, class, direction, carried object."""
     config = configured("transformer", grid, width)["encoder"]
     bare = Inner(BareTransformer(width, config["heads"], config["layers"]))
     tokens = grid**2 + 3
@@ -226,7 +226,7 @@ def main() -> None:
     add("--batches", nargs="+", type=int, default=list(BATCHES))
     add("--width", type=int, default=WIDTH, help="features of a cell, of a layer, and of what encoders return")
     add("--rounds", type=int, default=5)
-    add("--memory", type=float, default=2.0, help="GB that nothing measured may exceed")
+    add("--memory", type=float, default=2.0, help="GB; encoders that need more are skipped")
     add("--json", type=output, help="write the numbers there")
     add("--picture", type=output, help="draw the ratios there")
     options = parser.parse_args()

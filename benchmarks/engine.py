@@ -6,15 +6,16 @@ Random actions, one thread, 1 to 8,192 environments:
 
     batched      `envs.make_vec_env(id, engine="batched")` with everything SB3 gets: copies of the observations, infos,
                  episode statistics; the next episode begins in the same step
-    gymnasium    the same call with engine="gymnasium", up to 256 environments: its cost per step hardly depends on it
-    bare         `gymnasium.make(id).step` alone: no vector, no statistics and none of our observation keys
-    envpool      EnvPool (Weng et al. 2022), where it is installed: what its `step` returns, without statistics. Each of
-                 its episodes has a new level, where the batched engine draws from a bank of 1,024; but they all begin
-                 in step 0, so with many environments none ends while it is measured. Up to 16 environments expect
-                 a factor of 2 between runs: its worker's waiting counts.
+    gymnasium    the same call with engine="gymnasium", up to 256 environments; more hardly change its cost per step
+    bare         `gymnasium.make(id).step` alone: one environment, no statistics and none of our observation keys
+    envpool      EnvPool (Weng et al. 2022), where it is installed: what its `step` returns, without statistics. It
+                 makes a new level for each episode, where the batched engine draws from a bank of 1,024. All its
+                 episodes begin at step 0, so with many environments none ends while it is measured. With up to 16
+                 environments its figures vary by a factor of 2 between runs, because its worker's waiting is counted.
 
-Then how the batched engine grows: its cost per step with the number of environments, and with the size of the grid.
-Medians over rounds that time everything in turn; expect 25 % between runs, and compare within one.
+Two tables follow: how the cost of a step in the batched engine grows with the number of environments, and with the size
+of the grid. Figures are medians over rounds that time everything in turn. They vary by 25 % between runs, so compare
+figures of the same run only.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ IDS = ("DoorKey-8x8", "FourRooms", "CartPole", "Acrobot", "Pendulum", "MountainC
 GRIDS = ("MiniGrid-Empty-5x5-v0", "MiniGrid-Empty-8x8-v0", "MiniGrid-Empty-16x16-v0")
 SIZES = (1, 8, 16, 256, 1024, 8192)
 MOST_REAL = 256  # environments made in Gymnasium
-GROWS_FROM, GROWS_BY = 256, 1.6  # from so many environments on, a step never costs more than this much more
+GROWS_FROM, GROWS_BY = 256, 1.6  # from this many environments on, a step costs at most this many times as much
 LEVELS = 1024
 
 Contestants = dict[str, Callable[[int], Any]]  # "engine n" -> a step of n environments, given the number of the call
@@ -57,7 +58,7 @@ Rates = dict[str, float]
 
 
 def per_cpu_second(step: Callable[[int], Any], steps: int, seconds: float) -> float:
-    """How many environment steps a CPU-second has, when one call makes `steps`."""
+    """Environment steps per CPU-second of a call that makes `steps` of them."""
     calls = 0
     begin = time.process_time()
     while (spent := time.process_time() - begin) < seconds:
@@ -97,7 +98,7 @@ def batched(name: str, n: int) -> Callable[[int], Any]:
     levels = LEVELS if is_minigrid(resolve_id(name)) else 0
     env: Any = make_vec_env(name, n_envs=n, seed=0, engine="batched", bank=levels)
     step = vectorised(env)
-    # Otherwise random episodes would all end in the same step.
+    # otherwise random episodes would all end in the same step
     running = env.batch.state.agent if levels else env.batch.episodes
     running["steps"] = np.random.default_rng(1).integers(0, running["max_steps"] if levels else env.batch.limit, n)
     return step
@@ -125,7 +126,7 @@ def number(key: str) -> int:
 
 
 def measure(steps: Contestants, seconds: float, repeats: int) -> Rates:
-    """Medians over rounds, each of which times every contestant, so that a busy moment hits all of them."""
+    """Medians over rounds; each times every engine, so that a busy moment affects all of them."""
     for step in steps.values():
         for call in range(3):
             step(call)
@@ -134,7 +135,7 @@ def measure(steps: Contestants, seconds: float, repeats: int) -> Rates:
 
 
 def show(name: str, rates: Rates) -> None:
-    """A row for each engine and number of environments; ratios to the others with as many, or the most they had."""
+    """A row for each engine and number of environments, with its ratios to the other engines."""
     others = [other for other in ("gymnasium", "bare", "envpool") if any(key.startswith(other) for key in rates)]
     print(f"\n{name}: environment steps per CPU-second\n")
     print(f"{'':>12}{'environments':>14}{'steps/s':>14}" + "".join(f"{'x ' + other:>14}" for other in others))
@@ -148,7 +149,7 @@ def show(name: str, rates: Rates) -> None:
 
 
 def growth(rates: Rates) -> dict[str, float]:
-    """What a step costs with n environments, relative to what it costs with `GROWS_FROM`."""
+    """The cost of a step with n environments, relative to its cost with `GROWS_FROM`."""
     reference = rates.get(f"batched {GROWS_FROM}")
     counts = [number(key) for key in rates if key.startswith("batched") and number(key) >= GROWS_FROM]
     return {str(n): reference / rates[f"batched {n}"] for n in counts} if reference else {}
@@ -156,13 +157,13 @@ def growth(rates: Rates) -> dict[str, float]:
 
 def show_growth(grows: dict[str, dict[str, float]], grids: Rates) -> None:
     columns = max(grows.values(), key=len)
-    print(f"\nHow it grows: the cost of a step with n environments, relative to that with {GROWS_FROM}\n")
+    print(f"\nThe cost of a step with n environments, relative to its cost with {GROWS_FROM}\n")
     print(f"{'':>24}" + "".join(f"{int(n):>10,}" for n in columns))
     for name, costs in grows.items():
         print(f"{name:>24}" + "".join(f"{costs[n]:>10.2f}" for n in columns))
     worst = max(cost for costs in grows.values() for cost in costs.values())
     print(f"\nat most {worst:.2f}: {'within' if worst <= GROWS_BY else 'MORE THAN'} the {GROWS_BY} that is promised")
-    print(f"\nwith the size of the grid, {GROWS_FROM} environments: steps per CPU-second, cost relative to the first\n")
+    print(f"\nBy the size of the grid, {GROWS_FROM} environments: steps per CPU-second, relative cost\n")
     for name, rate in grids.items():
         print(f"{name:>24}{rate:>14,.0f}{grids[GRIDS[0]] / rate:>10.2f}")
 

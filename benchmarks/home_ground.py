@@ -1,27 +1,27 @@
-"""Each inductive bias on its home ground: tasks where theory says that one should win, and how all encoders do there.
+"""Each inductive bias on its home ground: tasks in which theory predicts a winner, and the results of all encoders.
 
     python benchmarks/home_ground.py --run [--tasks ...] [--encoders ...] [--seeds 3] [--steps N] [--jobs 2]
     python benchmarks/home_ground.py [--json PATH] [--picture PATH]
 
-The first trains what is not there yet, as `python train.py experiment=home-ground` does, into runs/; both print the
-table of what is: the success of the last policy with sampled actions in fresh episodes, its mean and 95% interval over
-seeds (Student's t), and * where theory sees the winner. One set of hyperparameters (agent=ppo_fast), one budget, and
-networks of about 70,000 parameters, to within a fifth.
+The first command trains the runs that are missing in runs/, as `python train.py experiment=home-ground` does. Both
+print a table of the runs that exist: the success of the last policy with sampled actions in fresh episodes, its mean
+and 95% interval over seeds (Student's t), with a * for the predicted winner. All runs share one set of hyperparameters
+(agent=ppo_fast) and one budget; all networks have 70,000 parameters, to within a fifth.
 
-    remote-relations  LavaCrossingS9N1: the gap in a river of lava, wherever on its row or column it lies: gnn
-    size-transfer     trained on DoorKey-6x6 seen whole, tested on 8x8, by encoders that fit any size: gnn
-    memory            MemoryS7: what was seen at the start decides at the end: lstm, here over 8 observations, and an
+    remote-relations  LavaCrossingS9N1: find the gap in a river of lava, wherever in its row or column: gnn
+    size-transfer     trained on DoorKey-6x6 in full view, tested on 8x8, for encoders that fit any size: gnn
+    memory            MemoryS7: what is seen at the start decides at the end: lstm, here over 8 observations, and an
                       LSTM over the episode behind a cnn, the column recurrent_ppo
-    mission           GoToDoor-5x5: the door of the colour that the mission names: hypernetwork
-    instruction       BabyAI-GoToLocal-v0: the object that the mission names, among others: hypernetwork
+    mission           GoToDoor-5x5: go to the door of the colour that the mission names: hypernetwork
+    instruction       BabyAI-GoToLocal-v0: go to the object that the mission names, among others: hypernetwork
     shuffled-cells    SimpleCrossingS9N1 with cells moved by a fixed permutation: transformer without positions, which
-                      does as it would without (and sees a bag of cells); a dense layer, as in mlp, loses nothing either
-    local-layout      the same where they belong: walls and a gap around the agent: cnn
+                      sees a bag of cells with or without it; a dense layer, as in mlp, loses nothing either
+    local-layout      SimpleCrossingS9N1 itself, walls and a gap around the agent: cnn
 
-A run has 150,000 steps, of mission 500,000: whoever learns it needs 200,000 or more. 3 seeds make 120 runs: about 3 h
-on 2 cores. (Steps per second of one core: hypernetwork 14,000, mlp 9,000, cnn 6,000, lstm 3,700, recurrent_ppo 3,400,
-gnn 2,100, transformer 1,300; with missions half as many.) Another budget (--tasks memory --steps 1000000) is started in
-another folder, as the number of steps is no part of a run's name.
+A run has 150,000 steps; for `mission` it has 500,000, since no encoder learns that task in fewer than 200,000. 3 seeds
+make 120 runs, which take about 3 h on 2 cores. (Steps per second on one core: hypernetwork 14,000, mlp 9,000, cnn
+6,000, lstm 3,700, recurrent_ppo 3,400, gnn 2,100, transformer 1,300; half as many with missions.) Start another budget
+(--tasks memory --steps 1000000) in another folder: the number of steps is not part of a run's name.
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ COLUMNS = {**{name: [f"encoder={name}"] for name in ENCODERS}, "recurrent_ppo": 
 
 @dataclass(frozen=True)
 class Task:
-    """An environment, whom theory favours there, and what a run needs besides.
+    """An environment, the encoder that theory favours there, and what else a run needs.
 
     Attributes:
-        overrides: of every run; own: of the runs of one column.
+        overrides: for every run; own: for the runs of one column.
         columns: those that can take part.
-        tested: the environment that is played, where it is not the one of training.
+        tested: the environment of the test, where it differs from that of training.
     """
 
     env: str
@@ -101,7 +101,7 @@ TESTED = 200  # episodes in another environment
 
 @dataclass(frozen=True)
 class Job:
-    """One run: of a task, a column and a seed."""
+    """One run: a task, a column and a seed."""
 
     task: str
     column: str
@@ -117,7 +117,7 @@ class Job:
         return json.loads(file.read_text()) if file.exists() else None
 
     def success(self) -> float | None:
-        """Of the last policy with sampled actions, where it is tested; None if that is not known yet."""
+        """The success of the last policy with sampled actions in the test environment; None without a result."""
         if self.tested is None:
             result = self.result()
             return result and result["success"]["mean"]
@@ -127,7 +127,7 @@ class Job:
 
 
 def overrides_of(task: Task, column: str, given: Sequence[str] = ()) -> list[str]:
-    """What `train.py` is told, but for the seed."""
+    """The overrides of `train.py`, without the seed."""
     own = task.own.get(column, ())
     return ["experiment=home-ground", f"env={task.env}", *COLUMNS[column], *task.overrides, *own, *given]
 
@@ -135,7 +135,7 @@ def overrides_of(task: Task, column: str, given: Sequence[str] = ()) -> list[str
 def jobs_of(
     tasks: Sequence[str], columns: Sequence[str], seeds: int, episodes: int = TESTED, given: Sequence[str] = ()
 ) -> list[Job]:
-    """Every run that the table needs, all of a seed before the next.
+    """Every run that the table needs, seed by seed.
 
     Raises:
         ValueError: an override that cannot be, or a folder that holds a run with another configuration.
@@ -159,7 +159,7 @@ def jobs_of(
 
 
 def run(job: Job) -> str:
-    """Train and test one, as far as that is not done yet; returns a line that says what it came to."""
+    """Train and test one run, as far as that is missing; returns its result in a line."""
     about = f"{job.task} {job.column} seed {job.seed}"
     with contextlib.redirect_stdout(io.StringIO()):
         try:
@@ -174,9 +174,9 @@ def run(job: Job) -> str:
 
 
 def run_all(jobs: Sequence[Job], processes: int) -> None:
-    """Those that are missing, one thread each; an error, or Ctrl-C, ends all."""
+    """Make the missing runs, one thread each; an error, or Ctrl-C, ends all."""
     missing = [job for job in jobs if job.success() is None]
-    print(f"{len(missing)} of {len(jobs)} runs are to be made, {processes} at a time", flush=True)
+    print(f"{len(missing)} of {len(jobs)} runs are missing; making them, {processes} at a time", flush=True)
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         futures = [pool.submit(run, job) for job in missing]
         try:
@@ -188,7 +188,7 @@ def run_all(jobs: Sequence[Job], processes: int) -> None:
 
 
 def rows_of(jobs: Sequence[Job]) -> dict[str, dict[str, dict[str, Any]]]:
-    """task -> column -> success of every seed, with mean and interval; only what is known."""
+    """task -> column -> success of every seed that has a result, with mean and interval."""
     rows: dict[str, dict[str, dict[str, Any]]] = {}
     for job in jobs:
         success, result = job.success(), job.result()
@@ -202,7 +202,7 @@ def rows_of(jobs: Sequence[Job]) -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def print_table(rows: Mapping[str, Mapping[str, dict[str, Any]]], columns: Sequence[str], seeds: int) -> None:
-    """Tasks and encoders, and who is first where."""
+    """A row for each task, a column for each encoder, and the highest success of the row."""
     shown = [column for column in columns if any(column in row for row in rows.values())]
     lines = []
     for name, row in rows.items():
@@ -217,7 +217,7 @@ def print_table(rows: Mapping[str, Mapping[str, dict[str, Any]]], columns: Seque
 
 
 def cell(row: Mapping[str, Any] | None, favoured: bool, seeds: int) -> str:
-    """One success, with the number of seeds where some are missing."""
+    """One success; with the number of seeds where some are missing."""
     if row is None:
         return "*" if favoured else ""
     found = len(row["success"])
@@ -231,7 +231,7 @@ def span(counts: Sequence[int]) -> str:
 
 
 def draw(rows: Mapping[str, Mapping[str, dict[str, Any]]], columns: Sequence[str], file: Path) -> None:
-    """A panel for every task: the mean as a bar, theory's choice dark, and every seed as a dot."""
+    """A panel for every task: the mean as a bar, the predicted winner's dark, and every seed as a dot."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -259,12 +259,12 @@ def draw(rows: Mapping[str, Mapping[str, dict[str, Any]]], columns: Sequence[str
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     add = parser.add_argument
-    add("--run", action="store_true", help="train what is not there yet")
+    add("--run", action="store_true", help="train the runs that are missing")
     add("--tasks", nargs="+", default=list(TASKS), choices=TASKS)
     add("--encoders", nargs="+", default=list(COLUMNS), choices=COLUMNS)
     add("--seeds", type=int, default=3)
-    add("--steps", type=int, help="of every run, instead of the experiment's")
-    add("--episodes", type=int, default=TESTED, help="of the test in another environment")
+    add("--steps", type=int, help="for every run, instead of the experiment's")
+    add("--episodes", type=int, default=TESTED, help="in a test in another environment")
     add("--jobs", type=int, default=2, help="processes, one thread each")
     add("--overrides", nargs="+", default=[], help="of train.py, for every run")
     add("--json", type=output, help="write the numbers there")
@@ -279,7 +279,7 @@ def main() -> None:
         parser.error(str(error))
     rows = rows_of(jobs)
     if not rows:
-        parser.error("none of these runs is there; train them: benchmarks/home_ground.py --run")
+        parser.error("none of these runs exists; train them: benchmarks/home_ground.py --run")
     about = machine("torch", "stable-baselines3", "minigrid")
     print_table(rows, options.encoders, options.seeds)
     if options.picture:

@@ -1,12 +1,12 @@
-"""Single layers against what others offer for the same: what benchmarks/encoders.py compares besides encoders.
+"""Single layers beside what other libraries offer; benchmarks/encoders.py measures them after the encoders.
 
 convolution   3×3, and R-GCN layers in structured form with each set of relations; PyTorch Geometric's RGCNConv with
-              the same weights and relations, where it is installed: that both give the same is checked
+              the same weights and relations, where it is installed, after a check that both outputs are equal
 generated     HyperLinear for samples that share 28 contexts (MiniGrid's 4 directions × 7 carried objects), and the
               naive form that generates a matrix for every sample
 recurrence    the LSTM of recurrent PPO over sequences of 128 steps: one call, and sb3-contrib's loop over steps
-attention     encoder=transformer, and a bare stack of linear layers, torch's scaled_dot_product_attention and no
-              more, on as many tokens
+attention     encoder=transformer, and a bare stack of linear layers and torch's scaled_dot_product_attention on the
+              same number of tokens
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ try:
 except ImportError:
     RGCNConv = None
 
-CONTEXTS, CONTEXT = 4 * 7, 32  # different ones, and numbers in each
+CONTEXTS, CONTEXT = 4 * 7, 32  # how many differ, and the size of each
 STEPS = 128
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """A network, what it is given when a batch has so many samples, and the fewest it can be given."""
+    """A network, its inputs for a batch of the given size, and the smallest batch it can take."""
 
     network: nn.Module
     given: Callable[[int], Any]
@@ -45,11 +45,11 @@ class Contestant:
 
 
 class Inner(nn.Module):
-    """A layer inside a network: x, the first of what is given, needs a gradient.
+    """A layer as it is used inside a network: its first input, x, needs a gradient.
 
     Args:
-        layer: with the parameters.
-        function: of the layer and all that is given; default: the layer applied to it.
+        layer: holds the parameters.
+        function: called with the layer and all inputs; default: the layer itself, called with them.
     """
 
     def __init__(self, layer: nn.Module, function: Callable[..., Tensor] | None = None):
@@ -63,7 +63,7 @@ class Inner(nn.Module):
 
 
 def layers(width: int, grid: int) -> dict[str, dict[str, Contestant]]:
-    """What is compared, by title; the first of each is what the others are measured by."""
+    """The comparisons, by title; the first entry of each is the reference."""
     return {
         f"an R-GCN layer on {grid}x{grid} cells": relational(width, grid),
         f"a generated layer, {CONTEXTS} contexts": generated(width),
@@ -112,7 +112,7 @@ def graphs(layer: GridRGCN, grid: int) -> Callable[[int], tuple[Tensor, ...]]:
 
 @torch.no_grad()
 def check_same(layer: GridRGCN, theirs: Contestant) -> None:
-    """Both layers compute the same, or the comparison is worth nothing."""
+    """Raise unless both layers compute the same."""
     given = theirs.given(2)
     grid = math.isqrt(len(given[0]) // 2)
     ours = layer(given[0].view(2, grid, grid, -1)).flatten(0, 2)
@@ -160,7 +160,7 @@ def recurrent(width: int) -> dict[str, Contestant]:
 
 
 class BareTransformer(nn.Module):
-    """Pre-norm attention over tokens that are there already: the arithmetic that a transformer cannot do without."""
+    """Pre-norm attention over given tokens: the least arithmetic that a transformer needs."""
 
     def __init__(self, width: int, heads: int, layers: int):
         super().__init__()

@@ -1,16 +1,16 @@
-"""What a symmetry is worth in learning on MiniGrid: environment steps until 0.9 of the last 100 episodes succeed.
+"""How much a symmetry speeds up learning on MiniGrid: environment steps until 0.9 of the last 100 episodes succeed.
 
     python benchmarks/minigrid_symmetry.py [--environments DoorKey-6x6 LavaCrossingS9N1] [--seeds 5] [--json PATH]
 
     hard       homomorphic: group convolutions and equivariant heads
     average    cnn, averaged over the group, equivariant heads
-    augment    cnn, every minibatch joined by its mirror image
+    augment    cnn, every minibatch together with its mirror image
     none       cnn
 
-The group is the mirror of the agent's own view. All methods train as `train.py env=... agent=ppo_fast` does, with one
-setting for all, which was chosen for `none` on seeds that are not reported (100 and on). Reported are medians over the
-seeds 0, 1, ..., with the exact interval of a median (order statistics; of five seeds it is their range, 94 %); a run
-that does not get there within `--steps` counts as longer than all that do.
+The group is the reflection of the agent's own view. All methods train as `train.py env=... agent=ppo_fast` does, with
+the same hyperparameters, which were chosen for `none` on seeds that are not reported (100 and up). The reported medians
+are over seeds 0, 1, ..., with the exact interval of a median (order statistics; for five seeds it is their range,
+94 %). A run that does not succeed within `--steps` counts as longer than all that do.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ ENOUGH = 0.9
 
 
 def steps_to_learn(job: tuple[str, str, int], longest: int) -> float:
-    """Of one (environment, method, seed)."""
+    """Environment steps until one (environment, method, seed) succeeds."""
     torch.set_num_threads(1)
     env, method, seed = job
     config = compose("train", [f"env={env}", "agent=ppo_fast", *METHODS[method], f"seed={seed}"])
@@ -69,11 +69,11 @@ def main() -> None:
     add("--environments", nargs="+", default=list(ENVIRONMENTS), metavar="ENV")
     add("--methods", nargs="+", default=list(METHODS), choices=METHODS)
     add("--seeds", type=int, default=5)
-    add("--first-seed", type=int, default=0, help="100 for trying settings")
-    add("--steps", type=int, default=1_000_000, help="after these a run has not got there")
+    add("--first-seed", type=int, default=0, help="100 and up are for choosing hyperparameters")
+    add("--steps", type=int, default=1_000_000, help="after which a run counts as not having learned")
     add("--jobs", type=int, default=2, help="processes, one thread each")
     add("--json", type=output, help="write the numbers there")
-    add("--picture", type=output, help="draw the shares of seeds that learned there")
+    add("--picture", type=output, help="draw there which share of the seeds had learned when")
     options = parser.parse_args()
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     jobs = [(env, method, seed) for env in options.environments for method in options.methods for seed in seeds]

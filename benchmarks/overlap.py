@@ -1,10 +1,10 @@
-"""What acting on one half of the environments while the other steps brings: environment steps per wall second.
+"""What is gained by acting on one half of the environments while the other steps: environment steps per wall second.
 
     python benchmarks/overlap.py [--device cuda] [--env DoorKey-8x8] [--encoder cnn] [--n-envs 1024] [--json PATH]
 
-The two ways of playing take turns in one process: rounds of one rollout each, and medians. "playing" is the rollout
-alone, "training" with the update after it. Wall time, since what runs in the background is not for free: with one core
-there is nothing to gain.
+The two ways of collecting take turns in one process, one rollout a round; the figures are medians. "playing" is the
+rollout alone, "training" includes the update after it. Time is wall time: what runs in the background needs a core of
+its own, and with one core there is nothing to gain.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from envs import make_vec_env
 
 
 class Clock(BaseCallback):
-    """When a rollout began and ended."""
+    """The times at which a rollout began and ended."""
 
     def _on_rollout_start(self) -> None:
         self.began = time.perf_counter()

@@ -1,15 +1,15 @@
-"""What an equivariant network costs beside the ordinary one of the same widths, in the same run, one thread.
+"""The cost of an equivariant network relative to an ordinary one of the same widths, in one run on one thread.
 
     python benchmarks/symmetry_cost.py [--groups C2 C4 D4] [--rounds 15] [--json PATH]
 
     acting        forward without gradients, weights expanded once (`symmetry.expanded`), as rollouts are collected
-    forward       forward without gradients and without that, as target networks compute
+    forward       forward without gradients, weights expanded in every call, as in target networks
     learning      forward and backward
     step          forward, backward, clipping by norm and Adam: a minibatch step of eager PPO
 
-Each is a ratio of CPU time to the ordinary network's: medians over rounds that time both in turn, on C2, C4 and D4, at
-four batch sizes. The vector network has three layers of 128 units and tanh; the grid network three 3×3 convolutions of
-32 channels and ReLU on 7x7 cells. Then the milliseconds that building each registered policy takes.
+Figures are CPU time relative to the ordinary network's: medians over rounds that time both in turn, for C2, C4 and D4,
+at four batch sizes. The vector network has three layers of 128 units and tanh; the grid network three 3×3 convolutions
+of 32 channels and ReLU on 7x7 cells. A last table has the milliseconds that building each registered policy takes.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from symmetry import EquivariantConv2d, EquivariantLinear, Group, Representation
 BATCHES = (1, 64, 256, 1024)
 WIDTH, CHANNELS, GRID = 128, 32, (7, 7)
 MIRROR, TURN = ([0, 1], [-1, 1]), ([1, 0], [1, -1])
-GROUPS: dict[str, tuple[Group, list[Any]]] = {  # and what each generator does to the plane
+GROUPS: dict[str, tuple[Group, list[Any]]] = {  # and how each generator acts on the plane
     "C2": (cyclic(2), [MIRROR]),
     "C4": (cyclic(4), [TURN]),
     "D4": (dihedral(4), [TURN, ([0, 1], [1, -1])]),
@@ -51,7 +51,7 @@ POLICIES = [
     ("DoorKey-8x8", {}),
     ("DoorKey-8x8", {"view": "full"}),
 ]
-SECONDS = 0.02  # of each measurement in a round
+SECONDS = 0.02  # for each measurement in a round
 
 
 def vectors(group: Group, plane: list[Any]) -> tuple[nn.Module, nn.Module, tuple[int, ...]]:
@@ -71,7 +71,7 @@ def grids(group: Group, plane: list[Any]) -> tuple[nn.Module, nn.Module, tuple[i
 
 
 def ratio(ours: Callable[[], Any], plain: Callable[[], Any], rounds: int) -> float:
-    """Of their CPU times: the median over rounds in which each takes its turn."""
+    """The ratio of their CPU times: the median over rounds in which each takes its turn."""
     calls = max(3, int(SECONDS / max(seconds(plain, 5), 1e-6)))
     seconds(ours, calls)
     return float(np.median([seconds(ours, calls) / seconds(plain, calls) for _ in range(rounds)]))

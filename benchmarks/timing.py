@@ -1,4 +1,4 @@
-"""What the benchmarks of networks share: the calls that are timed, CPU seconds, peak memory, and taking turns."""
+"""Shared by the benchmarks: the calls that are timed, CPU seconds, peak memory, and taking turns."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from torch.profiler import ProfilerActivity
 
 
 def output(name: str) -> Path:
-    """The type of an argument that says where to write, asked for before anything is measured."""
+    """The type of an output file's argument: a missing folder is an error before anything is measured."""
     if not Path(name).parent.is_dir():
         raise argparse.ArgumentTypeError(f"there is no folder {Path(name).parent}")
     return Path(name)
 
 
 def machine(*packages: str) -> dict[str, str]:
-    """What a measurement ran on, which is printed too."""
+    """Prints and returns what a measurement ran on."""
     about = {"processor": platform.processor() or platform.machine(), "python": platform.python_version()}
     about |= {package: version(package) for package in packages}
     print(", ".join(f"{key} {value}" for key, value in about.items()), flush=True)
@@ -53,7 +53,7 @@ def learning(network: nn.Module, x: Any, steps: bool = False) -> Callable[[], An
 
 
 def seconds(call: Callable[[], Any], calls: int) -> float:
-    """CPU seconds of a call, the mean."""
+    """Mean CPU seconds of a call."""
     begin = time.process_time()
     for _ in range(calls):
         call()
@@ -63,9 +63,9 @@ def seconds(call: Callable[[], Any], calls: int) -> float:
 def taking_turns(
     calls: Mapping[str, Callable[[], Any]], rounds: int, each: float, enough: float = 20
 ) -> dict[str, list[float]]:
-    """Seconds of every call in every round, in which each runs for about `each` seconds, at least once.
+    """CPU seconds of every call in every round; in a round each call runs for about `each` seconds, at least once.
 
-    After `enough` seconds in all, no more than three rounds are made.
+    Rounds beyond the third are left out once `enough` seconds have passed.
     """
     numbers = {}
     for name, call in calls.items():
@@ -82,7 +82,7 @@ def taking_turns(
 
 
 def peak_bytes(network: nn.Module, x: Any) -> int:
-    """What PyTorch holds at most during forward and backward, beyond parameters and x: activations and gradients."""
+    """PyTorch's peak memory during forward and backward, beyond parameters and x: activations and gradients."""
     call = learning(network, x)
     call()
     network.zero_grad()

@@ -1,25 +1,25 @@
-"""What our PPO gains over Stable-Baselines3's own: environment steps per CPU-second of training, one core, in one run.
+"""How much faster our PPO is than Stable-Baselines3's: environment steps per CPU-second of training, on one core.
 
     python benchmarks/training.py [--cases SUBSTRING ...] [--grid ENV] [--json PATH] [--picture PATH]
     python benchmarks/training.py --profile --cases "DoorKey-5x5 cnn, tuned"
     python benchmarks/training.py --wall [--seeds 5] [--cap-seconds 600] [--cap-ratio 20]
 
-One layer after another is switched on:
+One part after another is switched on:
 
     sb3         SB3's PPO class, environments stepped one by one in Gymnasium: the baseline
     + engine    the same class on the batched engine
     + eager     agents.ppo.algorithm, operation by operation: the same parameters, bit for bit
     + distinct  each distinct observation encoded once (grids only)
-    + compiled  a minibatch step as one graph; the wall time of compiling it, in a new process with nothing kept from
-                earlier, has a column of its own, with the environment steps after which it is repaid
+    + compiled  a minibatch step as one graph; two more columns have the wall time of compiling it, without any cache,
+                and the number of environment steps that repays it
 
-Each form has a policy and environments of its own with the same seeds, learns from one rollout to warm up, then is
-timed in rounds, which interleave the forms. How many observations are distinct depends on the environment (in a larger
---grid fewer repeat) and on what the policy does: it is measured early in training, on a bank of 1,000 levels, where it
-wanders; one that goes straight to the goal repeats itself more. Rollouts longer than 2,048 steps (or --steps) are cut
-to that: the minibatches for each step stay the same.
+Each form has a policy and environments of its own, with the same seeds. It learns from one rollout to warm up and is
+then timed in rounds that interleave the forms. How many observations are distinct depends on the environment (fewer
+repeat in a larger --grid) and on the policy. It is measured early in training, on a bank of 1,000 levels, when the
+policy wanders; one that goes straight to the goal repeats itself more. Rollouts longer than 2,048 steps (or --steps)
+are cut to that, with as many minibatches for each step.
 
-`--wall` asks instead what a user waits for: benchmarks/wall.py.
+`--wall` measures how long a user waits instead: benchmarks/wall.py.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ from configs.compose import FOLDER, compose, overrides_of
 from envs import make_vec_env
 from train import env_options
 
-Rows = dict[str, dict[str, Any]]  # of each form
+Rows = dict[str, dict[str, Any]]  # by form
 
 FORMS: dict[str, tuple[str, dict[str, Any]]] = {  # form -> engine, options of the agent
     "sb3": ("gymnasium", {"implementation": "sb3", "distinct": "auto"}),
@@ -65,21 +65,21 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {  # form -> engine, options of t
 }
 DEFAULTS: Any = OmegaConf.to_container(OmegaConf.load(FOLDER / "agent/ppo.yaml"))
 STARTER = {"learning_rate": 1e-3, "n_steps": 128, "batch_size": 256, "n_epochs": 4, "ent_coef": 0.01}
-SETTINGS: dict[str, dict[str, Any]] = {  # what is changed in what `train.py` would do
+SETTINGS: dict[str, dict[str, Any]] = {  # changes to what `train.py` would do
     "tuned": {},
     "SB3's defaults": {**DEFAULTS, "env": {"reward_scale": 1}},
-    "rl-starter-files": {"n_envs": 16, "agent": STARTER},  # of MiniGrid's authors' own training scripts
+    "rl-starter-files": {"n_envs": 16, "agent": STARTER},  # from MiniGrid's authors' own training scripts
     "large batches": {"n_envs": 16, "agent": {**STARTER, "batch_size": 1024}},
-    # as many channels as MiniGrid's authors give their first layer, where our default has 32 in each
+    # the channels of the first layer of MiniGrid's authors; our default is 32 in each layer
     "rl-starter-files, 16 channels": {"n_envs": 16, "agent": STARTER, "encoder": {"channels": 16, "embedding": 16}},
 }
 LEVELS = 1000
 LONGEST_ROLLOUT = 2048  # steps
-SECONDS, ENOUGH = 0.7, 2.0  # CPU-seconds after which a round, or a form as a whole, is not measured further
+SECONDS, ENOUGH = 0.7, 2.0  # CPU-seconds after which measuring a round, or a form as a whole, ends
 
 
 def cases_of(grid: str) -> dict[str, list[str]]:
-    """What is measured, by name: overrides of `train.py`."""
+    """The cases by name, as overrides of `train.py`."""
     measured = [("CartPole", encoder, "SB3's defaults") for encoder in ("mlp", "homomorphic")]
     measured += [("CartPole", "homomorphic", "tuned")]
     for setting in ("tuned", "rl-starter-files", "large batches"):
@@ -96,7 +96,7 @@ def parts(config: dict[str, Any], group: str) -> dict[str, Any]:
 
 
 class Contestant:
-    """A model in one of the forms, that learns for a while whenever it is timed; `compiling` took wall seconds."""
+    """A model in one of the forms, which learns whenever it is timed; `compiling` is the wall seconds that took."""
 
     def __init__(self, config: dict[str, Any], form: str, steps: int):
         engine, options = FORMS[form]
@@ -123,7 +123,7 @@ class Contestant:
 
 
 def seconds_of(compiling: Callable[[], Any]) -> float:
-    """Wall seconds, with nothing kept from earlier."""
+    """Wall seconds of compiling, without any cache."""
     with fresh_cache():
         begin = time.perf_counter()
         compiling()
@@ -132,7 +132,7 @@ def seconds_of(compiling: Callable[[], Any]) -> float:
 
 @functools.cache
 def starting() -> float:
-    """Wall seconds that every process spends before it compiles its first graph."""
+    """Wall seconds that every process spends once, before its first graph."""
     from agents.ppo.compiled import compiled
 
     first, second = (seconds_of(functools.partial(compiled, each, [torch.ones(8)])) for each in (torch.sin, torch.cos))
@@ -140,10 +140,10 @@ def starting() -> float:
 
 
 def measure(case: str, overrides: list[str], chosen: Sequence[str], steps: int, repeats: int) -> Rows:
-    """The medians of the rounds, their ratio to the first form's, and what compiling took."""
+    """The medians of the rounds, their ratios to the first form's, and the time of compiling."""
     config = compose("train", overrides)
     levels = "bank" in config["env"]
-    if levels:  # made before it is measured, not while
+    if levels:  # made before anything is measured
         make_vec_env(**env_options(config), engine="batched", bank=LEVELS, n_envs=4 * LEVELS, seed=0).reset()
     forms = [form for form in chosen if levels or form != "distinct"]
     contestants = {form: Contestant(config, form, steps) for form in forms}
@@ -155,7 +155,7 @@ def measure(case: str, overrides: list[str], chosen: Sequence[str], steps: int, 
     rows: Rows = {form: {"steps_per_cpu_second": rate, "ratio": rate / rates[forms[0]]} for form, rate in rates.items()}
     for before, form in zip(forms, forms[1:], strict=False):
         if compiling := contestants[form].compiling:
-            saved = 1 / rates[before] - 1 / rates[form]  # seconds in each step
+            saved = 1 / rates[before] - 1 / rates[form]  # seconds per step
             rows[form] |= {"compile_seconds": compiling, "repaid_after_steps": compiling / saved if saved > 0 else None}
     agent = config["agent"]
     shape = f"{config['n_envs']} environments x {agent['n_steps']:,} steps, batch {agent['batch_size']:,}"
@@ -174,7 +174,7 @@ def measure(case: str, overrides: list[str], chosen: Sequence[str], steps: int, 
 
 
 def draw(results: dict[str, Rows], file: Path) -> None:
-    """A group of horizontal bars for each case, a bar for each form: how many times as fast as the first form."""
+    """A group of horizontal bars for each case, a bar for each form: its speed relative to the first form's."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -211,7 +211,7 @@ def timed(function: Callable[..., Any], spent: dict[str, float], part: str) -> C
 
 
 def profile(case: str, overrides: list[str], form: str, steps: int) -> dict[str, float]:
-    """Where the time of a form of ours goes: µs of CPU time in each environment step."""
+    """Where the time of one of our forms goes: µs of CPU time per environment step."""
     contestant = Contestant(compose("train", overrides), form, steps)
     model, spent = contestant.model, defaultdict[str, float](float)
     rollout, update = model.rollout_buffer, type(model.ready())
@@ -224,7 +224,7 @@ def profile(case: str, overrides: list[str], form: str, steps: int) -> dict[str,
         whole = 1e6 / contestant.per_cpu_second(1)
     each = {part: 1e6 * seconds / (contestant.rollouts * contestant.rollout) for part, seconds in spent.items()}
     each["rest"] = whole - sum(each.values())
-    print(f"\n{case}, {form}: where the time goes, in each environment step\n")
+    print(f"\n{case}, {form}: where the time goes, per environment step\n")
     for part, us in [*sorted(each.items(), key=lambda item: -item[1]), ("all", whole)]:
         print(f"{part:<18}{us:>10.1f} µs{100 * us / whole:>8.1f} %")
     contestant.rollouts = 1
@@ -238,21 +238,21 @@ def profile(case: str, overrides: list[str], form: str, steps: int) -> dict[str,
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     add = parser.add_argument
-    add("--cases", nargs="+", default=[""], help="those whose name has one of these in it")
-    add("--grid", default="DoorKey-5x5", help="the MiniGrid environment among the cases")
+    add("--cases", nargs="+", default=[""], help="only the cases whose names contain one of these")
+    add("--grid", default="DoorKey-5x5", help="the MiniGrid environment of the cases")
     add("--forms", nargs="+", default=list(FORMS), choices=FORMS)
     add("--steps", type=int, default=4096, help="environment steps of a measurement; slow forms run fewer")
     add("--repeats", type=int, default=3, help="rounds; slow forms take part in fewer")
     add("--json", type=output, help="write the numbers there")
     add("--picture", type=output, help="draw the ratios there")
-    add("--profile", action="store_true", help="where the time of the last of the forms goes")
-    add("--wall", action="store_true", help="time until it is learned")
+    add("--profile", action="store_true", help="show where the time of the last of the forms goes")
+    add("--wall", action="store_true", help="measure the time until the task is learned")
     add("--seeds", type=int, default=5)
-    add("--cap-seconds", type=float, default=600, help="for every run of ours of --wall")
-    add("--cap-ratio", type=float, default=20, help="for every stock one, times the median of ours")
-    add("--agent", default="ppo_fast", help="what --wall compares with the stock one")
-    add("--overrides", nargs="+", default=[], help="of train.py, for both sides of --wall")
-    add("--ours", nargs="+", default=[], help="of train.py, for ours of --wall: its hyperparameters")
+    add("--cap-seconds", type=float, default=600, help="of --wall: the limit of each of our runs")
+    add("--cap-ratio", type=float, default=20, help="of --wall: the limit of each stock run, relative to our median")
+    add("--agent", default="ppo_fast", help="of --wall: our agent")
+    add("--overrides", nargs="+", default=[], help="of --wall: overrides of train.py for both sides")
+    add("--ours", nargs="+", default=[], help="of --wall: overrides of train.py for our side, its hyperparameters")
     options = parser.parse_args()
     torch.set_num_threads(1)
     machine = {"processor": platform.processor() or platform.machine(), "python": platform.python_version()}

@@ -1,13 +1,13 @@
-"""How long a user waits until it is learned: stock Stable-Baselines3 and ours, on the wall clock.
+"""How long a user waits until a task is learned, in wall time: stock Stable-Baselines3 and ours.
 
     python benchmarks/training.py --wall [--cases ENV ...] [--seeds 5] [--cap-seconds 600] [--cap-ratio 20]
                                   [--overrides OVERRIDE ...] [--ours OVERRIDE ...]
 
-Seconds from the start of `learn`, compiling and making levels included and nothing kept from earlier, until 90 % of the
-last 100 training episodes succeed, or CartPole's return 475 on average; but not before every environment has finished
-an episode, since those that finish first are the successful ones. A run of ours ends without it after --cap-seconds, a
-stock one after --cap-ratio times the median of ours; once more than half of the runs did, the median is known, and the
-others are left out. Stock is `train.py agent.implementation=sb3 env.engine=gymnasium`, ours `train.py agent=ppo_fast`;
+Time runs from the start of `learn`, including compiling and making levels, without any cache, until 90 % of the last
+100 training episodes succeed, or CartPole's mean return over them is 475. It does not end before every environment has
+finished an episode, because successful episodes finish first. Our runs are stopped after --cap-seconds, stock runs
+after --cap-ratio times our median. Once more than half of the runs were stopped, the median is known and the remaining
+runs are left out. Stock is `train.py agent.implementation=sb3 env.engine=gymnasium`, ours is `train.py agent=ppo_fast`;
 --overrides are for both, --ours for ours.
 """
 
@@ -32,12 +32,14 @@ from configs.compose import compose
 from encoders.homomorphic import Homomorphic
 from train import build, decide
 
-Rows = dict[str, dict[str, Any]]  # of each form
+Rows = dict[str, dict[str, Any]]  # by form
 
-TASKS: dict[str, tuple[list[str], str, float]] = {  # environment -> overrides, what is to be reached
+TASKS: dict[
+    str, tuple[list[str], str, float]
+] = {  # environment -> overrides, and the measure and value that count as learned
     "DoorKey-5x5": (["encoder=cnn", "total_timesteps=1000000"], "success", 0.9),
     "DoorKey-8x8": (["encoder=cnn", "total_timesteps=3000000"], "success", 0.9),
-    # in the 30,000 steps of tuned/ the last policy is there, but the last 100 episodes are those of worse ones
+    # after the 30,000 steps of tuned/ the policy has learned, but its last 100 episodes include earlier, worse ones
     "CartPole": (["encoder=homomorphic", "total_timesteps=60000"], "return", 475.0),
 }
 
@@ -45,7 +47,7 @@ TASKS: dict[str, tuple[list[str], str, float]] = {  # environment -> overrides, 
 def wall(
     name: str, agent: str, overrides: Sequence[str], ours: Sequence[str], seeds: int, cap: float, cap_ratio: float
 ) -> Rows:
-    """Of ours and of stock SB3: every seed's wall seconds, environment steps, and whether it got there."""
+    """For ours and for stock SB3: the wall seconds and steps of every seed, and whether it learned the task."""
     forms = {"ours": [f"agent={agent}", *ours], "stock": ["agent.implementation=sb3", "env.engine=gymnasium"]}
     found: Rows = {}
     for form, chosen in forms.items():
@@ -63,7 +65,7 @@ def wall(
 
 
 def one(name: str, overrides: Sequence[str], cap: float) -> dict[str, Any]:
-    """One run, from nothing kept of earlier ones."""
+    """One run, without any cache."""
     choices, key, enough = TASKS[name]
     config = compose("train", [f"env={name}", *choices, *overrides])
     encoder = encoder_named(config["encoder"]["class"])
@@ -76,7 +78,7 @@ def one(name: str, overrides: Sequence[str], cap: float) -> dict[str, Any]:
 
 
 class Reached(BaseCallback):
-    """Ends learning when the mean over the last 100 episodes is enough, or after `cap` seconds."""
+    """Ends learning when the mean over the last 100 episodes is high enough, or after `cap` seconds."""
 
     def __init__(self, key: str, enough: float, cap: float):
         super().__init__()
@@ -85,7 +87,7 @@ class Reached(BaseCallback):
         self.reached, self.begin = False, time.perf_counter()
 
     def _on_training_start(self) -> None:
-        self.unfinished = set(range(self.training_env.num_envs))  # environments that have not finished an episode
+        self.unfinished = set(range(self.training_env.num_envs))  # environments that have not yet finished an episode
 
     def _on_step(self) -> bool:
         ended = np.flatnonzero(self.locals["dones"]).tolist()
@@ -99,7 +101,7 @@ class Reached(BaseCallback):
 
 
 def median(columns: dict[str, list[Any]]) -> dict[str, Any]:
-    """The run in the middle, those that did not get there after all others."""
+    """The median run; runs that did not learn the task count as slower than all others."""
     runs = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     return sorted(runs, key=lambda run: (not run["reached"], run["seconds"]))[len(runs) // 2]
 

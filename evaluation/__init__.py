@@ -1,4 +1,4 @@
-"""Measuring policies: rollouts, scores, run folders, reports. Knows policies and vectorised environments alone."""
+"""Measuring policies: rollouts, scores, run folders, reports. Knows policies and vectorised environments only."""
 
 from evaluation.rollout import Episodes, rollout
 from evaluation.scores import Interval, bootstrap_interval, student_interval, wilson_interval

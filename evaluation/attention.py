@@ -1,4 +1,4 @@
-"""A picture of attention over a grid: what each layer and head attends to, at several moments."""
+"""A picture of attention over a grid: where each layer and head attends, at several moments."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ def draw(
     captions: Sequence[str],
     file: Path,
 ) -> None:
-    """A row for every moment: its picture, then one map for each layer and head, the more attention the redder.
+    """Draw a row for every moment: its picture, then one map for each layer and head, redder for more attention.
 
-    It is the attention of the class token, where there is one, else the mean of all tokens'.
+    The attention is that of the class token where there is one, else the mean over all tokens. Each map is scaled so
+    that its highest cell is the reddest; below it stand the shares of all cells together and of the other tokens.
 
     Args:
-        maps: attention to "cells", whose last two axes are x and y, and to other tokens; a whole sums to 1. The
-            reddest cell of a map is the one most attended to; below is what the cells and the others get together.
+        maps: attention to "cells", whose last two axes are x and y, and to other tokens; together they sum to 1.
         pictures: what the cells look like at each moment.
-        captions: of the moments.
-        file: where the picture goes.
+        captions: one for each moment.
+        file: the picture to write.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the picture cannot be written.
     """
     _, layers, heads, x, y = maps["cells"].shape
     shades = LinearSegmentedColormap.from_list("attention", ["white", COLOUR])

@@ -13,12 +13,12 @@ from torch import nn
 from evaluation.runs import Run
 from evaluation.scores import Interval, student_interval
 
-LINES = ("-", "--", ":", "-.")  # every ten runs another: there are ten colours
-SUCCESS = 0.9  # the score that "steps to" means where the environment defines success
+LINES = ("-", "--", ":", "-.")  # another one after every ten runs: there are ten colours
+SUCCESS = 0.9  # the success that "steps to" counts to, where the environment defines success
 
 
 def pyplot() -> Any:
-    """Matplotlib for files; imported when something is drawn, it takes 0.7 s."""
+    """Matplotlib for files; importing it takes 0.7 s, so it is imported only when something is drawn."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -28,7 +28,7 @@ def pyplot() -> Any:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns aligned with two spaces between them: the first to the left, the others to the right."""
+    """Columns with two spaces between them: the first aligned to the left, the others to the right."""
     lines = [list(header), *[list(row) for row in rows]]
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
     return "\n".join(
@@ -40,7 +40,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def parameter_counts(policy: nn.Module) -> dict[str, int]:
-    """Trained parameters of the encoder(s) and of everything behind; target networks are not trained."""
+    """Trained parameters of the encoder(s) and of everything behind them; target networks are not counted."""
     counts = {"encoder": 0, "head": 0}
     for name, parameter in policy.named_parameters():
         if "target" not in name.split(".")[0]:
@@ -49,7 +49,7 @@ def parameter_counts(policy: nn.Module) -> dict[str, int]:
 
 
 def result_table(run: Run) -> str:
-    """What a finished run came to, one line a figure."""
+    """The results of a finished run, one line for each."""
     result, timing = run.result, run.timing or {}
     assert result is not None
     rows = [("return", interval(result["return"]))]
@@ -77,7 +77,7 @@ def interval(data: dict[str, float]) -> str:
 
 
 def draw_run(run: Run, file: Path) -> None:
-    """The learning curve of one run: return, and success where there is one, of each evaluation with its interval."""
+    """Draw a run's learning curve: the return of each evaluation, and success where there is one, with intervals."""
     plt = pyplot()
     rows = [row for row in run.evaluations if row["return"] is not None]
     measures = ["return"] + (["success"] if rows and rows[0]["success"] is not None else [])
@@ -100,7 +100,7 @@ def draw_run(run: Run, file: Path) -> None:
 
 
 def label(run: Run) -> str:
-    """What a run is called in a comparison: agent, encoder, symmetry and its differences from the defaults."""
+    """A run's name in a comparison: agent, encoder, symmetry and its differences from the defaults."""
     config = run.config
     kind, name = run.folder.parent.parent.name, run.folder.parent.name
     own = f"{config['agent']['name']}-{config['encoder']['name']}"
@@ -129,7 +129,7 @@ def compare(runs: Sequence[Run], threshold: float | None) -> list[dict[str, Any]
         group = [run for run in runs if label(run) == name]
         results = [run.result for run in group if run.result is not None]
         reached = [steps_to(run, measure, threshold) for run in group]
-        # a run that never got there took longer than every one that did: the median counts it as infinite
+        # a run that never reached it took longer than every one that did: the median counts it as infinite
         median = float(np.median([np.inf if steps is None else steps for steps in reached]))
         rows.append(
             {
@@ -186,7 +186,7 @@ def comparison_table(rows: Sequence[dict[str, Any]], threshold: float | None) ->
         if 0 < row["reached"] < row["seeds"]:
             steps += f" ({row['reached']} of {row['seeds']})"
         values = [row["return"], *([row["success"]] if with_success else [])]
-        # one seed says nothing about others, so it gets no interval
+        # one seed tells nothing about others, so it gets no interval
         measures = [str(value) if row["seeds"] > 1 else str(value).split(" ")[0] for value in values]
         numbers = [steps, f"{row['steps_per_second']:,.0f}", f"{row['parameters']:,}"]
         lines.append([row["run"], str(row["seeds"]), *measures, *numbers])
@@ -194,7 +194,7 @@ def comparison_table(rows: Sequence[dict[str, Any]], threshold: float | None) ->
 
 
 def write_csv(comparisons: dict[str, list[dict[str, Any]]], file: Path) -> None:
-    """The rows of `compare` for each environment, one line each."""
+    """Write the rows of `compare` for each environment, one line each."""
     with file.open("w", newline="") as handle:
         writer = csv.writer(handle)
         measures = [f"{measure}{part}" for measure in ("return", "success") for part in ("", "_low", "_high")]
@@ -210,10 +210,10 @@ def write_csv(comparisons: dict[str, list[dict[str, Any]]], file: Path) -> None:
 
 
 def draw_comparison(groups: dict[str, Sequence[Run]], file: Path) -> None:
-    """Learning curves, one panel an environment: the mean over seeds of each label, and every seed as a thin line."""
+    """Draw a panel of learning curves per environment: each label's mean over seeds, and every seed as a thin line."""
     plt = pyplot()
     names = sorted({label(run) for runs in groups.values() for run in runs})
-    longest = 0.9 + 0.065 * max(map(len, names))  # entry of the legend, in inches
+    longest = 0.9 + 0.065 * max(map(len, names))  # width of a legend entry, in inches
     width = max(6 * len(groups), longest)
     columns = int(width / longest)
     size = (width, 3.6 + 0.18 * -(-len(names) // columns))

@@ -1,10 +1,10 @@
-"""Run folders: where a run lives, what lies in it, and reading them back for reports.
+"""Run folders: their names, their files, and reading them back for reports.
 
 runs/<env>/<agent>-<encoder>[-<symmetry>]/<differences from the defaults, or "default">/seed=<n>/
 
 config.yaml        the configuration, with every `auto` decided
-log.txt            what the learner printed;  progress.csv and TensorBoard events hold the same numbers
-evaluations.csv    one line for each evaluation during training
+log.txt            what the learner logged; progress.csv and TensorBoard events hold the same numbers
+evaluations.csv    a line for each evaluation during training
 result.json        the final score: present once the run is finished; holds no clocks
 timing.json        wall times
 learning_curve.png, policy/ (the last), best/ (best by evaluation, never used in reports)
@@ -55,7 +55,7 @@ IRRELEVANT = (
 
 
 def run_folder(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> Path:
-    """The folder of a configuration, named by its choices and its differences from `defaults`."""
+    """The folder of a configuration, named after its choices and its differences from `defaults`."""
     symmetry = config["symmetry"]["name"]
     kind = f"{config['agent']['name']}-{config['encoder']['name']}" + (f"-{symmetry}" if symmetry != "auto" else "")
     mine, theirs = flatten(config), flatten(defaults)
@@ -69,9 +69,9 @@ def run_folder(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> Path:
 
 
 def differences(config: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    """How two configurations differ in what decides a run's numbers: "key was x, now y", names of choices first.
+    """How two configurations differ in what determines a run's numbers: "key was x, now y", names of choices first.
 
-    An `auto` of the first that is yet to be decided differs from nothing.
+    An `auto` of the first that is not decided yet equals every value.
     """
     mine, theirs = flatten(config), flatten(other)
     return [
@@ -82,13 +82,13 @@ def differences(config: Mapping[str, Any], other: Mapping[str, Any]) -> list[str
 
 
 def prepare(folder: Path, config: Mapping[str, Any], overwrite: bool, write: bool = False) -> bool:
-    """Whether there is something to train in `folder`: False if the same configuration is already finished there.
+    """Whether there is anything to train in `folder`: False if it holds a finished run of the same configuration.
 
-    With `write`, also make room (an unfinished or overwritten run is renamed to `<name>.old-<n>`, which reports ignore)
-    and write `config.yaml`.
+    With `write`, also rename an unfinished or overwritten run to `<name>.old-<n>`, which reports ignore, and write
+    `config.yaml`.
 
     Raises:
-        ValueError: another configuration lives there.
+        ValueError: the folder holds another configuration, or files that are not a run's.
         OSError: the folder cannot be written.
     """
     if (folder / "config.yaml").exists():
@@ -109,7 +109,7 @@ def prepare(folder: Path, config: Mapping[str, Any], overwrite: bool, write: boo
             folder.rename(aside)
             print(f"{'the earlier' if run.result else 'an unfinished'} run was kept aside as {aside}")
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"{folder} exists and is no run folder; give another run_dir")
+        raise ValueError(f"{folder} exists and is not a run folder; give another run_dir")
     if write:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "config.yaml").write_text(yaml.safe_dump(dict(config), sort_keys=False))
@@ -121,9 +121,9 @@ class Run:
     """A run folder read back.
 
     Attributes:
-        folder, config: where it is, and its `config.yaml`.
-        result, timing: its `result.json` and `timing.json`, None if it is not finished.
-        evaluations: rows of `evaluations.csv`, numbers as floats, None where there is no number.
+        folder, config: its path, and the content of `config.yaml`.
+        result, timing: the content of `result.json` and `timing.json`, None if it is not finished.
+        evaluations: the rows of `evaluations.csv`, with floats, or None for an empty field.
     """
 
     folder: Path
@@ -137,7 +137,7 @@ def read_run(folder: Path) -> Run:
     """Read a run folder.
 
     Raises:
-        ValueError: it is none, or a file in it is damaged.
+        ValueError: it is not a run folder, or a file in it is damaged.
     """
     try:
         config = yaml.safe_load((folder / "config.yaml").read_text())
@@ -157,6 +157,6 @@ def read_run(folder: Path) -> Run:
 
 
 def find_runs(root: Path) -> list[Run]:
-    """Every run below `root`, those set aside (`*.old-<n>`) left out."""
+    """Every run below `root` except those set aside (`*.old-<n>`)."""
     folders = sorted(file.parent for file in root.rglob("config.yaml"))
     return [read_run(folder) for folder in folders if ".old-" not in folder.name]

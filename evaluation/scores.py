@@ -11,7 +11,7 @@ from evaluation.rollout import Episodes
 
 RESAMPLES = 10_000
 Z = 1.959963984540054  # the 97.5% quantile of the normal distribution
-# ... of Student's t for 1 to 29 degrees of freedom; beyond, the normal one is used
+# 97.5% quantiles of Student's t for 1 to 29 degrees of freedom; beyond, the normal one is used
 T = (
     *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131),
     *(2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045),
@@ -26,7 +26,7 @@ class Interval(NamedTuple):
     high: float
 
     def to_data(self) -> dict[str, float]:
-        """For JSON and YAML, rounded to what can be meant."""
+        """As JSON and YAML have it, rounded to six digits."""
         return {"mean": round(self.mean, 6), "low": round(self.low, 6), "high": round(self.high, 6)}
 
     def __str__(self) -> str:
@@ -48,7 +48,7 @@ def _resamples(n: int) -> np.ndarray:
 
 
 def wilson_interval(successes: np.ndarray) -> Interval:
-    """The proportion of ones among zeros and ones, with Wilson's score interval (1927), right near 0 and 1 too."""
+    """The proportion of ones among zeros and ones, with Wilson's score interval (1927), valid near 0 and 1 too."""
     n, p = len(successes), float(np.mean(successes))
     centre, spread = p + Z**2 / (2 * n), Z * np.sqrt(p * (1 - p) / n + Z**2 / (4 * n**2))
     low, high = (centre - spread) / (1 + Z**2 / n), (centre + spread) / (1 + Z**2 / n)
@@ -57,9 +57,9 @@ def wilson_interval(successes: np.ndarray) -> Interval:
 
 
 def student_interval(values: np.ndarray, within: tuple[float, float] = (-np.inf, np.inf)) -> Interval:
-    """The mean over seeds with Student's interval, mean ± t·s/√n, cut where no value can be (`within`).
+    """The mean over seeds with Student's interval, mean ± t·s/√n, clipped to possible values (`within`).
 
-    One value has an interval of no width.
+    The interval of a single value has width 0.
     """
     n, mean = len(values), float(np.mean(values))
     if n == 1:

@@ -89,7 +89,7 @@ def test_the_table_comes_from_run_folders_and_what_is_missing_is_trained():
     assert none.returncode == 2 and "train them: benchmarks/home_ground.py --run" in none.stderr
     made = command("benchmarks/home_ground.py", "--run", *chosen, "--json", "first.json", "--picture", "tasks.png")
     assert made.returncode == 0, made.stderr
-    assert "3 of 3 runs are to be made" in made.stdout
+    assert "3 of 3 runs are missing" in made.stdout
     written = json.loads(Path("first.json").read_text())
     assert {"torch", "minigrid", "python"} <= written["machine"].keys()
     rows = written["home_ground"]

@@ -137,7 +137,7 @@ def test_from_the_shell_it_is_one_line_and_an_exit_code(arguments, code):
 def test_a_run_dir_that_holds_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter1.tex").write_text("precious")
-    with pytest.raises(ValueError, match="exists and is no run folder; give another run_dir"):
+    with pytest.raises(ValueError, match="exists and is not a run folder; give another run_dir"):
         train([*FAST, "run_dir=thesis"])
     train([*FAST, "run_dir=mine"])
     with pytest.raises(
