@@ -79,7 +79,8 @@ class Hypernetwork(Encoder):
             assert self.own_context is not None
             return self._layered(x, self.own_context(flat))
         assert isinstance(obs, dict)
-        if not self.groups:
+        # an exported network is given other contexts than those it was traced with, and other numbers of them
+        if not self.groups or torch.jit.is_tracing():
             return self._layered(x, self.reader(obs))
         if traced(x) and self.reader.keys == ["direction"]:
             every = self.reader({"direction": torch.arange(4, device=x.device)[:, None]})

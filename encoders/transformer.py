@@ -213,10 +213,12 @@ class CellTokens(nn.Module):
         if "mission" not in self.keys:
             return tokens, None
         ids = words_of(obs, len(self.word_positions)).long()
-        longest = int((ids > 0).sum(1).max())
-        ids = ids[:, :longest]
-        real = torch.cat([torch.ones(len(ids), sum(t.shape[1] for t in tokens), device=ids.device), ids > 0], dim=1)
-        tokens.append(self.words(ids) + self.word_positions[:longest])
+        # no length becomes a Python number, which would be frozen where this is traced to be exported
+        used = torch.arange(ids.shape[1], device=ids.device) < (ids > 0).sum(1).max()
+        ids = ids[:, used]
+        here = ids.new_ones(ids.shape[0], sum(token.shape[1] for token in tokens))
+        real = torch.cat([here, ids > 0], dim=1)
+        tokens.append(self.words(ids) + self.word_positions[: used.shape[0]][used])
         return tokens, real.bool()
 
 

@@ -62,8 +62,10 @@ class Mission(nn.Module):
     def forward(self, ids: Float[Tensor, "batch words"]) -> Float[Tensor, "batch width"]:
         missions, where = ids.long().unique(dim=0, return_inverse=True)
         lengths = (missions > 0).sum(1).clamp_min(1)
-        states, _ = self.reader(self.words(missions[:, : int(lengths.max())]))
-        last = states[torch.arange(len(missions), device=ids.device), lengths - 1]
+        # no length becomes a Python number, which would be frozen where this is traced to be exported
+        used = torch.arange(missions.shape[1], device=ids.device) < lengths.max()
+        states, _ = self.reader(self.words(missions[:, used]))
+        last = states[torch.arange(missions.shape[0], device=ids.device), lengths - 1]
         return self.out(last)[where]
 
 
