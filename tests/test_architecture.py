@@ -1,0 +1,139 @@
+"""Laws of the house: which room may import which, no circles, rooms small enough to be surveyed."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+from conftest import PROJECT
+
+# A room is a folder, or a command at the top level. It may import itself and what stands here, functions included.
+ROOMS: dict[str, set[str]] = {
+    "symmetry": set(),
+    "encoders.layers": {"encoders", "symmetry"},
+    "encoders": {"encoders.layers", "reductions", "symmetry"},  # encoders/reductions.py is the old name of reductions
+    "reductions": {"encoders.layers"},
+    "envs": {"envs.engine", "envs.symmetries", "symmetry"},
+    "envs.engine": {"envs"},
+    "envs.symmetries": {"envs", "symmetry"},
+    "agents.ppo": {"encoders", "encoders.layers", "symmetry"},
+    "agents.equivariance": {"agents", "agents.ppo", "encoders", "symmetry"},
+    "agents.dqn": {"agents.ppo", "encoders", "encoders.layers", "symmetry"},
+    "agents.continuous": {"agents.ppo", "encoders", "encoders.layers", "symmetry"},
+    "agents.recurrent": {"agents.ppo", "encoders", "encoders.layers", "symmetry"},
+    "agents.saved": {"agents", "agents.*", "encoders", "encoders.layers", "symmetry"},
+    "agents": {"agents.*", "encoders", "encoders.layers", "symmetry"},
+    "configs": {"agents", "encoders", "envs"},
+    "evaluation": {"configs"},
+    "training": {"agents", "agents.*", "configs", "encoders", "encoders.layers", "envs", "evaluation", "symmetry"},
+    "train": {"agents", "agents.*", "configs", "encoders", "envs", "evaluation", "training"},
+    "evaluate": {"agents", "agents.*", "configs", "encoders", "envs", "evaluation"},
+    "compare": {"configs", "evaluation"},
+    "benchmarks": {"*"},
+}
+MOST = 12  # files in a room of agents
+
+
+def python_files():
+    """Every module that is not a test: dotted name -> path."""
+    found = {}
+    for path in sorted(PROJECT.rglob("*.py")):
+        parts = path.relative_to(PROJECT).with_suffix("").parts
+        if any(part.startswith(".") for part in parts) or parts[0] in ("tests", "hydra_plugins", "build"):
+            continue
+        if parts[0] in {name.split(".")[0] for name in ROOMS}:
+            found[".".join(parts).removesuffix(".__init__")] = path
+    return found
+
+
+FILES = python_files()
+
+
+def imported(source: str) -> set[str]:
+    """The modules of this project that a source imports, at its top level or inside functions."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports here are absolute"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {module for name in names if (module := module_of(name))}
+
+
+def module_of(name: str) -> str | None:
+    """ "encoders.gnn.GNN" -> "encoders.gnn"; None outside this project."""
+    while name and name not in FILES:
+        name = name.rpartition(".")[0]
+    return name or None
+
+
+def room_of(module: str) -> str:
+    return module if FILES[module].name == "__init__.py" else module.rpartition(".")[0] or module
+
+
+def forbidden(room: str, source: str) -> set[str]:
+    """The rooms that a source in `room` imports and may not."""
+    allowed = {room, *ROOMS[room]}
+    found = {room_of(module) for module in imported(source)}
+    return {
+        other
+        for other in found
+        if not (other in allowed or "*" in allowed or f"{other.rpartition('.')[0]}.*" in allowed)
+    }
+
+
+def circle(imports: dict[str, set[str]]) -> list[str] | None:
+    """Modules that import each other in a circle, the first one again at the end; None without any."""
+    done: set[str] = set()
+
+    def visit(module: str, way: list[str]) -> list[str] | None:
+        if module in way:
+            return [*way[way.index(module) :], module]
+        if module in done:
+            return None
+        for other in sorted(imports.get(module, ())):
+            if other != module and (found := visit(other, [*way, module])):
+                return found
+        done.add(module)
+        return None
+
+    return next((found for module in sorted(imports) if (found := visit(module, []))), None)
+
+
+@pytest.mark.parametrize("room", sorted({room_of(module) for module in FILES}))
+def test_a_room_imports_what_it_may(room):
+    assert room in ROOMS, f"say in ROOMS what {room} may import"
+    found = {name: forbidden(room, path.read_text()) for name, path in FILES.items() if room_of(name) == room}
+    assert {name: rooms for name, rooms in found.items() if rooms} == {}
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("symmetry.symmetry", "from encoders.base import Encoder"),
+        ("encoders.gnn", "from agents import make_agent"),
+        ("encoders.layers.stem", "from envs.missions import Missions"),
+        ("envs.make", "import agents.make"),
+        ("agents.ppo.rollout", "from agents.equivariance.augment import joined"),
+        ("agents.saved.policy", "from envs import make_env"),
+        ("evaluation.rollout", "from agents import Policy"),
+        ("envs.names", "from train import train"),
+    ],
+)
+def test_an_import_turned_round_is_found(module, line):
+    source = FILES[module].read_text()
+    assert not forbidden(room_of(module), source)
+    for place in (line, f"def late():\n    {line}\n"):
+        assert forbidden(room_of(module), f"{source}\n{place}\n") == {room_of(module_of(line.split()[1]))}
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    imports = {module: imported(path.read_text()) for module, path in FILES.items()}
+    assert circle(imports) is None, " -> ".join(circle(imports) or [])
+    assert circle({**imports, "envs.names": {*imports["envs.names"], "envs.make"}})
+
+
+def test_rooms_of_agents_hold_few_files():
+    folders = {path.parent for name, path in FILES.items() if name.startswith("agents")}
+    assert {str(folder.relative_to(PROJECT)) for folder in folders if len([*folder.glob("*.py")]) > MOST} == set()
