@@ -11,9 +11,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from encoders.base import Encoder, Flatten, kind_of, mlp
-from encoders.layers.distinct import distinct, traced
 from encoders.layers.hyper import INTERACTIONS, HyperLinear
 from encoders.layers.stem import Context, Observation, Stem
+from encoders.layers.tracing import traced
+from encoders.layers.unique import unique_rows
 from encoders.ranges import require_choice, require_whole
 
 
@@ -87,7 +88,7 @@ class Hypernetwork(Encoder):
             for layer in self.layers:
                 x = layer.paired(x, every, obs["direction"].long()[:, 0]).relu()  # type: ignore[operator]
             return x
-        contexts, group = distinct({key: obs[key] for key in self.reader.keys})
+        contexts, group = unique_rows({key: obs[key] for key in self.reader.keys})
         embedded = self.reader(contexts)
         for layer in self.layers:
             x = layer.grouped(x, embedded, group).relu()  # type: ignore[operator]

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from encoders.base import Encoder, describe, kind_of, pixel_scale
-from encoders.layers.distinct import distinct
 from encoders.layers.normalization import counts_samples
 from encoders.layers.stem import Observation
+from encoders.layers.unique import unique_rows
 from encoders.ranges import require_choice, require_whole
 from encoders.resolve import resolve
 
@@ -106,7 +106,7 @@ class LSTM(Encoder):
     def _encoded(self, frames: dict[str, Tensor], valid: Bool[Tensor, " frames"]) -> Float[Tensor, "frames features"]:
         """The trunk's features of each frame; those of invalid frames are not used."""
         if self.repeats:
-            once, which = distinct(frames)
+            once, which = unique_rows(frames)
             return self.trunk(once)[which]
         if self.counts_samples:
             encoded = self.trunk(_only({key: frame[valid] for key, frame in frames.items()}))

@@ -18,10 +18,10 @@ import torch
 from gymnasium import spaces
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensor
 
 from encoders.base import describe
 from encoders.layers.topology import Topology
+from encoders.layers.tracing import traced
 
 PARTS = {
     "nodes": ("N", "F"),
@@ -104,11 +104,6 @@ class Graph(Topology):
             counts = messages.new_zeros(batch * number, 1).index_add(0, slots, there.to(messages.dtype))
             totals = totals / counts.clamp_min(1)
         return totals.unflatten(0, (batch, number))
-
-
-def traced(tensor: Tensor) -> bool:
-    """Whether the computation is being traced rather than run on numbers."""
-    return torch.compiler.is_compiling() or torch.jit.is_tracing() or isinstance(tensor, FakeTensor)
 
 
 def check_edges(
