@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from configs.compose import UsageError, command_line, compose, overrides_of
+from configs.command_line import command_line
+from configs.compose import UsageError, compose, overrides_of
 
 
 def compare_runs(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> dict[str, list[dict[str, Any]]]:

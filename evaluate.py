@@ -20,7 +20,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from configs.compose import UsageError, command_line, compose, overrides_of
+from configs.command_line import command_line
+from configs.compose import UsageError, compose, overrides_of
 from envs.names import short_name_of, simulator_of
 
 if TYPE_CHECKING:

@@ -16,8 +16,6 @@ are over seeds 0, 1, ..., with the exact interval of a median (order statistics;
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import json
 import math
 import sys
@@ -35,10 +33,9 @@ from cartpole_symmetry import NEVER, draw, interval, shown
 from timing import machine, output
 from wall import Reached
 
-from agents.equivariance.method import promises
-from agents.make import encoder_named
 from configs.compose import compose
-from train import build, decide
+from training.build import build
+from training.decide import decide
 
 METHODS = {
     "hard": ["encoder=homomorphic"],
@@ -55,9 +52,7 @@ def steps_to_learn(job: tuple[str, str, int], longest: int) -> float:
     torch.set_num_threads(1)
     env, method, seed = job
     config = compose("train", [f"env={env}", "agent=ppo_fast", *METHODS[method], f"seed={seed}"])
-    encoder = encoder_named(config["encoder"]["class"])
-    with contextlib.redirect_stdout(io.StringIO()):
-        model = build(decide(config, promises(encoder)), encoder)[0]
+    model = build(decide(config)[0]).model
     reached = Reached("success", ENOUGH, cap=float("inf"))
     model.learn(longest, callback=reached)
     return model.num_timesteps if reached.reached else NEVER

@@ -52,7 +52,7 @@ from wall import TASKS, wall
 from agents import make_agent
 from configs.compose import FOLDER, compose, overrides_of
 from envs import make_vec_env
-from train import env_options
+from training.build import env_options
 
 Rows = dict[str, dict[str, Any]]  # by form
 

@@ -13,8 +13,6 @@ runs are left out. Stock is `train.py agent.implementation=sb3 env.engine=gymnas
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
 import tempfile
 import time
@@ -27,10 +25,9 @@ import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 from torch._inductor.utils import fresh_cache
 
-from agents.make import encoder_named
 from configs.compose import compose
-from encoders.homomorphic import Homomorphic
-from train import build, decide
+from training.build import build
+from training.decide import decide
 
 Rows = dict[str, dict[str, Any]]  # by form
 
@@ -68,10 +65,8 @@ def one(name: str, overrides: Sequence[str], cap: float) -> dict[str, Any]:
     """One run, without any cache."""
     choices, key, enough = TASKS[name]
     config = compose("train", [f"env={name}", *choices, *overrides])
-    encoder = encoder_named(config["encoder"]["class"])
     with tempfile.TemporaryDirectory() as empty, patch.dict(os.environ, INDUCTIVE_CACHE=empty), fresh_cache():
-        with contextlib.redirect_stdout(io.StringIO()):
-            model: Any = build(decide(config, issubclass(encoder, Homomorphic)), encoder)[0]
+        model = build(decide(config)[0]).model
         reached = Reached(key, enough, cap)
         model.learn(config["total_timesteps"], callback=reached)
     return {"seconds": reached.seconds, "steps": model.num_timesteps, "reached": reached.reached}

@@ -1,4 +1,7 @@
-"""What a training configuration may say: the kind and the range of each value, checked before anything is built."""
+"""What a training configuration may say, as far as the configuration alone can tell: kinds and ranges of values.
+
+The ranges of an agent's and an encoder's options are checked by what has them (agents/ranges.py, encoders/ranges.py).
+"""
 
 from __future__ import annotations
 
@@ -18,66 +21,54 @@ LEAST = {  # whole numbers, and the least each may be
     "evaluation.patience": 1,
     "env.history": 0,
     "env.bank": 0,
-    "agent.n_steps": 1,
-    "agent.batch_size": 1,
-    "agent.n_epochs": 1,
-    "encoder.width": 1,
-    "encoder.layers": 0,
-    "encoder.channels": 1,
-    "encoder.embedding": 1,
-    "encoder.kernel": 1,
-    "encoder.stride": 1,
-    "encoder.padding": 0,
-    "encoder.pooled": 1,
-    "encoder.groups": 1,
 }
 AUTO = ("threads", "evaluation.every")
-POSITIVE = ("env.reward_scale", "agent.learning_rate")
-SCHEDULES = ("agent.learning_rate", "agent.clip_range", "agent.clip_range_vf")  # "lin_3e-4"
-WORDS = {"agent.normalize_advantage": ("peak",)}  # of PPO's, besides true and false
 LEVELS = 2**31  # evaluations play those from there on
 
 
-def check(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
-    """Refuse values that no run can have.
+def checked(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration, its whole numbers as such: 1e5 is 100000, for every option that is a whole number.
 
     Args:
-        config: a composed configuration.
-        defaults: what the same choices give without further options; it tells which values are numbers.
+        config: a composed configuration; it stays as it is.
+        defaults: what the same choices give without further options; it tells which options are whole numbers.
 
     Raises:
-        UsageError: the first such value, and what it may be.
+        UsageError: the first value that no run can have, and what it may be.
     """
-    values, usual = _leaves(config), _leaves(defaults)
-    for key, value in values.items():
-        if value == "auto" and key in AUTO:
+    settled = _whole(config, defaults)
+    for key, value in _leaves(settled).items():
+        if key not in LEAST or (value == "auto" and key in AUTO):
             continue
-        if key in LEAST and not (_is_number(value, int) and value >= LEAST[key]):
-            hint = f", write {int(value)}" if isinstance(value, float) and value.is_integer() else ""
-            raise UsageError(f"{key} is a whole number, at least {LEAST[key]}; got {value!r}{hint}")
-        if key in SCHEDULES and isinstance(value, str):
-            continue
-        if key in POSITIVE and not (_is_number(value, (int, float)) and value > 0):
-            raise UsageError(f"{key} is a positive number; got {value!r}")
-        if key.startswith(("agent.", "encoder.")):
-            words = WORDS.get(key, ()) if "implementation" in config["agent"] else ()
-            if isinstance(usual.get(key), bool) and not isinstance(value, bool) and value not in words:
-                raise UsageError(f"{key} is {', '.join(['true', *words, 'false'][:-1])} or false; got {value!r}")
-            if _is_number(usual.get(key), (int, float)) and isinstance(value, (str, bool)):
-                raise UsageError(f"{key} is a number, like {usual[key]}; got {value!r}")
-    if config["device"] not in ("auto", "cpu", "cuda"):
-        raise UsageError(f"device is auto, cpu or cuda; got {config['device']!r}")
-    if config["env"].get("bank", 0) > LEVELS:
+        if not isinstance(value, int) or isinstance(value, bool) or value < LEAST[key]:
+            raise UsageError(f"{key} is a whole number, at least {LEAST[key]}; got {value!r}")
+    scale = settled["env"].get("reward_scale")
+    if not isinstance(scale, (int, float)) or isinstance(scale, bool) or not 0 < scale < float("inf"):
+        raise UsageError(f"env.reward_scale is a positive number; got {scale!r}")
+    if settled["device"] not in ("auto", "cpu", "cuda"):
+        raise UsageError(f"device is auto, cpu or cuda; got {settled['device']!r}")
+    if settled["env"].get("bank", 0) > LEVELS:
         raise UsageError(f"env.bank is at most {LEVELS}: evaluations play the levels from there on")
     for key in ("overwrite", "progress"):
-        if not isinstance(config[key], bool):
-            raise UsageError(f"{key} is true or false; got {config[key]!r}")
-    if not isinstance(config["trust"], list):
-        raise UsageError(f"trust is a list of modules, like trust=[my_pkg]; got {config['trust']!r}")
+        if not isinstance(settled[key], bool):
+            raise UsageError(f"{key} is true or false; got {settled[key]!r}")
+    if not isinstance(settled["trust"], list):
+        raise UsageError(f"trust is a list of modules, like trust=[my_pkg]; got {settled['trust']!r}")
+    return settled
 
 
-def _is_number(value: Any, kinds: Any) -> bool:
-    return isinstance(value, kinds) and not isinstance(value, bool)
+def _whole(config: Mapping[str, Any], defaults: Any, prefix: str = "") -> dict[str, Any]:
+    """Floats that are whole numbers as integers, where the default is one or `LEAST` names the option."""
+    settled = {}
+    for key, value in config.items():
+        usual = defaults.get(key) if isinstance(defaults, Mapping) else None
+        if isinstance(value, Mapping):
+            value = _whole(value, usual, f"{prefix}{key}.")
+        elif isinstance(value, float) and value.is_integer():
+            whole = isinstance(usual, int) and not isinstance(usual, bool)
+            value = int(value) if whole or f"{prefix}{key}" in LEAST else value
+        settled[key] = value
+    return settled
 
 
 def _leaves(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The command line: overrides -> one checked configuration. With the entry points, the only code that knows Hydra.
+"""Overrides -> one configuration. With `configs.command_line`, the only code that knows Hydra.
 
 Order of settings, later ones win: train.yaml, env, agent, encoder, symmetry, tuned/<env>-<agent>,
 tuned/encoder/<env>-<agent>-<encoder>, experiment, experiment/encoder/<experiment>-<encoder>,
@@ -9,41 +9,30 @@ without tuned settings of its own gets those of its family (tuned/minigrid-<agen
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import gymnasium
 import hydra
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra._internal.utils import get_args_parser
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from configs.flatten import flatten
-from envs.names import is_minigrid, short_name_of, short_names, unknown
+from configs.hydra_internals import split_sweep
+from envs.names import is_minigrid, not_registered, short_name_of, short_names, unknown
 
 FOLDER = Path(__file__).resolve().parent
 GROUPS = ("env", "agent", "encoder", "symmetry", "experiment")
 GROUPS_OF = {"train": GROUPS, "evaluate": ("env",), "compare": ()}
+BARE = {"evaluate": "policy", "compare": "runs"}  # what a word alone means
 NEEDED = {"train": (), "evaluate": ("policy",), "compare": ("runs",)}  # without which nothing composes
-IDENTITY = (
-    "env",
-    "agent",
-    "encoder",
-    "symmetry",
-    "experiment",
-    "env.id",
-    "encoder.class",
-)  # what a run's defaults belong to
-PATHS = (
+IDENTITY = (*GROUPS, "env.id", "encoder.class")  # what a run's defaults belong to
+FREE = (
     "policy",
     "runs",
     "run_dir",
@@ -51,6 +40,31 @@ PATHS = (
     "attention",
     "output",
 )  # taken as they are: run folders hold `=` and commas
+# what other programs call an option, and what it may be here
+ALIASES = {
+    **dict.fromkeys(("lr", "learningrate", "alpha", "step_size"), ("agent.learning_rate",)),
+    **dict.fromkeys(("steps", "timesteps", "n_timesteps", "total_steps", "num_steps", "frames"), ("total_timesteps",)),
+    **dict.fromkeys(("batch", "batchsize", "minibatch", "minibatch_size"), ("agent.batch_size",)),
+    **dict.fromkeys(("epochs", "n_epoch", "num_epochs", "update_epochs"), ("agent.n_epochs",)),
+    **dict.fromkeys(
+        ("hidden", "hidden_size", "hidden_dim", "units", "features_dim"), ("encoder.width", "encoder.channels")
+    ),
+    **dict.fromkeys(("algo", "algorithm", "alg"), ("agent",)),
+    **dict.fromkeys(("environment", "env_id", "env_name", "game", "task"), ("env",)),
+    **dict.fromkeys(("net", "network", "arch", "model", "architecture"), ("encoder",)),
+    **dict.fromkeys(("num_envs", "envs", "nenvs", "n_env"), ("n_envs",)),
+    **dict.fromkeys(("discount",), ("agent.gamma",)),
+    **dict.fromkeys(("lambda", "lam"), ("agent.gae_lambda",)),
+    **dict.fromkeys(("clip", "clip_coef", "epsilon"), ("agent.clip_range",)),
+    **dict.fromkeys(("entropy", "entropy_coef", "ent"), ("agent.ent_coef",)),
+    **dict.fromkeys(("rollout", "horizon", "n_step", "rollout_length"), ("agent.n_steps",)),
+    **dict.fromkeys(("buffer", "replay_size", "memory_size"), ("agent.buffer_size",)),
+    **dict.fromkeys(("random_seed", "rng"), ("seed",)),
+    **dict.fromkeys(("cuda", "gpu"), ("device",)),
+    **dict.fromkeys(("log_dir", "logdir", "out", "output_dir", "save_dir"), ("run_dir", "output")),
+    **dict.fromkeys(("model_path", "checkpoint", "load"), ("policy",)),
+    **dict.fromkeys(("n_episodes", "eval_episodes", "num_episodes"), ("episodes", "evaluation.episodes")),
+}
 OPEN = ("env.kwargs", "agent.policy_kwargs", "encoder.trunk_options")  # mappings that take any key
 OWN = {"env=gym", "env=minigrid"}  # choices whose env.id the user gives
 
@@ -74,65 +88,9 @@ def compose_defaults(overrides: Sequence[str]) -> dict[str, Any]:
     return {**_compose("train", chosen), "experiment": None}  # so that a run's name tells its experiment
 
 
-def command_line(name: str, run: Callable[[list[str]], int]) -> None:
-    """The main function of an entry point: one job, or all of a sweep (-m); exits with 0, 1 (failed) or 2 (usage).
-
-    Every job of a sweep is composed before the first one runs, so a misspelt last encoder is found now, not tomorrow.
-    """
-    arguments = get_args_parser().parse_args()
-    codes: list[int] = []
-
-    def guarded(overrides: list[str]) -> None:
-        try:
-            codes.append(run(overrides))
-        except (ValueError, OSError, FloatingPointError) as error:
-            if os.environ.get("HYDRA_FULL_ERROR"):
-                raise
-            failed = isinstance(error, FloatingPointError) or (isinstance(error, OSError) and error.errno is not None)
-            print(f"error: {error}", file=sys.stderr)
-            codes.append(1 if failed else 2)
-
-    @hydra.main(config_path=str(FOLDER), config_name=name, version_base="1.3")
-    def job(_: Any) -> None:
-        guarded(list(HydraConfig.get().overrides.task))
-        if codes[-1] == 130:  # Ctrl-C ends a sweep, not only its present run
-            sys.exit(130)
-
-    only_shown = arguments.help or arguments.hydra_help or arguments.cfg or arguments.info
-    try:
-        settled = settle(name, arguments.overrides)
-        if arguments.multirun and any(override.startswith("run_dir=") for override in settled):
-            raise UsageError("run_dir is the folder of one run; a sweep (-m) names its folders itself")
-        for overrides in jobs(settled) if arguments.multirun else [settled] if not only_shown else []:
-            _compose(name, overrides)
-    except UsageError as error:
-        if os.environ.get("HYDRA_FULL_ERROR"):
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    flags = [argument for argument in sys.argv[1:] if argument not in arguments.overrides]
-    sys.argv[1:] = flags + settled
-    try:
-        job()
-    except KeyboardInterrupt:  # before learning began, or a second time
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
-    finally:  # Hydra exits when it has shown its own help
-        if arguments.help:
-            print(described(name, settled))
-    sys.exit(max(codes, default=0))
-
-
-def described(name: str, overrides: Sequence[str]) -> str:
-    """The files of what was chosen: every option, and what it may be."""
-    chosen = [o.partition("=") for o in overrides if o.partition("=")[0] in GROUPS_OF[name]]
-    files = [FOLDER / group / f"{choice}.yaml" for group, _, choice in chosen]
-    return "\n".join(f"== configs/{file.relative_to(FOLDER)} ==\n{file.read_text()}" for file in files if file.exists())
-
-
 def settle(name: str, overrides: Sequence[str]) -> list[str]:
     """Overrides with the names of choices settled (see the module's text) and unknown choices refused."""
-    settled = list(overrides)
+    settled = [f"{BARE[name]}={o}" if name in BARE and _is_bare(o) else o for o in overrides]
     ids = [o.partition("=")[2].strip("'\"") for o in settled if o.startswith("env.id=")]
     if OWN & {*settled} and ids and (short := short_name_of(ids[-1])):
         settled = [f"env={short}" if o in OWN else o for o in settled if not o.startswith("env.id=")]
@@ -151,16 +109,27 @@ def settle(name: str, overrides: Sequence[str]) -> list[str]:
                 if key == "env":
                     register(choice)
             settled[position] = f"{key}={','.join(choices)}"
-        elif key in PATHS and value[:1] not in ("'", '"') and value not in ("", "null", "???"):
+        elif key in FREE and value[:1] not in ("'", '"') and value not in ("", "null", "???"):
             settled[position] = f"{key}={_quote(value)}"
+        elif not value.isascii() and not {*value} & {*"[]{}'\""}:  # letters that Hydra's grammar does not know
+            settled[position] = f"{key}={','.join(map(_quote, value.split(',')))}"
         elif any(f"{key}.".startswith(f"{mapping}.") for mapping in OPEN) or (custom and key.startswith("encoder.")):
             settled[position] = f"++{override}"
     return settled
 
 
+def _is_bare(override: str) -> bool:
+    """Whether an override is a word alone, like the folder in `compare.py runs/DoorKey-5x5`; run folders hold `=`."""
+    key, equals, _ = override.partition("=")
+    return not key.startswith("~") and (not equals or "/" in key or Path(override).exists())
+
+
 def check_choice(group: str, choice: str) -> None:
     """Raise UsageError, with the closest names, unless a group offers this choice."""
     offered = existing(group)
+    if group == "env" and "/" in choice:
+        provided = "" if choice in gymnasium.registry else f"{not_registered(choice)}. "
+        raise UsageError(f"{provided}Ids with / are written env=gym env.id={choice}")
     if group == "env" and choice not in (*offered, *gymnasium.registry):
         raise UsageError(unknown("environment", choice, [*short_names(), *gymnasium.registry]))
     if group != "env" and choice not in offered and (group, choice) != ("experiment", "null"):
@@ -190,8 +159,7 @@ def register(env: str) -> None:
 def jobs(overrides: Sequence[str]) -> list[list[str]]:
     """Every combination of a sweep (`-m encoder=cnn,gnn seed=0,1`), one list of overrides each."""
     try:
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
-        return [list(job) for batch in BasicSweeper.split_arguments(parsed, max_batch_size=None) for job in batch]
+        return split_sweep(OverridesParser.create().parse_overrides(list(overrides)))
     except HydraException as error:
         raise UsageError(str(error).split("\n")[0]) from error
 
@@ -223,20 +191,41 @@ def _compose(name: str, overrides: Sequence[str]) -> dict[str, Any]:
     return settings
 
 
+def check_options(name: str, overrides: Sequence[str]) -> None:
+    """Raise UsageError unless settled overrides compose."""
+    _compose(name, overrides)
+
+
+def option_named(name: str, word: str) -> str | None:
+    """The option that a word of the command line means, such as a group, a full name, or a usual other name."""
+    options = _options(name, [])
+    if word in GROUPS_OF[name] or word in options:
+        return word
+    aliases = [full for full in ALIASES.get(word.rpartition(".")[2], ()) if full in options or full in GROUPS_OF[name]]
+    endings = [option for option in options if option.rpartition(".")[2] == word]
+    return next(iter([*aliases, *endings]), None)
+
+
+def _options(name: str, overrides: Sequence[str]) -> list[str]:
+    """The full names of all options there are with these choices."""
+    kept = {*GROUPS_OF[name], *NEEDED[name]}
+    choices = [o for o in overrides if o.split("=")[0] in kept]
+    choices += [f"{needed}=?" for needed in {*NEEDED[name]} - {o.partition("=")[0] for o in choices}]
+    return [option for option in flatten(_compose(name, choices)) if not option.endswith(".name")]
+
+
 def _explain(error: Exception, name: str, overrides: Sequence[str]) -> str:
     """Hydra's error as one line: the closest options for a misspelt one."""
     text = str(error)
     if text.startswith("Could not override"):
         key = text.split("'")[1]
-        kept = {*GROUPS_OF[name], *NEEDED[name]} - {key}
-        choices = [o for o in overrides if o.split("=")[0] in kept]
-        choices += [f"{needed}=?" for needed in {*NEEDED[name]} - {o.partition("=")[0] for o in choices}]
-        options = [option for option in flatten(_compose(name, choices)) if not option.endswith(".name")]
+        options = _options(name, [o for o in overrides if o.split("=")[0] != key])
         if name == "evaluate" and key.startswith("env."):
             return f"{key} is the policy's own; env=<name> plays it in another environment"
         group = key.split(".")[0] + "."
         nearby = [o for o in options if o.startswith(group)] or [o.split(".")[0] for o in options]
-        return unknown("option", key, options, listed=sorted(set(nearby)))
+        meant = [o for o in ALIASES.get(key.rpartition(".")[2], ()) if o in options or o in GROUPS_OF[name]]
+        return unknown("option", key, meant or options, listed=sorted(set(nearby)), surely=bool(meant))
     if text.startswith("Ambiguous value"):
         key = text.split("'")[1]
         return f"{key}: several values train several agents, which needs -m (train.py -m ...); a list is written [a,b]"

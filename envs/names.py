@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import minigrid  # noqa: F401  registers the MiniGrid and BabyAI ids
 import yaml
 from gymnasium.envs.registration import load_env_creator
 
+PROVIDERS = {"ALE": "ale_py"}  # namespace of ids -> the module that registers them when it is imported
 CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "env"
 
 
@@ -42,14 +44,38 @@ def resolve_id(name: str) -> str:
         return short_names()[name]
     if ":" in name or name in gymnasium.registry:
         return name
+    namespace = name.rpartition("/")[0]
+    if namespace:
+        module = PROVIDERS.get(namespace, "")
+        if module and find_spec(module):
+            return f"{module}:{name}"
+        raise ValueError(not_registered(name))
     raise ValueError(unknown("environment", name, [*short_names(), *gymnasium.registry]))
 
 
-def unknown(what: str, name: str, existing: Iterable[str], listed: Iterable[str] | None = None) -> str:
-    """The message for a name that does not exist: the closest ones, and what there is."""
+def not_registered(name: str) -> str:
+    """The message for an id with a namespace, like ALE/Pong-v5, that no imported package has registered."""
+    namespace = name.rpartition("/")[0]
+    module = PROVIDERS.get(namespace)
+    if module:
+        return (
+            f"{name} is not registered: {namespace}/ ids come with the package {module.replace('_', '-')} "
+            f"(pip install {module.replace('_', '-')}); then write env=gym env.id={name}"
+        )
+    return (
+        f"{name} is not registered: {namespace}/ ids come with a package that has to be imported; "
+        f"write env=gym env.id=<its module>:{name}"
+    )
+
+
+def unknown(
+    what: str, name: str, existing: Iterable[str], listed: Iterable[str] | None = None, surely: bool = False
+) -> str:
+    """The message for a name that does not exist: the closest ones (`surely`: all of them), and what there is."""
     existing = list(existing)
     folded = {candidate.lower(): candidate for candidate in existing}
-    close = [folded[match] for match in difflib.get_close_matches(name.lower(), folded, n=3, cutoff=0.5)]
+    matches = difflib.get_close_matches(name.lower(), folded, n=3, cutoff=0.5)
+    close = existing if surely else [folded[match] for match in matches]
     hint = f"; did you mean {' or '.join(close)}?" if close else "."
     shown = sorted(short_names()) if listed is None and what == "environment" else sorted(listed or existing)
     return f"no {what} is called {name!r}{hint} There is: {', '.join(shown)}" + (

@@ -1,0 +1,132 @@
+"""The command lines of train.py, evaluate.py and compare.py: one job or a sweep, exit codes, errors in one line."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+
+from configs.compose import FOLDER, GROUPS_OF, UsageError, check_options, jobs, option_named, settle
+from configs.hydra_internals import flags, read_flags
+
+INTERRUPTED = 130  # the exit code after Ctrl-C
+
+
+def command_line(
+    name: str, run: Callable[[list[str]], int], possible: Callable[[list[str]], Any] | None = None
+) -> None:
+    """The main function of an entry point: one job, or all of a sweep (-m); exits with 0, 1 (failed) or 2 (usage).
+
+    Before the first job of a sweep runs, each is composed and checked: a combination that is impossible is found now,
+    not tomorrow. A job that fails does not end the sweep; those that did are listed at its end.
+
+    Args:
+        name: of the configuration: train, evaluate or compare.
+        run: takes the overrides of one job and returns its exit code.
+        possible: raises ValueError or OSError if a job cannot be run.
+    """
+    _refuse_flags(name)
+    arguments = read_flags()
+    failures: list[tuple[str, str]] = []
+    codes: list[int] = []
+
+    @hydra.main(config_path=str(FOLDER), config_name=name, version_base="1.3")
+    def job(_: Any) -> None:
+        overrides = list(HydraConfig.get().overrides.task)
+        code, failure = _outcome(run, overrides)
+        codes.append(code)
+        if failure:
+            failures.append((" ".join(overrides), failure))
+        if code == INTERRUPTED:  # Ctrl-C ends a sweep, not only its present run
+            sys.exit(INTERRUPTED)
+
+    only_shown = arguments.help or arguments.hydra_help or arguments.cfg or arguments.info
+    try:
+        settled = settle(name, arguments.overrides)
+        if arguments.multirun and any(override.startswith("run_dir=") for override in settled):
+            raise UsageError("run_dir is the folder of one run; a sweep (-m) names its folders itself")
+        if arguments.multirun:
+            _check_sweep(name, jobs(settled), possible)
+        elif not only_shown:
+            check_options(name, settled)
+    except UsageError as error:
+        if os.environ.get("HYDRA_FULL_ERROR"):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    sys.argv[1:] = [argument for argument in sys.argv[1:] if argument not in arguments.overrides] + settled
+    try:
+        job()
+    except KeyboardInterrupt:  # before learning began, or a second time
+        print("interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    finally:  # Hydra exits when it has shown its own help
+        if arguments.help:
+            print(_described(name, settled))
+    if failures and arguments.multirun:
+        lines = "".join(f"\n  {overrides}: {failure}" for overrides, failure in failures)
+        print(f"{len(failures)} of {len(codes)} runs failed:{lines}", file=sys.stderr)
+    sys.exit(max(codes, default=0))
+
+
+def _outcome(run: Callable[[list[str]], int], overrides: list[str]) -> tuple[int, str]:
+    """The exit code of a job, and why it failed, if it did; errors are printed."""
+    try:
+        return run(overrides), ""
+    except (ValueError, OSError, FloatingPointError) as error:
+        if os.environ.get("HYDRA_FULL_ERROR"):
+            raise
+        failed = isinstance(error, FloatingPointError) or (isinstance(error, OSError) and error.errno is not None)
+        print(f"error: {error}", file=sys.stderr)
+        return 1 if failed else 2, str(error)
+    except Exception as error:  # not the user's words, so where it happened matters
+        traceback.print_exc()
+        return 1, f"{type(error).__name__}: {error}"
+
+
+def _check_sweep(name: str, sweep: Sequence[list[str]], possible: Callable[[list[str]], Any] | None) -> None:
+    """Raise UsageError with every job that is impossible, each with the reason; seeds do not make one so."""
+    problems: dict[str, str] = {}
+    seen: set[tuple[str, ...]] = set()
+    for overrides in sweep:
+        choices = tuple(override for override in overrides if not override.startswith("seed="))
+        if choices in seen:
+            continue
+        seen.add(choices)
+        try:
+            check_options(name, overrides)
+            if possible is not None:
+                possible(overrides)
+        except (ValueError, OSError) as error:
+            problems[" ".join(choices)] = str(error)
+    if len(problems) == 1 and len(seen) == 1:
+        raise UsageError(*problems.values())
+    if problems:
+        lines = "".join(f"\n  {choices}: {problem}" for choices, problem in problems.items())
+        raise UsageError(f"{len(problems)} of {len(seen)} combinations are impossible, so nothing was run:{lines}")
+
+
+def _refuse_flags(name: str) -> None:
+    """Exit for an option that is written as a flag, --env CartPole or --seed=1, and say how it is written."""
+    words = sys.argv[1:]
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        flag, equals, value = word.partition("=")
+        if not flag.startswith("--") or any(known.startswith(flag) for known in flags()):
+            continue
+        option = option_named(name, flag.lstrip("-").replace("-", "_"))
+        shown = value if equals else following
+        hint = f"{option}={shown or '<value>'}" if option else "option=value, like seed=1"
+        print(f"error: there is no flag {flag}; write {hint}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _described(name: str, overrides: Sequence[str]) -> str:
+    """The files of what was chosen: every option, and what it may be."""
+    chosen = [o.partition("=") for o in overrides if o.partition("=")[0] in GROUPS_OF[name]]
+    files = [FOLDER / group / f"{choice}.yaml" for group, _, choice in chosen]
+    return "\n".join(f"== configs/{file.relative_to(FOLDER)} ==\n{file.read_text()}" for file in files if file.exists())

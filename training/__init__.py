@@ -1,0 +1,8 @@
+"""One run, from a checked configuration to a run folder: where agents and environments meet.
+
+    decide.py   every `auto`, and the reason for it
+    build.py    configuration -> environments and untrained model
+    learn.py    train, watch, measure, save
+
+train.py calls them in this order: decide what the configuration alone decides, build, decide the rest, learn.
+"""

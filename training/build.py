@@ -1,0 +1,131 @@
+"""A configuration -> training environments, evaluation environments, untrained model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+
+from agents import make_agent
+from agents.equivariance.normalization import SymmetricStatistics
+from agents.make import encoder_named
+from agents.ppo.rollout import Rollout
+from configs.compose import UsageError
+from encoders.base import kind_of
+from envs import make_vec_env, symmetric_ids
+from envs.levels import EVALUATION
+from envs.memory import available_memory, shown
+from symmetry import Symmetry
+from training.decide import on_policy
+
+EVALUATION_SEED = 1_000_000  # evaluations begin this far from the training seeds
+EVALUATION_ENVS = 20
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a configuration describes.
+
+    Attributes:
+        env: the training environments, as the model sees them.
+        evaluation_env: other levels, or another seed, and the environment's own rewards.
+        model: untrained.
+        memory: how much memory the agent's samples take, in words.
+    """
+
+    env: VecEnv
+    evaluation_env: VecEnv
+    model: BaseAlgorithm
+    memory: str
+
+    def close(self) -> None:
+        """Close the environments."""
+        self.env.close()
+        self.evaluation_env.close()
+
+
+def build(config: Mapping[str, Any]) -> Built:
+    """Make what a configuration describes, its `auto`s decided as far as they can be before (`training.decide`).
+
+    Raises:
+        ValueError: the parts do not fit together, or do not fit into memory.
+    """
+    options = env_options(config)
+    playing = {"engine": config["env"]["engine"], "bank": config["env"].get("bank")}
+    made: Any = make_vec_env(**options, **playing, n_envs=config["n_envs"], seed=config["seed"])
+    n_envs = min(config["evaluation"]["episodes"], EVALUATION_ENVS)
+    # levels that training never draws
+    playing = {"engine": made.engine, "bank": 0, "first_level": EVALUATION}
+    evaluation_env = make_vec_env(**{**options, "reward_scale": 1.0}, **playing, n_envs=n_envs, seed=EVALUATION_SEED)
+    method = config["symmetry"]["method"]
+    symmetry = _symmetry(config, made.symmetry) if method != "none" else None
+    env = _normalized(made, symmetry, config) if config["env"]["normalize"] else made
+    memory = _memory(env, config)
+    model = make_agent(
+        env,
+        encoder_named(config["encoder"]["class"], config["trust"]),
+        config["agent"].get("algorithm", config["agent"]["name"]),
+        symmetry,
+        method=method,
+        weight=config["symmetry"].get("weight", 1.0),
+        encoder_options={key: value for key, value in config["encoder"].items() if key not in ("name", "class")},
+        seed=config["seed"],
+        device=config["device"],
+        **({} if config["precision"] == "float32" else {"precision": config["precision"]}),
+        **{key: value for key, value in config["agent"].items() if key not in ("name", "algorithm")},
+    )
+    return Built(env, evaluation_env, model, memory)
+
+
+def env_options(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a configuration that `envs.make_env` takes."""
+    others = ("name", "normalize", "engine", "bank", *(["words"] if not config["env"].get("words") else []))
+    return {key: value for key, value in config["env"].items() if key not in others}
+
+
+def _symmetry(config: Mapping[str, Any], declared: Symmetry | None) -> Symmetry:
+    if declared is not None:
+        return declared
+    method = config["symmetry"]["method"]
+    needs = "encoder=homomorphic and symmetry=hard need" if method == "hard" else f"symmetry={method} needs"
+    if config["env"].get("shuffle") is not None:
+        raise UsageError(f"shuffled cells have no symmetry, which {needs}; use env.shuffle=null")
+    raise UsageError(
+        f"{config['env']['name']} declares no symmetry, which {needs}; one is declared in: "
+        f"{', '.join(symmetric_ids())}, and in all of MiniGrid and BabyAI"
+    )
+
+
+def _normalized(env: VecEnv, symmetry: Symmetry | None, config: Mapping[str, Any]) -> VecNormalize:
+    space = env.observation_space
+    if kind_of(space) != "vector" or not space.shape:
+        raise UsageError(f"env.normalize standardises vector observations; {config['env']['name']} has others")
+    normalized: Any = VecNormalize(env, norm_reward=False)
+    if symmetry is not None:
+        normalized.obs_rms = SymmetricStatistics(symmetry, space.shape)
+    return normalized
+
+
+def _memory(env: VecEnv, config: Mapping[str, Any]) -> str:
+    """How much memory the agent's samples take at most, in words.
+
+    Raises:
+        UsageError: more than there is.
+    """
+    agent, n_envs = config["agent"], config["n_envs"]
+    step = Rollout.nbytes(1, 1, env.observation_space, env.action_space)
+    if on_policy(agent):
+        needed, fewer = step * agent["n_steps"] * n_envs, "n_envs=, agent.n_steps="
+        what = f"a rollout of {n_envs} environment{'s' * (n_envs > 1)} x {agent['n_steps']} steps"
+    else:
+        kept = max(min(agent["buffer_size"], config["total_timesteps"] + n_envs), 1)
+        needed, fewer = step * kept * (1 if agent.get("optimize_memory_usage") else 2), "agent.buffer_size="
+        what = f"a replay buffer of {agent['buffer_size']:,} steps, of which {kept:,} are used,"
+    available = available_memory()
+    size = f"{what} takes at most {shown(needed)}"
+    if available is not None and needed > available:
+        raise UsageError(f"{size}, and {shown(available)} are free; take fewer: {fewer}")
+    return f"memory: {size}"

@@ -1,0 +1,155 @@
+"""Every `auto` of a training configuration: what it becomes, and why.
+
+A rule reads the configuration, the hardware, the installed tools and what was built; never a stopwatch, so the same
+command gives the same arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from agents.equivariance.method import decided
+from agents.make import encoder_named
+from agents.ranges import check_ranges
+from configs.compose import UsageError
+from envs.make import BANK, has_levels, words_of
+
+Decision = tuple[dict[str, Any], dict[str, str]]  # the configuration decided, and reasons by option
+
+
+def decide(config: Mapping[str, Any], env: Any = None, model: Any = None) -> Decision:
+    """The configuration with every `auto` decided that can be, and the reason for each in words.
+
+    Before anything is built: device, threads, symmetry, intervals of evaluation, rollout, bank and words of levels.
+    With environments and model: the engine, and how the agent computes.
+
+    Args:
+        config: a checked configuration; it stays as it is.
+        env: the training environments.
+        model: the untrained model.
+
+    Raises:
+        UsageError: a choice that this machine, or this encoder, does not allow.
+        ValueError: an agent cannot compute in the way that was chosen.
+    """
+    reasons: dict[str, str] = {}
+    rules = (_device, _threads, _symmetry, _evaluation, _rollout, _levels) if model is None else ()
+    settled = dict(config)
+    for rule in rules:
+        settled |= rule(settled, reasons)
+    if model is not None:
+        settled["env"] = {**settled["env"], "engine": env.engine}
+        settled["agent"] = _implementation(settled, model, reasons)
+    return settled, reasons
+
+
+def _device(config: Mapping[str, Any], reasons: dict[str, str]) -> dict[str, Any]:
+    available = torch.cuda.is_available()
+    if config["device"] == "cuda" and not available:
+        raise UsageError("device=cuda, but PyTorch sees no CUDA device here; use device=cpu or device=auto")
+    if config["device"] != "auto":
+        return {}
+    reasons["device"] = "there is one" if available else "PyTorch sees no CUDA device"
+    return {"device": "cuda" if available else "cpu"}
+
+
+def _threads(config: Mapping[str, Any], reasons: dict[str, str]) -> dict[str, Any]:
+    if config["threads"] != "auto":
+        return {}
+    reasons["threads"] = "networks of this size are slower with more, and runs repeat bit for bit"
+    return {"threads": 1}
+
+
+def _symmetry(config: Mapping[str, Any], reasons: dict[str, str]) -> dict[str, Any]:
+    encoder = encoder_named(config["encoder"]["class"], config["trust"])
+    agent = config["agent"].get("algorithm", config["agent"]["name"])
+    return {"symmetry": {**config["symmetry"], "method": decided(config["symmetry"]["method"], encoder, agent, None)}}
+
+
+def _evaluation(config: Mapping[str, Any], reasons: dict[str, str]) -> dict[str, Any]:
+    evaluation = config["evaluation"]
+    every = max(config["total_timesteps"] // 20, 1) if evaluation["every"] == "auto" else evaluation["every"]
+    return {"evaluation": {**evaluation, "every": every}}
+
+
+def _rollout(config: Mapping[str, Any], reasons: dict[str, str]) -> dict[str, Any]:
+    """On-policy agents: rollouts of equal length, none longer than asked for, that together make total_timesteps.
+
+    Their number is k = ⌈total / (n_steps · n_envs)⌉, their length ⌈total / (k · n_envs)⌉ steps: the run ends fewer than
+    k · n_envs steps late. Where total is a multiple of a rollout, nothing changes.
+    """
+    agent, n_envs, total = config["agent"], config["n_envs"], config["total_timesteps"]
+    check_ranges({key: value for key, value in agent.items() if key not in ("name", "algorithm")})
+    if not on_policy(agent):
+        return {}
+    rollouts = -(-total // (agent["n_steps"] * n_envs))
+    n_steps = -(-total // (rollouts * n_envs))
+    fitted = {**agent, "n_steps": n_steps}
+    if n_steps != agent["n_steps"]:
+        made = f"{rollouts} rollout{'s make' if rollouts > 1 else ' makes'} total_timesteps={total:,}"
+        reasons["agent.n_steps"] = f"agent.n_steps={n_steps} instead of {agent['n_steps']}, so that {made}"
+    size = n_steps * n_envs
+    if agent.get("batch_size", 0) > size:
+        fitted["batch_size"] = size
+        reasons["agent.batch_size"] = f"agent.batch_size={size} instead of {agent['batch_size']}: a rollout has no more"
+    return {"agent": fitted}
+
+
+def on_policy(agent: Mapping[str, Any]) -> bool:
+    """Whether an agent's configuration describes one that learns from rollouts."""
+    return "gae_lambda" in agent
+
+
+def _levels(config: Mapping[str, Any], reasons: dict[str, str]) -> dict[str, Any]:
+    env = dict(config["env"])
+    if "bank" not in env and has_levels(env["id"], env["kwargs"]):  # a MiniGrid environment of one's own, as env=gym
+        env["bank"] = BANK
+    if "bank" in env and not env.get("words") and (words := words_of(env["id"], env["kwargs"])):
+        env["words"] = words  # recorded, so that whoever plays the policy numbers them alike
+    return {"env": env}
+
+
+def _implementation(config: Mapping[str, Any], model: Any, reasons: dict[str, str]) -> dict[str, Any]:
+    """How the agent computes: `implementation`, `distinct` and `overlap`, as far as it has them."""
+    agent = dict(config["agent"])
+    if "implementation" not in agent:
+        return agent
+    stock = {"implementation": "sb3", "distinct": False, "overlap": False}
+    if hasattr(model, "decide"):
+        reasons["agent.implementation"] = model.decide(config["total_timesteps"])
+        found = {"implementation": "implementation", "distinct": "distinct", "overlap": "overlapping"}
+        stock = {key: getattr(model, name, stock[key]) for key, name in found.items()}
+    else:
+        chosen = agent["implementation"] != "auto"
+        reasons["agent.implementation"] = "as chosen" if chosen else "the only one with these options"
+    return {**agent, **{key: value for key, value in stock.items() if key in agent}}
+
+
+def opening(folder: Path, config: Mapping[str, Any], reasons: Mapping[str, str]) -> str:
+    """What is about to run, where, and why there."""
+
+    def because(option: str, before: str = "") -> str:
+        return f" ({before}{reasons[option]})" if option in reasons else ""
+
+    cuda = config["device"] == "cuda"
+    device = (torch.cuda.get_device_name() if cuda else "the CPU") + because("device", "device=auto: ")
+    threads = f"{config['threads']} PyTorch thread{'s' * (config['threads'] > 1)}" + because(
+        "threads", "threads=auto: "
+    )
+    engine = {"batched": "the batched engine", "gymnasium": "Gymnasium"}[config["env"]["engine"]]
+    bank = config["env"].get("bank")
+    levels = "" if bank is None else f", {bank:,} levels" if bank else ", a new level for every episode"
+    environments = f"{config['n_envs']} environment{'s' * (config['n_envs'] > 1)} in {engine}{levels}"
+    lines = [f"{folder}: {config['total_timesteps']:,} steps of {environments}", f"on {device}, {threads}"]
+    agent = config["agent"]
+    lines += [reasons[option] for option in ("agent.n_steps", "agent.batch_size", "memory") if option in reasons]
+    if "agent.implementation" in reasons:
+        once = ", each distinct observation encoded once" if agent.get("distinct") else ""
+        lines.append(f"{agent['name']}: {agent['implementation']}{because('agent.implementation')}{once}")
+    if agent.get("overlap"):
+        lines.append("acting on one half of the environments while the other steps")
+    return "\n  ".join(lines)

@@ -1,0 +1,135 @@
+"""Train, watch, measure and save: what happens in a run folder."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shlex
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
+
+from agents import Policy, save_policy
+from agents.diagnostics import equivariance_error
+from agents.saved.specification import versions
+from envs.names import simulator_of
+from evaluation.callbacks import Evaluate, GradientNorm, ShowProgress, StopOnSignal, check_finite
+from evaluation.report import draw_run, parameter_counts, result_table
+from evaluation.rollout import EndlessEpisode, Episodes, Interrupted, rollout
+from evaluation.runs import read_run
+from evaluation.scores import scores
+from training.build import EVALUATION_SEED, Built, env_options
+
+FINAL_SEED = 2_000_000
+
+
+def learn(built: Built, config: Mapping[str, Any], folder: Path) -> dict[str, Any] | None:
+    """Train a model in its run folder; returns `result.json`, or None after an interruption.
+
+    Raises:
+        FloatingPointError: learning diverged.
+        EndlessEpisode: no episode of an evaluation has ended.
+    """
+    begin = time.perf_counter()
+    model, env, evaluation = built.model, built.evaluation_env, config["evaluation"]
+    symmetry = getattr(env, "symmetry", None)
+    about: dict[str, Any] = {
+        "environment": {**env_options(config), "reward_scale": 1.0},
+        "command": shlex.join(["python", "train.py", *config["command"]]),
+    }
+
+    def diagnose(states: Any) -> dict[str, float]:
+        """The equivariance error where the environment declares a symmetry, whether or not the policy obeys it."""
+        error = None if symmetry is None else equivariance_error(Policy.of(model), symmetry, states)
+        return {} if error is None else {"equivariance_error": error}
+
+    stop = StopOnSignal()
+    waiting: dict[str, Any] = {"patience": evaluation["patience"], "stop": lambda: stop.requested}
+    evaluate = Evaluate(
+        env,
+        lambda: Policy.of(model).remembering(),
+        every=evaluation["every"],
+        episodes=evaluation["episodes"],
+        seed=EVALUATION_SEED,
+        file=folder / "evaluations.csv",
+        save_best=lambda measured: save_policy(
+            model, folder / "best", **about, score=as_score(measured, evaluation["episodes"])
+        ),
+        diagnose=diagnose,
+        **waiting,
+    )
+    progress = [ShowProgress(config["total_timesteps"], evaluate)] if config["progress"] else []
+    with stop:
+        try:
+            model.learn(config["total_timesteps"], callback=[stop, evaluate, GradientNorm(), *progress])
+            learning_seconds = time.perf_counter() - begin - evaluate.seconds
+            check_finite(model.policy, model.num_timesteps)
+            policy = Policy.of(model).remembering()
+            final = rollout(policy, env, evaluation["final_episodes"], seed=FINAL_SEED, **waiting)
+        except Interrupted:
+            save_policy(model, folder / "policy", **about)
+            draw_run(read_run(folder), folder / "learning_curve.png")
+            print(f"interrupted after {model.num_timesteps:,} steps; what was learned is in {folder / 'policy'}")
+            return None
+        except EndlessEpisode as error:
+            save_policy(model, folder / "policy", **about)
+            raise EndlessEpisode(f"{error}; what was learned is in {folder / 'policy'}") from error
+        except ValueError as error:
+            if "found invalid values" in str(error):  # torch's word for a distribution of NaNs
+                raise FloatingPointError(
+                    f"learning diverged: the policy is not finite after {model.num_timesteps:,} steps; "
+                    "try a lower learning rate"
+                ) from error
+            raise
+        finally:
+            for bar in progress:
+                bar.close()
+        diagnosed = diagnose(final.states)
+    result = _result(model, config, final, diagnosed)
+    save_policy(model, folder / "policy", **about, score=as_score(scores(final), evaluation["final_episodes"]))
+    for key in ("return", "success"):
+        if result[key] is not None:
+            model.logger.record(f"final/{key}", result[key]["mean"])
+    model.logger.dump(model.num_timesteps)
+    model.logger.close()
+    timing = {
+        "wall_seconds": round(time.perf_counter() - begin, 2),
+        "learning_seconds": round(learning_seconds, 2),
+        "evaluation_seconds": round(evaluate.seconds, 2),
+        "steps_per_second": round(model.num_timesteps / learning_seconds),
+        "device": torch.cuda.get_device_name() if config["device"] == "cuda" else "the CPU",
+        "machine": platform.platform(),
+    }
+    (folder / "timing.json").write_text(json.dumps(timing, indent=2) + "\n")
+    (folder / "result.json").write_text(json.dumps(result, indent=2) + "\n")  # last: it says that the run is finished
+    run = read_run(folder)
+    draw_run(run, folder / "learning_curve.png")
+    print(result_table(run))
+    return result
+
+
+def _result(
+    model: BaseAlgorithm, config: Mapping[str, Any], final: Episodes, diagnosed: Mapping[str, float]
+) -> dict[str, Any]:
+    """The content of `result.json`, which holds no clocks: the same run, the same file."""
+    return {
+        **{key: config[key]["name"] for key in ("env", "agent", "encoder")},
+        "symmetry": config["symmetry"]["method"],
+        "seed": config["seed"],
+        "steps": model.num_timesteps,
+        **as_score(scores(final), config["evaluation"]["final_episodes"]),
+        **{key: round(value, 5) for key, value in diagnosed.items()},  # an exact law leaves rounding errors
+        "parameters": parameter_counts(model.policy),
+        "simulator": simulator_of(config["env"]["id"]),
+        "versions": versions(),
+    }
+
+
+def as_score(measured: Mapping[str, Any], episodes: int) -> dict[str, Any]:
+    """Intervals as data, with how they were measured."""
+    intervals = {key: interval and interval.to_data() for key, interval in measured.items()}
+    return {"actions": "sampled", "episodes": episodes, **intervals}
