@@ -114,7 +114,7 @@ def _check_sweep(name: str, sweep: Sequence[list[str]], possible: Callable[[list
 def _refuse_flags(name: str) -> None:
     """Exit for an option that is written as a flag, --env CartPole or --seed=1, and say how it is written."""
     words = sys.argv[1:]
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip(words, [*words, ""][1:], strict=True):
         flag, equals, value = word.partition("=")
         if not flag.startswith("--") or any(known.startswith(flag) for known in flags()):
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -64,19 +65,22 @@ def build(config: Mapping[str, Any]) -> Built:
     symmetry = _symmetry(config, made.symmetry) if method != "none" else None
     env = _normalized(made, symmetry, config) if config["env"]["normalize"] else made
     memory = _memory(env, config)
-    model = make_agent(
-        env,
-        encoder_named(config["encoder"]["class"], config["trust"]),
-        config["agent"].get("algorithm", config["agent"]["name"]),
-        symmetry,
-        method=method,
-        weight=config["symmetry"].get("weight", 1.0),
-        encoder_options={key: value for key, value in config["encoder"].items() if key not in ("name", "class")},
-        seed=config["seed"],
-        device=config["device"],
-        **({} if config["precision"] == "float32" else {"precision": config["precision"]}),
-        **{key: value for key, value in config["agent"].items() if key not in ("name", "algorithm")},
-    )
+    with warnings.catch_warnings():
+        # a rollout that was fitted to total_timesteps is rarely a multiple of batch_size, which does no harm
+        warnings.filterwarnings("ignore", message="You have specified a mini-batch size")
+        model = make_agent(
+            env,
+            encoder_named(config["encoder"]["class"], config["trust"]),
+            config["agent"].get("algorithm", config["agent"]["name"]),
+            symmetry,
+            method=method,
+            weight=config["symmetry"].get("weight", 1.0),
+            encoder_options={key: value for key, value in config["encoder"].items() if key not in ("name", "class")},
+            seed=config["seed"],
+            device=config["device"],
+            **({} if config["precision"] == "float32" else {"precision": config["precision"]}),
+            **{key: value for key, value in config["agent"].items() if key not in ("name", "algorithm")},
+        )
     return Built(env, evaluation_env, model, memory)
 
 
