@@ -96,9 +96,9 @@ def test_a_finished_run_is_read_an_unfinished_one_kept_aside_and_another_configu
 
 def test_the_engine_is_decided_and_changes_no_number(capsys):
     mine = train(TINY, env="DoorKey-5x5", run_dir="mine").folder
-    assert "8 environments in the batched engine, 10,000 levels" in capsys.readouterr().out.splitlines()[1]
+    assert "8 environments in the batched engine, 10,000 levels" in capsys.readouterr().out.splitlines()[0]
     theirs = train(TINY, env={"name": "DoorKey-5x5", "engine": "gymnasium"}, run_dir="theirs").folder
-    assert "8 environments in Gymnasium, 10,000 levels" in capsys.readouterr().out.splitlines()[1]
+    assert "8 environments in Gymnasium, 10,000 levels" in capsys.readouterr().out.splitlines()[0]
     configs = [yaml.safe_load((folder / "config.yaml").read_text())["env"] for folder in (mine, theirs)]
     assert [(config["engine"], config["bank"]) for config in configs] == [("batched", 10_000), ("gymnasium", 10_000)]
     for name in ("result.json", "evaluations.csv", "policy/policy.safetensors"):
@@ -132,7 +132,7 @@ def test_evaluations_play_levels_that_training_never_draws(engine, bank, monkeyp
         monkeypatch.setattr(env, "step_wait", lambda: remembered(step()))
         return env
 
-    monkeypatch.setattr("envs.make.make_vec_env", watched)
+    monkeypatch.setattr("training.build.make_vec_env", watched)
     monkeypatch.setattr("envs.make_vec_env", watched, raising=False)
     env = {"name": "GoToDoor-5x5", "engine": engine, "bank": bank}
     folder = train(TINY, env=env).folder
@@ -242,10 +242,16 @@ def test_a_sweep_trains_the_grid_and_compare_reports_it():
     assert size_of(report / "learning_curves.png")[0] > 500
 
 
+def test_an_impossible_combination_of_a_sweep_is_found_before_the_first_run():
+    done = command("train.py", "-m", "env=CartPole", "encoder=mlp,gnn", *FAST)
+    assert done.returncode == 2 and "1 of 2 combinations are impossible" in done.stderr and "reads grids" in done.stderr
+    assert "Traceback" not in done.stderr and not Path("runs").exists()
+
+
 def test_a_failing_run_does_not_stop_the_sweep():
-    done = command("train.py", "-m", "env=CartPole", "encoder=gnn,mlp", *FAST)
-    assert done.returncode == 2 and "reads grids" in done.stderr and "Traceback" not in done.stderr
-    assert Path("runs/CartPole/ppo-mlp/default/seed=0/result.json").exists()
+    done = command("train.py", "-m", "env=CartPole", "agent.learning_rate=1e30,1e-3", *FAST)
+    assert done.returncode == 1 and "1 of 2 runs failed" in done.stderr and "diverged" in done.stderr
+    assert len([*Path("runs").glob("**/result.json")]) == 1
 
 
 def test_evaluating_writes_scores_and_a_replay(capsys):
