@@ -88,8 +88,7 @@ def draw_run(run: Run, file: Path) -> None:
         axis.fill_between(
             steps, [row[f"{measure}_low"] for row in rows], [row[f"{measure}_high"] for row in rows], alpha=0.2
         )
-        axis.set(xlabel="environment steps", ylabel=f"{measure} (sampled actions)")
-        axis.grid(alpha=0.3)
+        _scale(axis, measure)
     config = run.config
     figure.suptitle(
         f"{config['env']['name']}: {config['agent']['name']} with {config['encoder']['name']}, seed {config['seed']}"
@@ -232,13 +231,19 @@ def draw_comparison(groups: dict[str, Sequence[Run]], file: Path) -> None:
             mean = [np.mean([curve[steps] for curve in curves.values()]) for steps in shared]
             marker = "o" if len(shared) == 1 else None
             (lines[name],) = axis.plot(shared, mean, line, color=colour, marker=marker, linewidth=2)
-        axis.set(title=env, xlabel="environment steps", ylabel=f"{measure} (sampled actions)")
-        axis.set_xlim(left=0)
-        if measure == "success":
-            axis.set_ylim(-0.03, 1.03)
-        axis.grid(alpha=0.3)
+        axis.set_title(env)
+        _scale(axis, measure)
     figure.legend(
         [lines[name] for name in names], names, loc="outside lower center", ncols=columns, fontsize=8, handlelength=3
     )
     figure.savefig(file, dpi=110)
     plt.close(figure)
+
+
+def _scale(axis: Any, measure: str) -> None:
+    """Steps from 0 on, and all that success can be."""
+    axis.set(xlabel="environment steps", ylabel=f"{measure} (sampled actions)")
+    axis.set_xlim(left=0)
+    if measure == "success":
+        axis.set_ylim(-0.03, 1.03)
+    axis.grid(alpha=0.3)
