@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from stable_baselines3.common.preprocessing import preprocess_obs
 from test_ppo import GRIDS, PICTURES, VECTOR, Dropping, Made, environments, go_on, learned, untrained
 
 from agents import Policy
 from agents.ppo.distributions import Categorical
-from agents.saved.acting import Direct, Remembering, acting
+from agents.saved.acting import Direct, Remembering, acting, operations
 
 CONTINUOUS = Made, VECTOR, spaces.Box(-2, 2, (2, 3), np.float32)
 MIXED = Made, spaces.Dict({"one": VECTOR, "other": spaces.Discrete(4)}), spaces.Discrete(3)
@@ -51,6 +52,28 @@ def test_it_acts_as_the_plain_policy_does(kind, env, encoder, deterministic):
     assert np.array_equal(plain, fast) and plain.dtype == fast.dtype and torch.equal(stream, same_stream)
     if not deterministic:
         assert not np.array_equal(fast, played(player, env, deterministic, seed=1)[0])
+
+
+@pytest.mark.parametrize(
+    ("encoder", "env"),
+    [
+        ("mlp", "CartPole"),
+        ("mlp", ("CartPole", {"history": 3})),
+        ("mlp", "DoorKey-5x5"),
+        ("homomorphic", "CartPole"),
+        ("homomorphic", "DoorKey-5x5"),
+    ],
+)
+def test_the_stages_of_an_encoder_are_what_it_computes(encoder, env):
+    model = untrained("eager", env, encoder)
+    network = model.policy.features_extractor.eval()
+    seen = preprocess_obs(model.policy.obs_to_tensor(model.env.reset())[0], model.observation_space, False)
+    assert network.stages() is not None
+    with torch.no_grad():
+        output = seen
+        for operation in operations(network):
+            output = operation(output)
+        assert torch.equal(output, network(seen))
 
 
 def test_a_remembering_policy_encodes_each_observation_once():
