@@ -29,7 +29,8 @@ from stable_baselines3.common.vec_env import VecEnv
 from agents import sb3_policies
 from agents.equivariance.loss import penalize
 from agents.equivariance.method import decided, encoding, required, using
-from agents.ppo.algorithm import FastPPO, sb3_only
+from agents.ppo.algorithm import FastPPO
+from agents.ppo.learning import Learning
 from agents.ranges import check_ranges
 from agents.recurrent_policy import HeadedRecurrentPolicy
 from encoders.base import describe, encoders_reading
@@ -51,7 +52,7 @@ class Agent:
     algorithm: type[BaseAlgorithm]
     policy: type[BasePolicy]
     actions: tuple[type[spaces.Space], ...]
-    fast: type[BaseAlgorithm] | None = None
+    fast: type[Learning] | None = None
 
 
 AGENTS = {
@@ -172,13 +173,13 @@ def form(agent: Agent, options: Mapping[str, Any], actions: spaces.Space) -> tup
     """
     options = dict(options)
     wanted = options.get("implementation", "auto")
-    if agent.fast is not None and wanted != "sb3" and not (wanted == "auto" and sb3_only(options, actions)):
+    reason = agent.fast.sb3_only(options, actions) if agent.fast else None
+    if agent.fast is not None and wanted != "sb3" and not (wanted == "auto" and reason):
         return agent.fast, options
     ours = {"implementation": ("auto", "sb3"), "distinct": ("auto", False), "overlap": ("auto", False)}
     for key, plain in {**ours, "precision": ("float32",), "normalize_advantage": (True, False)}.items():
         value = options.get(key, plain[0]) if key == "normalize_advantage" else options.pop(key, plain[0])
         if value not in plain:
-            reason = sb3_only(options, actions)
             own = (
                 f"agent.implementation=sb3, which {reason} needs"
                 if reason

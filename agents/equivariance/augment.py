@@ -18,7 +18,7 @@ from stable_baselines3.common import buffers
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
-from agents.ppo.algorithm import FastPPO
+from agents.ppo.learning import Learning
 from agents.ppo.rollout import Minibatch, Rollout
 from encoders.average import orbit
 from symmetry import Symmetry
@@ -125,7 +125,7 @@ def augmented(
     many = isinstance(space, spaces.Dict)
     if issubclass(algorithm, OnPolicyAlgorithm):
         stock = JoinedDictRolloutBuffer if many else JoinedRolloutBuffer
-        buffer: Any = JoinedRollout if issubclass(algorithm, FastPPO) else stock
+        buffer: Any = JoinedRollout if issubclass(algorithm, Learning) else stock
         return {**options, "rollout_buffer_class": buffer, "rollout_buffer_kwargs": {"symmetry": symmetry}}
 
     def option(name: str) -> Any:

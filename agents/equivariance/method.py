@@ -11,7 +11,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from agents.equivariance.augment import augmented
 from agents.equivariance.normalization import check_actions
-from agents.ppo.algorithm import FastPPO
+from agents.ppo.learning import Learning
 from encoders.average import Average, check_sizes
 from symmetry import Symmetry
 
@@ -75,7 +75,7 @@ def using(
     check_actions(symmetry, env.action_space)
     if method == "augment":
         return augmented(algorithm, options, symmetry, env.observation_space)
-    if algorithm is FastPPO:
+    if issubclass(algorithm, Learning):
         if options.get("distinct") is True:
             raise ValueError("agent.distinct=true would weigh the penalty by observations; use agent.distinct=auto")
         return {**options, "distinct": False}

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from gymnasium import spaces
-from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.utils import obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
@@ -125,8 +125,8 @@ def _stacked(observations: Sequence[Any]) -> Any:
     return np.stack(observations)
 
 
-class Collecting(PPO):
-    """PPO up to where a rollout is full; `agents.ppo.algorithm.FastPPO` learns from it."""
+class Collecting(OnPolicyAlgorithm):
+    """An on-policy algorithm up to where a rollout is full; `agents.ppo.learning.Learning` learns from it."""
 
     rollout_buffer: Rollout  # type: ignore[assignment]
     overlapping = False

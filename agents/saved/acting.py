@@ -20,8 +20,8 @@ from stable_baselines3.common.preprocessing import is_image_space, preprocess_ob
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from agents.ppo.algorithm import not_distinct
 from agents.ppo.distributions import Categorical, distribution_of
+from agents.ppo.learning import not_distinct
 from agents.ppo.rollout import Distinct
 from agents.ppo.update import ActorCritic
 from encoders.base import Encoder, Flatten

@@ -23,9 +23,10 @@ from test_agents import equivariance_error
 from torch import nn
 
 from agents import load_policy, make_agent, save_policy
-from agents.ppo.algorithm import REPAID, FastPPO, not_distinct
+from agents.ppo.algorithm import REPAID, FastPPO
 from agents.ppo.distributions import Categorical
 from agents.ppo.flat_adam import FlatAdam
+from agents.ppo.learning import not_distinct
 from agents.ppo.loss import Loss
 from agents.ppo.rollout import Distinct, Rollout
 from agents.ppo.update import ActorCritic
