@@ -32,6 +32,7 @@ from agents.equivariance.method import decided, encoding, required, using
 from agents.ppo.algorithm import FastPPO
 from agents.ppo.learning import Learning
 from agents.ranges import check_ranges
+from agents.recurrent.algorithm import FastRecurrentPPO
 from agents.recurrent_policy import HeadedRecurrentPolicy
 from encoders.base import describe, encoders_reading
 from encoders.layers.normalization import SINGLE, counts_samples
@@ -62,7 +63,7 @@ AGENTS = {
     "qrdqn": Agent(QRDQN, sb3_policies.HeadedQRDQNPolicy, DISCRETE),
     "sac": Agent(SAC, sb3_policies.HeadedSACPolicy, CONTINUOUS),
     "td3": Agent(TD3, sb3_policies.HeadedTD3Policy, CONTINUOUS),
-    "recurrent_ppo": Agent(RecurrentPPO, HeadedRecurrentPolicy, ANY),
+    "recurrent_ppo": Agent(RecurrentPPO, HeadedRecurrentPolicy, ANY, FastRecurrentPPO),
 }
 
 # What policy_kwargs may hold besides the encoder: data that SB3's policies and ours take as keywords.

@@ -117,7 +117,7 @@ def _joined(first: Any, second: Any) -> Any:
     return first + second if isinstance(first, list) else np.concatenate([first, second])
 
 
-def _stacked(observations: Sequence[Any]) -> Any:
+def stacked(observations: Sequence[Any]) -> Any:
     """A batch of them."""
     first = observations[0]
     if isinstance(first, Mapping):
@@ -130,6 +130,7 @@ class Collecting(OnPolicyAlgorithm):
 
     rollout_buffer: Rollout  # type: ignore[assignment]
     overlapping = False
+    memoryless = True  # V is a function of the observation
     pinned: Pinned | None = None
 
     def ready(self) -> Update:
@@ -182,15 +183,15 @@ class Collecting(OnPolicyAlgorithm):
                 ended = np.flatnonzero(dones)
                 self._update_info_buffer([infos[i] for i in ended], dones[ended])
                 last = {i: infos[i]["terminal_observation"] for i in ended.tolist() if _cut_short(infos[i])}
-                if self.pinned:  # in one call at the end, since each call waits for the device
+                if self.pinned and self.memoryless:  # in one call at the end, since each call waits for the device
                     cut_short += [(rollout.position, i, observation) for i, observation in last.items()]
-                else:
+                elif last:
                     self._bootstrap(rewards, last, update)
             rollout.add(kept, actions, rewards, self._last_episode_starts, values, log_probs)
             self._last_obs, self._last_episode_starts = new_obs, dones  # type: ignore[assignment]
         if cut_short:
             steps, which, observations = zip(*cut_short, strict=True)
-            values = self.values_of(_stacked(observations), update)
+            values = self.values_of(stacked(observations), update)
             rollout.rewards[which, steps] += self.gamma * values.cpu().numpy()
         rollout.finish(self.values_of(self._last_obs, update), dones)
         callback.update_locals(locals())

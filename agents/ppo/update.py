@@ -86,8 +86,16 @@ class Update:
     def __init__(self, settings: Settings):
         self.settings, self.policy, self.loss = settings, settings.policy, settings.loss
         self.max_grad_norm, self.target_kl = settings.max_grad_norm, settings.target_kl
-        self.network = ActorCritic(settings.policy, settings.autocast, learning=True)
+        self.network = self.network_of(settings)
         self.adam = FlatAdam(settings.policy.optimizer, settings.policy.parameters())
+
+    def network_of(self, settings: Settings) -> Any:
+        """What is evaluated: observations -> the policy head's output, values."""
+        return ActorCritic(settings.policy, settings.autocast, learning=True)
+
+    def evaluated(self, batch: Minibatch) -> tuple[Tensor, Tensor]:
+        """-> the policy head's output and the values of a minibatch."""
+        return self.network(batch.observations, batch.rows)
 
     def act(self, observations: Any) -> tuple[Tensor, Tensor, Tensor]:
         """-> actions drawn for a batch of observations, values, log probabilities."""
@@ -102,7 +110,7 @@ class Update:
 
     def __call__(self, batch: Minibatch, clip_range: float, clip_range_vf: float = 0.0) -> tuple[Tensor, Tensor | None]:
         """-> the `STATISTICS`, and the gradient's norm before clipping: None if the KL divergence forbade the step."""
-        output, values = self.network(batch.observations, batch.rows)
+        output, values = self.evaluated(batch)
         log_std = getattr(self.policy, "log_std", None)
         loss, statistics = self.loss(output, values, log_std, batch, clip_range, clip_range_vf)
         if self.target_kl is not None and statistics[-1].item() > 1.5 * self.target_kl:

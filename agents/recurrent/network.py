@@ -1,0 +1,88 @@
+"""The network of recurrent PPO in two parts: what reads one observation, and what remembers.
+
+    features = encoder(observation)               of each distinct observation once, where that is possible
+    output, value = heads(LSTM(features, state))  for one step of all environments, or for sequences
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
+from stable_baselines3.common.policies import ActorCriticPolicy
+from torch import Tensor, nn
+
+from agents.ppo.rollout import Minibatch
+from agents.ppo.update import Settings, Update
+from agents.recurrent.sequences import Sequences, recurrent, step
+from encoders.layers.dropout import acting, dropouts
+
+
+@dataclass
+class SequenceMinibatch(Minibatch):
+    """A minibatch of whole sequences."""
+
+    sequences: Sequences
+
+
+class RecurrentActorCritic(nn.Module):
+    """sb3-contrib's recurrent actor and critic: with an LSTM each, one that they share, or a critic without.
+
+    A shared LSTM learns from the actor's loss alone, as sb3-contrib's does.
+
+    Attributes:
+        lstms: the actor's, and the critic's if it has one of its own.
+    """
+
+    def __init__(self, policy: RecurrentActorCriticPolicy):
+        super().__init__()
+        self.policy = policy
+        self.dropouts = dropouts(policy)
+        own = policy.lstm_critic
+        self.lstms: list[nn.LSTM] = [policy.lstm_actor] if own is None else [policy.lstm_actor, own]
+
+    def encode(self, observations: Any) -> tuple[Tensor, Tensor]:
+        """-> the features that the actor and the critic read."""
+        policy = self.policy
+        with acting(self.dropouts):
+            # not the policy's own, which looks for padding
+            features: Any = ActorCriticPolicy.extract_features(policy, observations)
+        return (features, features) if policy.share_features_extractor else features
+
+    def forward(self, batch: SequenceMinibatch) -> tuple[Tensor, Tensor]:
+        """-> the policy head's output and the value of each sample."""
+        features, policy = self.encode(batch.observations), self.policy
+        actors, critics = features if batch.rows is None else (part[batch.rows] for part in features)
+        latent_pi = recurrent(self.lstms[0], actors, batch.sequences, 0)
+        if len(self.lstms) == 2:
+            return self.heads(latent_pi, recurrent(self.lstms[1], critics, batch.sequences, 1))
+        return self.heads(latent_pi, latent_pi.detach() if policy.shared_lstm else policy.critic(critics))
+
+    def step(self, actors: Tensor, critics: Tensor, states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """-> outputs and values after one step of each environment, and the states after it."""
+        policy = self.policy
+        latents, after = zip(
+            *(step(*each) for each in zip(self.lstms, (actors, critics), states, strict=False)), strict=True
+        )
+        if len(self.lstms) == 2:
+            latent_vf = latents[1]
+        else:
+            latent_vf = latents[0] if policy.shared_lstm else policy.critic(critics)
+        return *self.heads(latents[0], latent_vf), torch.stack(after)
+
+    def heads(self, latent_pi: Tensor, latent_vf: Tensor) -> tuple[Tensor, Tensor]:
+        policy = self.policy
+        output = policy.action_net(policy.mlp_extractor.forward_actor(latent_pi))
+        return output, policy.value_net(policy.mlp_extractor.forward_critic(latent_vf)).flatten()
+
+
+class RecurrentUpdate(Update):
+    """PPO's step on a minibatch of sequences."""
+
+    def network_of(self, settings: Settings) -> Any:
+        return RecurrentActorCritic(settings.policy)
+
+    def evaluated(self, batch: Any) -> tuple[Tensor, Tensor]:
+        return self.network(batch)
