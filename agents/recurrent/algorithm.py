@@ -61,7 +61,7 @@ class FastRecurrentPPO(Epochs, RecurrentPPO):
         self.states = torch.stack([torch.stack(state) for state in ((last.pi, last.vf) if both else (last.pi,))])
         finished = super()._collect(env, callback, rollout_buffer, n_rollout_steps)
         actor, critic = self.states[0].unbind(), self.states[-1].unbind()
-        self._last_lstm_states = RNNStates(actor, critic)
+        self._last_lstm_states: Any = RNNStates(actor, critic)
         return finished
 
     def act(self, observation: Any, update: Update, half: int = 0) -> tuple[Any, Tensor, Tensor, Tensor]:

@@ -1,7 +1,7 @@
 """The network of recurrent PPO in two parts: what reads one observation, and what remembers.
 
-    features = encoder(observation)               of each distinct observation once, where that is possible
-    output, value = heads(LSTM(features, state))  for one step of all environments, or for sequences
+features = encoder(observation)               of each distinct observation once, where that is possible
+output, value = heads(LSTM(features, state))  for one step of all environments, or for sequences
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import Tensor, nn
 
@@ -32,11 +31,14 @@ class RecurrentActorCritic(nn.Module):
 
     A shared LSTM learns from the actor's loss alone, as sb3-contrib's does.
 
+    Args:
+        policy: a `RecurrentActorCriticPolicy`.
+
     Attributes:
         lstms: the actor's, and the critic's if it has one of its own.
     """
 
-    def __init__(self, policy: RecurrentActorCriticPolicy):
+    def __init__(self, policy: Any):
         super().__init__()
         self.policy = policy
         self.dropouts = dropouts(policy)
@@ -61,15 +63,16 @@ class RecurrentActorCritic(nn.Module):
         return self.heads(latent_pi, latent_pi.detach() if policy.shared_lstm else policy.critic(critics))
 
     def step(self, actors: Tensor, critics: Tensor, states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """-> outputs and values after one step of each environment, and the states after it."""
-        policy = self.policy
-        latents, after = zip(
-            *(step(*each) for each in zip(self.lstms, (actors, critics), states, strict=False)), strict=True
-        )
+        """-> outputs and values after one step of each environment, and the states after it.
+
+        Args:
+            actors, critics: the features that each reads, (environments, features).
+            states: before it, (LSTMs, 2, layers, environments, width).
+        """
+        latents, after = zip(*map(step, self.lstms, (actors, critics), states), strict=True)
         if len(self.lstms) == 2:
-            latent_vf = latents[1]
-        else:
-            latent_vf = latents[0] if policy.shared_lstm else policy.critic(critics)
+            return *self.heads(*latents), torch.stack(after)
+        latent_vf = latents[0] if self.policy.shared_lstm else self.policy.critic(critics)
         return *self.heads(latents[0], latent_vf), torch.stack(after)
 
     def heads(self, latent_pi: Tensor, latent_vf: Tensor) -> tuple[Tensor, Tensor]:

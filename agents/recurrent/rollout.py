@@ -15,7 +15,7 @@ from agents.recurrent.sequences import Sequences, arranged
 
 
 class RecurrentRollout(Rollout):
-    """Minibatches are those of sb3-contrib's buffer: samples in order, cut where an episode or an environment begins."""
+    """Minibatches are those of sb3-contrib's buffer: samples in order, cut where an episode or environment begins."""
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
@@ -34,8 +34,9 @@ class RecurrentRollout(Rollout):
         for index in np.split(order, range(batch_size, len(order), batch_size)):
             places = torch.from_numpy(index).to(self.device)
             observations, rows = self._observed(places)
-            measured = self.measured[:, places].unbind()
-            yield SequenceMinibatch(observations, rows, self._taken(places), *measured, self.sequences(index))
+            log_probs, values, advantages, returns = self.measured[:, places].unbind()
+            samples = (self._taken(places), log_probs, values, advantages, returns)
+            yield SequenceMinibatch(observations, rows, *samples, self.sequences(index))
 
     def sequences(self, index: np.ndarray) -> Sequences:
         """Where samples of these indices stand, and what was remembered before each sequence."""
@@ -46,8 +47,6 @@ class RecurrentRollout(Rollout):
         first = np.flatnonzero(begins)
         order, stretches, cells, places = arranged(np.diff(first, append=len(index)))
         blank = torch.zeros_like(self.states[0][..., 0, :])
-        states = [
-            blank if fresh[i] else self.states[times[i]][..., environments[i], :] for i in first[order]
-        ]
+        states = [blank if fresh[i] else self.states[times[i]][..., environments[i], :] for i in first[order]]
         cells_of, places_of = (torch.from_numpy(part).to(self.device) for part in (cells, places))
         return Sequences(stretches, cells_of, places_of, torch.stack(states, dim=-2))

@@ -42,7 +42,7 @@ class Sequences:
 
 
 def arranged(lengths: np.ndarray) -> tuple[np.ndarray, list[tuple[int, int]], np.ndarray, np.ndarray]:
-    """-> the order of sequences of these lengths (longest first), and `stretches`, `cells` and `places` of `Sequences`."""
+    """-> the order of sequences of these lengths, longest first; `stretches`, `cells`, `places` of `Sequences`."""
     order = np.argsort(-lengths, kind="stable")
     first = (np.cumsum(lengths) - lengths)[order]  # the first sample of each sequence
     sizes = lengths[order]

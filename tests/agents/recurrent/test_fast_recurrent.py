@@ -1,4 +1,4 @@
-"""Laws of FastRecurrentPPO: it learns what sb3-contrib's RecurrentPPO learns, to rounding, from the same minibatches."""
+"""Laws of FastRecurrentPPO: it learns what sb3-contrib's class learns, to rounding, from the same minibatches."""
 
 from __future__ import annotations
 

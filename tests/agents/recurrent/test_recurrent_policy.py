@@ -91,10 +91,11 @@ def test_a_wrong_mask_gives_something_else(pattern):
 def make(env_id="CartPole", policy=HeadedRecurrentPolicy, encoder="mlp", **policy_kwargs):
     """A small recurrent PPO whose minibatches hold several episodes, of different lengths."""
     env = make_vec_env(env_id, n_envs=4, seed=0, kwargs={"max_steps": 9} if "DoorKey" in env_id else None)
-    sizes = {"implementation": "sb3", "n_steps": 32, "batch_size": 48, "n_epochs": 2, "policy_kwargs": {"lstm_hidden_size": 16, **policy_kwargs}}
+    options = {"implementation": "sb3", "n_steps": 32, "batch_size": 48, "n_epochs": 2}
+    policy_kwargs = {"lstm_hidden_size": 16, **policy_kwargs}
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(AGENTS, "recurrent_ppo", replace(AGENTS["recurrent_ppo"], policy=policy))
-        return make_agent(env, encoder, "recurrent_ppo", seed=0, device="cpu", **sizes)
+        return make_agent(env, encoder, "recurrent_ppo", policy_kwargs=policy_kwargs, seed=0, device="cpu", **options)
 
 
 @pytest.mark.parametrize("env_id", ["CartPole", "DoorKey-5x5"])
