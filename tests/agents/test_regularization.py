@@ -14,7 +14,8 @@ from test_ppo import distance, environments, go_on
 from torch import nn
 
 from agents import load_policy, make_agent, save_policy
-from agents.ppo.algorithm import FastPPO
+from agents.ppo.learning import Learning
+from agents.recurrent.algorithm import FastRecurrentPPO
 from encoders.cnn import CNN
 from encoders.gnn import GNN
 from encoders.layers.dropout import Dropout, acting, dropouts, observation_key
@@ -44,12 +45,14 @@ def measured_ratios(model) -> torch.Tensor:
     policy, found = model.policy, []
     policy.set_training_mode(True)
     with torch.no_grad():
-        if isinstance(model, FastPPO):
+        if isinstance(model, Learning):
             rollout, update = model.rollout_buffer, model.ready()
             rollout.freeze()
-            order = np.random.default_rng(0).permutation(rollout.n_steps * rollout.n_envs)
-            for batch in rollout.minibatches(order, model.batch_size):
-                output, _ = update.network(batch.observations, batch.rows)
+            order = np.arange(rollout.n_steps * rollout.n_envs)
+            if not isinstance(model, FastRecurrentPPO):
+                np.random.default_rng(0).shuffle(order)
+            for batch in rollout.minibatches(order, getattr(model, "batch_size", len(order))):
+                output, _ = update.evaluated(batch)
                 log_std = getattr(policy, "log_std", None)
                 log_probs, _ = update.loss.distribution.measure(output, log_std, batch.actions)
                 found.append(log_probs - batch.log_probs)
@@ -117,6 +120,11 @@ LAWFUL = {
     "both": {"encoder_options": DROPPING | NORMALIZING},
     "both, SB3's own class": {"encoder_options": DROPPING | NORMALIZING, "implementation": "sb3"},
     "both, recurrent": {"agent": "recurrent_ppo", "encoder_options": DROPPING | NORMALIZING},
+    "both, sb3-contrib's own class": {
+        "agent": "recurrent_ppo",
+        "encoder_options": DROPPING | NORMALIZING,
+        "implementation": "sb3",
+    },
     "both, a2c": {"agent": "a2c", "encoder_options": DROPPING | NORMALIZING, "n_steps": 16},
 }
 

@@ -14,7 +14,6 @@ from torch import nn
 from agents import make_agent
 from agents.recurrent import algorithm, sequences
 from agents.recurrent.algorithm import FastRecurrentPPO
-from agents.recurrent.network import RecurrentActorCritic
 from agents.recurrent.rollout import RecurrentRollout
 from agents.recurrent.sequences import WORTH, Sequences, arranged, recurrent
 from envs import make_vec_env
@@ -214,22 +213,6 @@ def test_a_step_is_a_step_of_the_lstm(layers):
     output, after = sequences.step(lstm, features, state)
     expected, (hidden, memory) = lstm(features[None], (state[0], state[1]))
     assert torch.allclose(output, expected[0]) and torch.allclose(after, torch.stack([hidden, memory]))
-
-
-def test_before_the_first_step_of_an_update_the_ratio_is_1(monkeypatch):
-    ratios = []
-    measured = RecurrentActorCritic.forward
-
-    def forward(self, batch):
-        output, values = measured(self, batch)
-        log_probs = output.log_softmax(-1).gather(1, batch.actions[:, None])[:, 0]
-        ratios.append((log_probs - batch.log_probs).exp().detach())
-        return output, values
-
-    monkeypatch.setattr(RecurrentActorCritic, "forward", forward)
-    learned("eager", encoder_options={"dropout": 0.5}, learning_rate=1e-2)
-    assert ratios[0].numpy() == pytest.approx(1, abs=1e-5)
-    assert (ratios[1] - 1).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("env", ["CartPole", "DoorKey-5x5"])
