@@ -113,7 +113,7 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     result: dict[str, Any] = {"policy": str(settings["policy"]), "env": name}
     result |= {"simulator": simulator, "versions": installed}
     result |= {"episodes": settings["episodes"], "seed": settings["seed"], **({"kwargs": kwargs} if kwargs else {})}
-    symmetry = env.symmetry  # type: ignore[attr-defined]
+    symmetry = env.symmetry
     for actions in ("sampled", "greedy"):
         playing: dict[str, Any] = {"seed": settings["seed"], "deterministic": actions == "greedy", "keep": STATES}
         playing["patience"] = settings["patience"]

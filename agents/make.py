@@ -34,7 +34,7 @@ from agents.ppo.learning import Learning
 from agents.ranges import check_ranges
 from agents.recurrent.algorithm import FastRecurrentPPO
 from agents.recurrent_policy import HeadedRecurrentPolicy
-from encoders.base import describe, encoders_reading
+from encoders.base import describe, encoders_reading, items
 from encoders.layers.normalization import SINGLE, counts_samples
 from encoders.resolve import resolve
 from symmetry import Symmetry
@@ -114,6 +114,7 @@ def make_agent(
     if agent not in AGENTS:
         raise ValueError(f"no agent is called {agent!r}; there is: {', '.join(AGENTS)}")
     parts = AGENTS[agent]
+    refuse_unreadable(env)
     if not isinstance(env.action_space, parts.actions):
         able = [name for name, other in AGENTS.items() if isinstance(env.action_space, other.actions)]
         raise ValueError(
@@ -155,6 +156,19 @@ def check_minibatches(model: BaseAlgorithm) -> None:
     rest = model.n_steps * model.n_envs % size if isinstance(model, OnPolicyAlgorithm) else 0
     if 1 in (size, rest):
         raise ValueError(SINGLE)
+
+
+def refuse_unreadable(env: VecEnv) -> None:
+    """Raise a ValueError for spaces that SB3 misreads, such as those that do not count from 0."""
+    parts = [("observation", key, part) for key, part in items(env.observation_space)]
+    for what, key, part in [*parts, ("action", "action", env.action_space)]:
+        flat = np.ndim(getattr(part, "nvec", ())) == 1 and not (isinstance(part, spaces.Box) and part.shape == ())
+        if not isinstance(part, ANY) or not flat or np.any(getattr(part, "start", 0)):
+            named = "" if key == what else f" {key!r}"
+            raise ValueError(
+                f"the {what}{named} is {part}, which agents cannot read as it is; make the environments with "
+                "envs.make_vec_env, or wrap each in envs.readable before they are vectorised"
+            )
 
 
 def refuse_unknown(error: str, *classes: type) -> None:

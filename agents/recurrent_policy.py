@@ -30,7 +30,7 @@ class HeadedRecurrentPolicy(Headed, DropsWhileCollecting, Decayed, RecurrentActo
     def _build(self, lr_schedule: Any) -> None:
         super()._build(lr_schedule)
         features = self.action_net.in_features
-        self.action_net = head(features, self.action_net.out_features, gain=SMALL)
+        self.action_net = head(features, int(self.action_net.out_features), gain=SMALL)  # NumPy's int for MultiDiscrete
         self.value_net = head(features, 1)  # the constructor goes on to add the LSTMs and makes the optimizer last
 
     def extract_features(self, obs: Any, features_extractor: BaseFeaturesExtractor | None = None) -> Any:

@@ -3,6 +3,7 @@
 make_env(id, **options) -> gymnasium.Env
 make_vec_env(id, n_envs=8, seed=0, **options) -> VecEnv
 make_vector_env(id, n_envs=8, **options) -> gymnasium.vector.VectorEnv
+readable(env) -> gymnasium.Env, with spaces that agents can read; those of make_env are readable already
 symmetry_of(id or env) -> Symmetry | None; register_symmetry(id, symmetry) declares one
 check_symmetry(env, symmetry) tests it in the simulator, discover_symmetries(env) finds it there
 """
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from envs.discover import discover_symmetries
     from envs.make import make_env, make_vec_env, make_vector_env, symmetry_of
+    from envs.spaces import readable
     from envs.symmetries import register_symmetry, symmetric_ids
     from envs.twins import check_symmetry
 
@@ -27,6 +29,7 @@ _PLACES = {
     "make_env": "envs.make",
     "make_vec_env": "envs.make",
     "make_vector_env": "envs.make",
+    "readable": "envs.spaces",
     "register_symmetry": "envs.symmetries",
     "symmetric_ids": "envs.symmetries",
     "symmetry_of": "envs.make",
@@ -38,6 +41,7 @@ __all__ = [
     "make_env",
     "make_vec_env",
     "make_vector_env",
+    "readable",
     "register_symmetry",
     "symmetric_ids",
     "symmetry_of",

@@ -10,7 +10,6 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from stable_baselines3.common.vec_env import DummyVecEnv
 
 EVALUATION = 2**31  # the first level of evaluations
 
@@ -59,14 +58,3 @@ class BankLevels(gymnasium.Wrapper):
         chance = int(mix(draw(self.seed, environment, episode))[0])
         self.unwrapped.np_random = np.random.Generator(np.random.PCG64(chance))
         return observation, {**info, "level_seed": level}
-
-
-class LevelsVecEnv(DummyVecEnv):
-    """Environments in turn; `infos[i]` of a step that ends an episode also tells the level of the one that begins."""
-
-    def step_wait(self) -> Any:
-        observation, reward, done, infos = super().step_wait()
-        for i in np.flatnonzero(done):
-            if "level_seed" in self.reset_infos[i]:
-                infos[i]["level_seed"] = self.reset_infos[i]["level_seed"]
-        return observation, reward, done, infos

@@ -12,15 +12,17 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.wrappers import TransformReward
 from minigrid.minigrid_env import MiniGridEnv
 from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import VecEnv
 
+from envs.errors import Reported
 from envs.history import History
-from envs.levels import BankLevels, LevelsVecEnv
+from envs.levels import BankLevels
 from envs.minigrid import MiniGridObservation
 from envs.missions import words_beyond
 from envs.names import resolve_id
 from envs.shuffle import ShuffledCells, ShuffledEngine
+from envs.spaces import readable
 from envs.symmetries import declaration_of, declared_symmetry
+from envs.vec_env import LevelsVecEnv, VecEnv
 from symmetry import Symmetry
 
 log = logging.getLogger(__name__)
@@ -57,13 +59,15 @@ def make_env(
         ValueError: no such environment, one that cannot be made (the message says why), or an option it does not have.
     """
     env_id = resolve_id(id)
-    env = _made(env_id, render_mode, kwargs)
+    env: gymnasium.Env = Reported(_made(env_id, render_mode, kwargs))
     if isinstance(env.unwrapped, MiniGridEnv):
         env = MiniGridObservation(env, view, words)
         env = env if shuffle is None else ShuffledCells(env, shuffle)
     elif view != "partial" or shuffle is not None or words:
         option = "env.view" if view != "partial" else "env.words" if words else "env.shuffle"
         raise ValueError(f"{option} is an option of MiniGrid environments, which {env_id} is not")
+    else:
+        env = _readable(env)
     if history:
         env = History(env, history)
     # inside the reward scaling, so that what is reported is the environment's own return
@@ -107,8 +111,7 @@ def make_vec_env(
     """
     chosen = (id, n_envs, engine, bank, first_level, options)
     batched = _batched("BatchedVecEnv", engine_threads, *chosen)
-    env: Any = batched or LevelsVecEnv(_real(id, n_envs, bank, first_level, options))
-    env.engine = "batched" if batched else "gymnasium"
+    env: VecEnv = batched or LevelsVecEnv(_real(id, n_envs, bank, first_level, options))
     shown: Any = make_env(id, **options)
     env.symmetry = shown.symmetry
     if seed is not None:
@@ -180,6 +183,13 @@ def _made(env_id: str, render_mode: str | None, kwargs: Mapping[str, Any] | None
         return gymnasium.make(env_id, **given)
     except (gymnasium.error.Error, ImportError, TypeError, AttributeError) as error:
         raise ValueError(f"environment {env_id} cannot be made: {error}") from error
+
+
+def _readable(env: gymnasium.Env) -> gymnasium.Env:
+    try:
+        return readable(env)
+    except ValueError as error:
+        raise ValueError(f"no agent can play {env.get_wrapper_attr('id')}: {error}") from error
 
 
 def _real(

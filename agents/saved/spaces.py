@@ -27,7 +27,7 @@ def space_to_data(space: spaces.Space) -> dict[str, Any]:
     if isinstance(space, spaces.Discrete):
         return {"type": "Discrete", "n": int(space.n), "start": int(space.start)}
     if isinstance(space, spaces.MultiDiscrete):
-        return {"type": "MultiDiscrete", "nvec": space.nvec.tolist()}
+        return {"type": "MultiDiscrete", "nvec": space.nvec.tolist(), "start": space.start.tolist()}
     if isinstance(space, spaces.MultiBinary):
         return {"type": "MultiBinary", "n": space.n if isinstance(space.n, int) else list(space.n)}
     raise ValueError(f"a policy file cannot hold the space {space}")
@@ -50,7 +50,8 @@ def space_from_data(data: dict[str, Any]) -> spaces.Space:
         if kind == "Discrete":
             return spaces.Discrete(int(data["n"]), start=int(data["start"]))
         if kind == "MultiDiscrete":
-            return spaces.MultiDiscrete(np.array(data["nvec"]))
+            start = data.get("start")  # older files have none
+            return spaces.MultiDiscrete(np.array(data["nvec"]), start=None if start is None else np.array(start))
         if kind == "MultiBinary":
             return spaces.MultiBinary(data["n"])
     except (KeyError, TypeError, ValueError, AssertionError) as error:

@@ -20,6 +20,7 @@ from minigrid.minigrid_env import MiniGridEnv
 from envs.engine import kernel
 from envs.engine.kernel import AGENT, ATOMS, EMPTY, MARGIN, WALL, Levels
 from envs.engine.rules import RULES, step_owner
+from envs.errors import EnvironmentFailed
 from envs.missions import missions_vary, word_ids
 
 NUMBERS = 64  # object numbers fit in 6 bits; 0 is nobody
@@ -189,6 +190,7 @@ def generate(env: gymnasium.Env, seeds: Sequence[int], words: tuple[str, ...] = 
     Raises:
         Unsupported: a level cannot be represented.
         ValueError: a level cannot be made.
+        EnvironmentFailed: the environment raised another exception.
     """
     inner = env.unwrapped
     assert isinstance(inner, MiniGridEnv)
@@ -201,6 +203,10 @@ def generate(env: gymnasium.Env, seeds: Sequence[int], words: tuple[str, ...] = 
             except (OSError, ImportError, RuntimeError, AssertionError, gymnasium.error.Error) as error:
                 said = str(error) or type(error).__name__
                 raise ValueError(f"{type(inner).__name__} cannot make level {seed}: {said}") from error
+            except Exception as error:  # a fault in the environment's code
+                raise EnvironmentFailed(
+                    f"environment {type(inner).__name__} raised {type(error).__name__} in reset(seed={seed}): {error}"
+                ) from error
             try:
                 rows.append(Level(inner, observation, words).arrays)
             except Unsupported as reason:

@@ -12,10 +12,10 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvObs, VecEnvStepReturn
 
 from envs.engine.episodes import Divisible, Engine, Episodes, Part
+from envs.vec_env import VecEnv
 
 
 class BatchedVecEnv(VecEnv):
@@ -25,6 +25,7 @@ class BatchedVecEnv(VecEnv):
     an episode: `make_env(id).reset(seed=level_seed)` is that level.
     """
 
+    engine = "batched"
     actions: np.ndarray
 
     def __init__(

@@ -1,0 +1,60 @@
+"""What goes wrong inside an environment, reported with the place where it went wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+
+
+class EnvironmentFailed(RuntimeError):
+    """An environment raised an exception, which is this one's `__cause__`; the message says where."""
+
+
+class Reported(gymnasium.Wrapper):
+    """Raises an environment's exceptions as `EnvironmentFailed`, with its id, and the episode's seed and step.
+
+    Attributes:
+        place: (seed of the last seeded reset, episodes since then, steps of this episode; 0 for the reset itself).
+        ended: the place at which the last episode ended.
+    """
+
+    def __init__(self, env: gymnasium.Env):
+        super().__init__(env)
+        self.id = env.spec.id if env.spec is not None else type(env.unwrapped).__name__
+        self.seed: int | None = None
+        self.episode = self.steps = 0
+        self.ended = self.place
+
+    @property
+    def place(self) -> tuple[int | None, int, int]:
+        return self.seed, self.episode, self.steps
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        self.ended = self.place
+        if seed is not None:
+            self.seed, self.episode = seed, 0
+        self.episode += 1
+        self.steps = 0
+        try:
+            return self.env.reset(seed=seed, options=options)
+        except Exception as error:
+            raise self._failed(error) from error
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        self.steps += 1
+        try:
+            return self.env.step(action)
+        except Exception as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: Exception) -> EnvironmentFailed:
+        said = f": {error}" if str(error) else ""
+        return EnvironmentFailed(f"environment {self.id} raised {type(error).__name__} {at(self.place)}{said}")
+
+
+def at(place: tuple[int | None, int, int]) -> str:
+    """A place in words: "in step 17 of episode 2 since reset(seed=5)"."""
+    seed, episode, step = place
+    since = f"since reset(seed={seed})" if seed is not None else "of an environment without a seed"
+    return f"in {f'step {step}' if step else 'the reset'} of episode {episode} {since}"

@@ -1,0 +1,96 @@
+"""The vectorised environments that `envs.make_vec_env` returns, and those that step the real environments in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import isfinite
+from typing import Any
+
+import gymnasium
+import numpy as np
+import stable_baselines3.common.vec_env as sb3
+
+from envs.errors import at
+from symmetry import Symmetry
+
+
+class VecEnv(sb3.VecEnv):
+    """SB3's `VecEnv`, which also knows what its environments declare and what steps them.
+
+    Attributes:
+        symmetry: what the environment declares, or None.
+        engine: "gymnasium" or "batched".
+    """
+
+    symmetry: Symmetry | None = None
+    engine: str
+
+
+class LevelsVecEnv(sb3.DummyVecEnv, VecEnv):
+    """Environments in turn; `infos[i]` of a step that ends an episode also tells the level of the one that begins.
+
+    Raises:
+        FloatingPointError: an environment returned NaN or infinity; the message says which, when, and for which key.
+    """
+
+    engine = "gymnasium"
+
+    def __init__(self, env_fns: list[Callable[[], gymnasium.Env]]):
+        super().__init__(env_fns)
+        buffers = {key: array for key, array in self.buf_obs.items() if array.dtype.kind == "f"}
+        # views, which see what the buffers hold at any time
+        self.flat = [array.reshape(-1) for array in (self.buf_rews, *buffers.values())]
+        self.floats = list(buffers)
+
+    def reset(self) -> Any:
+        observation = super().reset()
+        self.buf_rews[:] = 0
+        self._check_finite(())
+        return observation
+
+    def step_wait(self) -> Any:
+        observation, reward, done, infos = super().step_wait()
+        ended = np.flatnonzero(done)
+        for i in ended:
+            if "level_seed" in self.reset_infos[i]:
+                infos[i]["level_seed"] = self.reset_infos[i]["level_seed"]
+        self._check_finite(ended)
+        return observation, reward, done, infos
+
+    def _check_finite(self, ended: Any) -> None:
+        last = [part for i in ended for part in self._floats_of(self.buf_infos[i]["terminal_observation"]).values()]
+        # a sum of squares is finite only if every number is; it is four times as fast as asking each
+        if all(isfinite(np.vdot(array, array)) for array in self.flat) and all(np.isfinite(x).all() for x in last):
+            return
+        for i in range(self.num_envs):
+            self._check_one(i, self.buf_infos[i]["terminal_observation"] if i in ended else None)
+
+    def _check_one(self, i: int, last: Any) -> None:
+        """Raise the FloatingPointError described above for environment i, unless its action was to blame."""
+        action = getattr(self, "actions", None)
+        if action is not None and not np.isfinite(action[i]).all():
+            return
+        shown = {key: array[i] for key, array in self.buf_obs.items()}
+        env = self.envs[i]
+        place = env.get_wrapper_attr("place")
+        ended = place if last is None else env.get_wrapper_attr("ended")
+        found = [("reward", self.buf_rews[i], ended)]
+        found += [(_named(key), part, ended) for key, part in self._floats_of(last).items()]
+        found += [(_named(key), shown[key], place) for key in self.floats]
+        for what, values, where in found:
+            wrong = np.ravel(values)[~np.isfinite(np.ravel(values))]
+            if wrong.size:
+                raise FloatingPointError(
+                    f"environment {env.get_wrapper_attr('id')}, number {i} of 0 to {self.num_envs - 1}, returned "
+                    f"{wrong[0]} as {what} {at(where)}"
+                )
+
+    def _floats_of(self, observation: Any) -> dict[Any, np.ndarray]:
+        """The parts of one observation that are floating-point numbers."""
+        if observation is None:
+            return {}
+        return {key: np.asarray(observation if key is None else observation[key]) for key in self.floats}
+
+
+def _named(key: str | None) -> str:
+    return "observation" if key is None else f"observation {key!r}"
