@@ -56,7 +56,7 @@ def build(config: Mapping[str, Any]) -> Built:
     """
     options = env_options(config)
     playing = {"engine": config["env"]["engine"], "bank": config["env"].get("bank")}
-    made: Any = make_vec_env(**options, **playing, n_envs=config["n_envs"], seed=config["seed"])
+    made = make_vec_env(**options, **playing, n_envs=config["n_envs"], seed=config["seed"])
     n_envs = min(config["evaluation"]["episodes"], EVALUATION_ENVS)
     # levels that training never draws
     playing = {"engine": made.engine, "bank": 0, "first_level": EVALUATION}
