@@ -46,8 +46,8 @@ def train(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> Res
     Raises:
         ValueError: a choice, option or combination that cannot be; nothing has been written.
         OSError: the run folder cannot be written.
-        FloatingPointError: learning diverged.
-        EnvironmentFailed: the environment raised an exception, or showed numbers that are not finite.
+        FloatingPointError: learning diverged, or the environment returned NaN or infinity.
+        EnvironmentFailed: the environment raised an exception, its `__cause__`.
     """
     given = overrides_of({**config, **options}) if isinstance(config, Mapping) else [*config, *overrides_of(options)]
     composed, folder = _composed(given)

@@ -60,7 +60,7 @@ class LevelsVecEnv(sb3.DummyVecEnv, VecEnv):
         # A sum of squares is finite only if every number is, and takes a quarter of the time of asking each.
         finite = True
         for array in self.flat:
-            finite = finite and isfinite(array.dot(array))
+            finite = finite and isfinite(np.vdot(array, array))
         for i in ended:
             last = self.buf_infos[i]["terminal_observation"]
             for key in self.floats:

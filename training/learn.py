@@ -31,7 +31,7 @@ def learn(built: Built, config: Mapping[str, Any], folder: Path) -> dict[str, An
     """Train a model in its run folder; returns `result.json`, or None after an interruption.
 
     Raises:
-        FloatingPointError: learning diverged.
+        FloatingPointError: learning diverged, or the environment returned NaN or infinity.
         EndlessEpisode: no episode of an evaluation has ended.
     """
     begin = time.perf_counter()
