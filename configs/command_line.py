@@ -102,8 +102,9 @@ def _check_sweep(name: str, sweep: Sequence[list[str]], possible: Callable[[list
             check_options(name, overrides)
             if possible is not None:
                 possible(overrides)
-        except (ValueError, OSError) as error:
-            problems[" ".join(choices)] = str(error)
+        except Exception as error:  # of an environment too, when it is made
+            known = isinstance(error, (ValueError, OSError))
+            problems[" ".join(choices)] = str(error) if known else f"{type(error).__name__}: {error}"
     if len(problems) == 1 and len(seen) == 1:
         raise UsageError(*problems.values())
     if problems:

@@ -32,14 +32,7 @@ GROUPS_OF = {"train": GROUPS, "evaluate": ("env",), "compare": ()}
 BARE = {"evaluate": "policy", "compare": "runs"}  # what a word alone means
 NEEDED = {"train": (), "evaluate": ("policy",), "compare": ("runs",)}  # without which nothing composes
 IDENTITY = (*GROUPS, "env.id", "encoder.class")  # what a run's defaults belong to
-FREE = (
-    "policy",
-    "runs",
-    "run_dir",
-    "video",
-    "attention",
-    "output",
-)  # taken as they are: run folders hold `=` and commas
+PATHS = ("policy", "runs", "run_dir", "video", "attention", "output")  # run folders hold `=` and commas
 # what other programs call an option, and what it may be here
 ALIASES = {
     **dict.fromkeys(("lr", "learningrate", "alpha", "step_size"), ("agent.learning_rate",)),
@@ -109,13 +102,23 @@ def settle(name: str, overrides: Sequence[str]) -> list[str]:
                 if key == "env":
                     register(choice)
             settled[position] = f"{key}={','.join(choices)}"
-        elif key in FREE and value[:1] not in ("'", '"') and value not in ("", "null", "???"):
-            settled[position] = f"{key}={_quote(value)}"
-        elif not value.isascii() and not {*value} & {*"[]{}'\""}:  # letters that Hydra's grammar does not know
-            settled[position] = f"{key}={','.join(map(_quote, value.split(',')))}"
-        elif any(f"{key}.".startswith(f"{mapping}.") for mapping in OPEN) or (custom and key.startswith("encoder.")):
-            settled[position] = f"++{override}"
+        else:
+            added = any(f"{key}.".startswith(f"{mapping}.") for mapping in OPEN)
+            added = added or (custom and key.startswith("encoder."))
+            settled[position] = f"{'++' * added}{key}{equals}{_spelled(key, value)}"
     return settled
+
+
+def _spelled(key: str, value: str) -> str:
+    """A value as Hydra's grammar spells it: quoted if it is a path or holds letters that the grammar does not know."""
+    if key in PATHS:
+        return value if value[:1] in ("'", '"') or value in ("", "null", "???") else _quote(value)
+    try:
+        OverridesParser.create().parse_override(f"{key}={value}")
+    except HydraException:
+        if value[:1] not in ("[", "{"):  # a list or mapping that is misspelt is none
+            return ",".join(map(_quote, value.split(",")))
+    return value
 
 
 def _is_bare(override: str) -> bool:

@@ -227,7 +227,8 @@ class ShowProgress(BaseCallback):
         if self.bar is None:
             if self.num_timesteps * 10 >= self.total * (self.lines + 1):
                 self.lines = self.num_timesteps * 10 // self.total
-                print(f"{self.num_timesteps:>12,}/{self.total:,} steps  {self.numbers()}", flush=True)
+                steps = min(self.num_timesteps, self.total)
+                print(f"{steps:>12,}/{self.total:,} steps  {self.numbers()}", flush=True)
         elif (now := time.perf_counter()) - self.shown > 0.2:
             self.shown = now
             self.bar.update(self.task, completed=min(self.num_timesteps, self.total), numbers=self.numbers())

@@ -65,23 +65,32 @@ def build(config: Mapping[str, Any]) -> Built:
     symmetry = _symmetry(config, made.symmetry) if method != "none" else None
     env = _normalized(made, symmetry, config) if config["env"]["normalize"] else made
     memory = _memory(env, config)
+    model = _model(config, env, symmetry)
+    return Built(env, evaluation_env, model, memory)
+
+
+def _model(config: Mapping[str, Any], env: VecEnv, symmetry: Symmetry | None) -> BaseAlgorithm:
+    agent, encoder = config["agent"], config["encoder"]
+    precision = {} if config["precision"] == "float32" else {"precision": config["precision"]}
     with warnings.catch_warnings():
         # a rollout that was fitted to total_timesteps is rarely a multiple of batch_size, which does no harm
         warnings.filterwarnings("ignore", message="You have specified a mini-batch size")
-        model = make_agent(
-            env,
-            encoder_named(config["encoder"]["class"], config["trust"]),
-            config["agent"].get("algorithm", config["agent"]["name"]),
-            symmetry,
-            method=method,
-            weight=config["symmetry"].get("weight", 1.0),
-            encoder_options={key: value for key, value in config["encoder"].items() if key not in ("name", "class")},
-            seed=config["seed"],
-            device=config["device"],
-            **({} if config["precision"] == "float32" else {"precision": config["precision"]}),
-            **{key: value for key, value in config["agent"].items() if key not in ("name", "algorithm")},
-        )
-    return Built(env, evaluation_env, model, memory)
+        try:
+            return make_agent(
+                env,
+                encoder_named(encoder["class"], config["trust"]),
+                agent.get("algorithm", agent["name"]),
+                symmetry,
+                method=config["symmetry"]["method"],
+                weight=config["symmetry"].get("weight", 1.0),
+                encoder_options={key: value for key, value in encoder.items() if key not in ("name", "class")},
+                seed=config["seed"],
+                device=config["device"],
+                **precision,
+                **{key: value for key, value in agent.items() if key not in ("name", "algorithm")},
+            )
+        except MemoryError as error:  # a replay buffer takes all its addresses at once, however few are used
+            raise UsageError(f"agent={agent['name']} does not fit into memory: {error}; take fewer samples") from error
 
 
 def env_options(config: Mapping[str, Any]) -> dict[str, Any]:

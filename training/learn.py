@@ -33,6 +33,7 @@ def learn(built: Built, config: Mapping[str, Any], folder: Path) -> dict[str, An
     Raises:
         FloatingPointError: learning diverged, or the environment returned NaN or infinity.
         EndlessEpisode: no episode of an evaluation has ended.
+        RuntimeError: something that learns, or an environment, raised a ValueError.
     """
     begin = time.perf_counter()
     model, env, evaluation = built.model, built.evaluation_env, config["evaluation"]
@@ -84,7 +85,8 @@ def learn(built: Built, config: Mapping[str, Any], folder: Path) -> dict[str, An
                     f"learning diverged: the policy is not finite after {model.num_timesteps:,} steps; "
                     "try a lower learning rate"
                 ) from error
-            raise
+            # a ValueError would be taken for a mistake in the configuration, which is shown without a traceback
+            raise RuntimeError(f"learning failed after {model.num_timesteps:,} steps: {error}") from error
         finally:
             for bar in progress:
                 bar.close()

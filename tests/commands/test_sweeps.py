@@ -1,0 +1,85 @@
+"""A sweep is checked before its first run, and no run ends the others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import command
+
+FAST = ["total_timesteps=256", "evaluation.every=128", "evaluation.episodes=2", "evaluation.final_episodes=4"]
+FAST += ["progress=false"]
+
+
+@pytest.mark.parametrize(
+    ("choices", "impossible", "possible"),
+    [
+        (["env=CartPole", "encoder=mlp,gnn,cnn"], {"gnn": "reads grids", "cnn": "reads grids"}, "mlp"),
+        (["env=CartPole,Pendulum", "agent=ppo,dqn"], {"Pendulum": "cannot act in Box"}, "CartPole"),
+        (["env=CartPole,MountainCar", "symmetry=augment"], {"MountainCar": "declares no symmetry"}, "CartPole"),
+        (["env=CartPole", "agent.gamma=0.9,7"], {"7": "agent.gamma is a number from 0 to 1"}, "0.9"),
+        (["env=CartPole", "encoder.width=16,0"], {"0": "encoder.width is a whole number"}, "16"),
+    ],
+)
+def test_a_sweep_with_an_impossible_combination_trains_nothing_and_lists_them_all(choices, impossible, possible):
+    done = command("train.py", "-m", *choices, "seed=0,1", *FAST)
+    assert done.returncode == 2 and not Path("runs").exists() and "Traceback" not in done.stderr, done.stderr
+    lines = done.stderr.splitlines()
+    for choice, reason in impossible.items():
+        assert any(choice in line and reason in line for line in lines), lines
+    assert "steps of" not in done.stdout
+
+
+FRAGILE = """
+import gymnasium, numpy as np
+from gymnasium import spaces
+
+class Fragile(gymnasium.Env):
+    observation_space = spaces.Box(-1, 1, (2,), np.float32)
+    action_space = spaces.Discrete(2)
+    def __init__(self, fails=None):
+        self.fails, self.steps = fails, 0
+        if fails == "when made":
+            raise KeyError("no motor")
+    def reset(self, seed=None, options=None):
+        super().reset(seed=seed)
+        self.time = 0
+        return np.zeros(2, np.float32), {}
+    def step(self, action):
+        self.time, self.steps = self.time + 1, self.steps + 1
+        if self.fails is not None and self.steps == 20:
+            raise {"value": ValueError, "key": KeyError}[self.fails]("the motor is too hot")
+        return np.zeros(2, np.float32), 1.0, False, self.time == 10, {}
+
+gymnasium.register("Fragile-v0", Fragile)
+"""
+
+
+def test_an_environment_that_cannot_be_made_is_found_before_the_first_run(tmp_path):
+    (tmp_path / "fragile.py").write_text(FRAGILE)
+    own = ["env=gym", "env.id=fragile:Fragile-v0", "env.kwargs.fails=null,when made"]
+    done = command("train.py", "-m", *own, *FAST, PYTHONPATH=str(tmp_path))
+    assert done.returncode == 2 and "Traceback" not in done.stderr and not Path("runs").exists(), done.stderr
+    assert "no motor" in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["value", "key"])
+def test_an_exception_of_one_run_ends_no_other_and_is_listed_at_the_end(kind, tmp_path):
+    (tmp_path / "fragile.py").write_text(FRAGILE)
+    own = ["env=gym", "env.id=fragile:Fragile-v0", f"env.kwargs.fails={kind},null"]
+    done = command("train.py", "-m", *own, *FAST, PYTHONPATH=str(tmp_path))
+    assert done.returncode == 1 and "Traceback" in done.stderr and "the motor is too hot" in done.stderr
+    assert len([*Path("runs").rglob("result.json")]) == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert f"fails={kind}" in last and "the motor is too hot" in last
+
+
+def test_an_error_of_the_environment_is_not_a_mistake_of_the_user(tmp_path):
+    """A ValueError from inside a step keeps its traceback, and says which environment, seed and step."""
+    (tmp_path / "fragile.py").write_text(FRAGILE)
+    own = ["env=gym", "env.id=fragile:Fragile-v0", "env.kwargs.fails=value", "seed=5"]
+    done = command("train.py", *own, *FAST, PYTHONPATH=str(tmp_path))
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" in done.stderr and 'raise {"value": ValueError' in done.stderr
+    said = done.stderr[done.stderr.index("the motor is too hot") :]
+    assert "fragile:Fragile-v0" in said and "step 20" in said and "seed" in said
