@@ -1,7 +1,7 @@
 """Compare finished runs: a table, learning curves and a CSV file.
 
     python train.py -m env=DoorKey-5x5 encoder=mlp,cnn,gnn seed=0,1,2
-    python compare.py runs=runs/DoorKey-5x5
+    python compare.py runs/DoorKey-5x5
 
 Scores are those of the last policy on fresh episodes, never of the best one.
 From Python: `compare_runs({"runs": "runs"})`.
