@@ -1,0 +1,170 @@
+"""What README and docs show is what happens: their Python runs, and every command in them is one that works."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import re
+import runpy
+import shlex
+import sys
+
+import pytest
+from conftest import PROJECT, command
+
+from configs.compose import compose, jobs, settle
+from evaluate import evaluate
+
+PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").glob("*.md"))]
+SNIPPETS = [
+    pytest.param(code, id=f"{page.name}-{number}")
+    for page in PAGES
+    for number, code in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.DOTALL))
+]
+PROGRAMS = ("python", "pip", "pytest", "mkdocs", "make", "tensorboard", "bash")
+SHORT = [
+    "n_envs=2",
+    "total_timesteps=64",
+    "evaluation.every=64",
+    "evaluation.episodes=1",
+    "evaluation.final_episodes=1",
+]
+
+
+def commands_of(text: str) -> list[str]:
+    """The commands in a page: lines of code blocks, and code in a line, that begin with a program's name."""
+    found = re.findall(rf"(?:^ {{4}}|`|^)((?:{'|'.join(PROGRAMS)}) [^`\n]*)", text, flags=re.MULTILINE)
+    return [part.partition("#")[0].strip() for line in found for part in line.split("&&")]
+
+
+COMMANDS = sorted({each for page in PAGES for each in commands_of(page.read_text())})
+
+
+class Read(Exception):
+    """The arguments of a program were read, and it stopped there."""
+
+
+def check(text: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Whether a command of a page would be taken; returns what kind it is.
+
+    Raises:
+        Exception: it would not.
+    """
+    program, *words = shlex.split(text.replace("<run folder>", "run"))
+    if program == "python" and words[0] in ("train.py", "evaluate.py", "compare.py"):
+        entry, options = words[0].removesuffix(".py"), [word for word in words[1:] if not word.startswith("-")]
+        needed = {"evaluate": ["policy=run"], "compare": ["runs=run"]}.get(entry, [])
+        named = [word for word in options if "=" in word] if entry == "train" else options
+        for job in jobs(settle(entry, named)) if named or not needed else []:
+            assert compose(entry, job)
+        return entry
+    if program == "python" and words[0] == "-m":
+        assert importlib.util.find_spec(words[1])
+        if words[2:]:
+            monkeypatch.setattr(sys, "argv", words[1:])
+            arguments = importlib.import_module("envs.arguments")
+            read = arguments.read_arguments
+
+            def only_read(**defaults):
+                read(**defaults)
+                raise Read
+
+            monkeypatch.setattr(arguments, "read_arguments", only_read)
+            with pytest.raises(Read):
+                runpy.run_module(words[1], run_name="__main__")
+        return "module"
+    if program == "python":
+        assert words[0].startswith("benchmarks/"), text
+        monkeypatch.setattr(sys, "argv", words)
+        monkeypatch.syspath_prepend(PROJECT / "benchmarks")
+        parse = argparse.ArgumentParser.parse_args
+
+        def only_parse(self, *arguments):
+            parse(self, *arguments)
+            raise Read
+
+        monkeypatch.setattr(argparse.ArgumentParser, "parse_args", only_parse)
+        with pytest.raises(Read):
+            runpy.run_path(str(PROJECT / words[0]), run_name="__main__")
+        return "benchmark"
+    if program == "pip":
+        extras = re.findall(r"\[(.*)\]", text)
+        known = re.findall(r"^([\w]+) = \[\"", (PROJECT / "pyproject.toml").read_text(), flags=re.MULTILINE)
+        assert {extra for each in extras for extra in each.split(",")} <= {*known}, known
+    elif program == "make":
+        assert re.search(rf"^{words[0]}:", (PROJECT / "Makefile").read_text(), flags=re.MULTILINE), text
+    elif program in ("bash", "pytest"):
+        assert all((PROJECT / word).exists() for word in words if "/" in word), text
+    elif program == "mkdocs":
+        assert words[0] in ("build", "serve") and (PROJECT / "mkdocs.yml").exists()
+    return program
+
+
+@pytest.mark.parametrize("snippet", SNIPPETS)
+def test_snippets_run(snippet):
+    exec(compile(snippet, "snippet", "exec"), {"__name__": "snippet"})
+
+
+def test_the_readme_puts_an_encoder_into_a_plain_sb3_script():
+    code = (PROJECT / "README.md").read_text()
+    assert "from encoders.gnn import GNN" in code and "from stable_baselines3 import PPO" in code
+
+
+@pytest.mark.parametrize("text", COMMANDS)
+def test_every_command_is_one_that_works(text, monkeypatch, tmp_path):
+    (tmp_path / "docs").mkdir()
+    assert check(text, monkeypatch)
+
+
+def test_commands_of_every_kind_are_found(monkeypatch, tmp_path):
+    (tmp_path / "docs").mkdir()
+    kinds = {check(text, monkeypatch) for text in COMMANDS if not text.startswith("python benchmarks")}
+    assert kinds == {"train", "evaluate", "compare", "module", *PROGRAMS} - {"python"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "python train.py env=DoorKey-6x6 encoder=gmn",
+        "python train.py env=CartPole agent.learning_rat=1",
+        "python evaluate.py policy=run episode=3",
+        "python -m envs.check_symmetry env=CartPole step=3",
+        "python benchmarks/overlap.py --no-such-option",
+        "python lab.py",
+        'pip install -e ".[no-such-extra]"',
+        "make no-such-target",
+        "pytest tests/no_such_test.py",
+    ],
+)
+def test_a_command_that_would_fail_is_noticed(text, monkeypatch):
+    with pytest.raises((Exception, SystemExit)):
+        check(text, monkeypatch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", [each for each in COMMANDS if each.startswith("python train.py") and "=" in each])
+def test_every_training_command_trains(text):
+    words = [word for word in shlex.split(text)[1:] if word not in ("-m", "--help")]
+    job = jobs(settle("train", words[1:]))[0]
+    if "--help" in text:
+        return
+    done = command("train.py", *job, *SHORT)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_site_has_every_page():
+    listed = set(re.findall(r"(\w+\.md)$", (PROJECT / "mkdocs.yml").read_text(), flags=re.MULTILINE))
+    assert listed == {page.name for page in (PROJECT / "docs").glob("*.md")}
+
+
+@pytest.mark.parametrize("folder", sorted((PROJECT / "pretrained").iterdir()), ids=lambda folder: folder.name)
+def test_a_pretrained_policy_scores_what_its_card_says(folder):
+    card = (folder / "README.md").read_text()
+    assert "python train.py" in card
+    scores = evaluate(policy=f"pretrained/{folder.name}", episodes=50, output="scores.json")["sampled"]
+    measure = "return" if scores["success"] is None else "success"
+    means = re.findall(r"sampled +([\d.]+) \[([\d.]+), ([\d.]+)\](?: +([\d.]+) \[([\d.]+), ([\d.]+)\])?", card)
+    low, high = [float(each) for each in means[0][1:3] if measure == "return"] or map(float, means[0][4:6])
+    found = scores[measure]
+    assert found["low"] <= high and found["high"] >= low, json.dumps(found)
