@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import os
 import re
 import runpy
 import shlex
+import shutil
+import subprocess
 import sys
+import textwrap
 
 import pytest
 from conftest import PROJECT, command
@@ -151,6 +155,33 @@ def test_every_training_command_trains(text):
         return
     done = command("train.py", *job, *SHORT)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_an_encoder_added_as_the_readme_says_meets_the_laws_of_all_others(tmp_path):
+    for file in subprocess.check_output(["git", "ls-files"], cwd=PROJECT, text=True).split():
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(PROJECT / file, tmp_path / file)
+    readme = (PROJECT / "README.md").read_text()
+    (code,) = [each for each in re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL) if "(Encoder)" in each]
+    options = re.search(r"rowsandcolumns.yaml`:\n\n((?: {4}.*\n)+)", readme)
+    assert options
+    (tmp_path / "encoders" / "rowsandcolumns.py").write_text(code)
+    yaml = tmp_path / "configs" / "encoder" / "rowsandcolumns.yaml"
+    yaml.write_text(textwrap.dedent(options[1]))
+
+    def run(*words):
+        return subprocess.run([sys.executable, *words], cwd=tmp_path, env=own, capture_output=True, text=True)
+
+    own = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = run("train.py", "env=DoorKey-5x5", "encoder=rowsandcolumns", *SHORT)
+    assert done.returncode == 0, done.stderr
+    laws = ["tests/encoders/test_encoders.py", "tests/agents/test_cuda.py", "tests/benchmarks/test_home_ground.py"]
+    done = run("-m", "pytest", "-n0", *laws)
+    assert done.returncode == 0, done.stdout
+    # and they see it: one whose constructor and YAML disagree is noticed
+    yaml.write_text(yaml.read_text().replace("width: 64", "width: 32"))
+    assert "rowsandcolumns" in run("-m", "pytest", "-n0", laws[0]).stdout
 
 
 def test_the_site_has_every_page():
