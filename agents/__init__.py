@@ -1,4 +1,19 @@
-"""Agents: an encoder, heads and a Stable-Baselines3 algorithm put together; policies saved as data and loaded again."""
+"""Agents: an encoder, heads and a Stable-Baselines3 algorithm put together; policies saved as data and loaded again.
+
+make.py              make_agent: options -> an SB3 model
+sb3_policies.py      SB3's policies with our heads; recurrent_policy.py, with an LSTM
+heads.py             what each policy says of its encoders and heads
+ranges.py            the values that hyperparameters may have
+weight_decay.py      AdamW in place of Adam
+dropout.py           dropout while PPO and A2C collect
+diagnostics.py       how far a policy is from a symmetry; attention maps
+export.py            policies as TorchScript (plain.py: its old name)
+startup.py           what a run need not import before its first step
+
+ppo/                 PPO with faster collection and updates
+equivariance/        the ways to use a symmetry
+saved/               policies as files
+"""
 
 from agents.make import AGENTS, make_agent
 from agents.saved.policy import Policy, load_policy, save_policy

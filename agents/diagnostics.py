@@ -1,8 +1,8 @@
-"""What can be seen of a policy: how far it is from a symmetry, states that force ties, what a transformer attends to.
+"""Measurements of a policy: how far it is from a symmetry, states that force ties, what a transformer attends to.
 
     error = max over g, states and outputs h of |h(φ(g)s) - ψ_h(g) h(s)| / max(1, |h(s)|)
 
-It is 0 up to rounding for equivariant heads, and whatever was learned for other policies.
+It is 0 up to rounding for equivariant heads; other policies may have learned anything.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def equivariance_error(policy: Policy, symmetry: Symmetry, states: Any) -> float
 
 
 def forced_ties(symmetry: Symmetry, states: Any) -> float:
-    """The share of observations with φ(g)s = s for some g whose ψ(g) moves actions.
+    """The share of observations with φ(g)s = s for some g whose ψ(g) permutes actions.
 
     A policy that obeys the symmetry must give the actions that ψ(g) exchanges equal probability there.
     """

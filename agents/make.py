@@ -39,7 +39,7 @@ from encoders.layers.normalization import SINGLE, counts_samples
 from encoders.resolve import resolve
 from symmetry import Symmetry
 
-# what is no option of an encoder or algorithm
+# constructor arguments that are not options of an encoder or algorithm
 GIVEN = ("self", "observation_space", "policy", "env", "policy_kwargs", "_init_setup_model")
 DISCRETE = (spaces.Discrete,)
 CONTINUOUS = (spaces.Box,)
@@ -92,14 +92,14 @@ def make_agent(
         agent: a key of `AGENTS`.
         symmetry: of the environments; default: the one that they declare (`env.symmetry`).
         method: how it is used. "hard": equivariant heads behind an encoder that promises how its features transform;
-            "average": behind any encoder, lifted (`encoders.average`); "augment": every minibatch is joined by its
-            transformed twins (`agents.equivariance.augment`); "loss": a penalty on breaking it
+            "average": behind any encoder, lifted (`encoders.average`); "augment": every minibatch is extended by its
+            transformed samples (`agents.equivariance.augment`); "loss": a penalty on breaking it
             (`agents.equivariance.loss`); "none": not at all. "auto": hard if the encoder promises a representation or
             a symmetry is given, else none.
         weight: of the penalty.
-        weight_decay: decoupled, by AdamW; not of biases and normalizations (`agents.weight_decay.decay`).
+        weight_decay: of AdamW; biases and normalizations do not decay (`agents.weight_decay.decay`).
         encoder_options: keywords of the encoder.
-        policy_kwargs: keywords of SB3's policy that are data (log_std_init, n_critics, lstm_hidden_size, ...).
+        policy_kwargs: further keywords of SB3's policy, as data (log_std_init, n_critics, lstm_hidden_size, ...).
         trust: modules outside this project that may be imported for `encoder`.
         options: hyperparameters of the algorithm; "lin_3e-4" is a schedule that falls linearly to zero, and
             `action_noise` the standard deviation of Gaussian exploration noise. For "ppo" also `implementation`,
@@ -172,7 +172,7 @@ def refuse_unreadable(env: VecEnv) -> None:
 
 
 def refuse_unknown(error: str, *classes: type) -> None:
-    """Raise a ValueError that lists the options of a class, if the error is that it was given another."""
+    """If the error is an option that a class does not have, raise a ValueError that lists those it has."""
     found = re.search(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", error)
     for taker in (each for own in classes for each in own.__mro__):
         if found and found[1] == taker.__name__:
@@ -181,7 +181,7 @@ def refuse_unknown(error: str, *classes: type) -> None:
 
 
 def form(agent: Agent, options: Mapping[str, Any], actions: spaces.Space) -> tuple[Any, dict[str, Any]]:
-    """Which class trains an agent with these options, and those of them that it takes.
+    """The class that trains an agent with these options, and the options without those that choose the class.
 
     Raises:
         ValueError: an option of the fast form for an agent that has none, or for SB3's.

@@ -1,4 +1,4 @@
-"""The policy of recurrent PPO: an LSTM over the episode between encoder and heads, read in as few calls as possible."""
+"""The policy of recurrent PPO: an LSTM over the episode between encoder and heads, called as rarely as possible."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from symmetry import Symmetry
 
 
 class HeadedRecurrentPolicy(Headed, DropsWhileCollecting, Decayed, RecurrentActorCriticPolicy):
-    """Recurrent PPO: encoder, LSTM over the episode, linear heads. An LSTM is not equivariant, so no symmetry."""
+    """Recurrent PPO: encoder, LSTM over the episode, linear heads; no symmetry, since an LSTM is not equivariant."""
 
     def __init__(self, *args: Any, symmetry: Symmetry | None = None, **kwargs: Any):
         if symmetry is not None:

@@ -1,9 +1,9 @@
 """SB3's policies with our heads: nothing between encoder and head, equivariant heads where there is a symmetry.
 
-Each class overrides the one place where SB3 makes its output layers and takes two more arguments, `symmetry` and
-`weight_decay` (agents/weight_decay.py).
-Three of SB3's habits are undone for all: plain layers behind the encoder (`net_arch`), an orthogonal initialisation
-that reaches into the encoder (`ortho_init`), and optimizers made before the last layer is.
+Each class overrides the method in which SB3 makes its output layers, names its heads (agents/heads.py), and takes two
+more arguments, `symmetry` and `weight_decay` (agents/weight_decay.py).
+Three defaults of SB3 are switched off: plain layers behind the encoder (`net_arch`), an orthogonal initialisation that
+also changes the encoder (`ortho_init`), and optimizers made before the last layer is.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class HeadedActorCriticPolicy(Headed, DropsWhileCollecting, Decayed, ActorCritic
     """PPO and A2C: linear policy and value heads on the encoder's features."""
 
     penalized = ("actor", "critic")
-    ties: Tensor | None  # which number of the parameter log_std is that of each action; None: its own
+    ties: Tensor | None  # for each action, the index of its number in the parameter log_std; None: 0, 1, 2, ...
 
     def __init__(self, *args: Any, symmetry: Symmetry | None = None, **kwargs: Any):
         self.symmetry = symmetry
@@ -78,7 +78,7 @@ class HeadedActorCriticPolicy(Headed, DropsWhileCollecting, Decayed, ActorCritic
 
     @property
     def log_std(self) -> Tensor:  # type: ignore[override]
-        """Logarithm of the standard deviation of each action; as a parameter, one number for each that may differ.
+        """The logarithm of each action's standard deviation; the parameter has one number for all actions of an orbit.
 
         Raises:
             AttributeError: the actions are discrete.

@@ -1,4 +1,4 @@
-"""What a run need not wait for before its first step."""
+"""A run starts without importing PyTorch's compiler: a third of the CPU time before the first step, and 68 MiB."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from torch.optim import Optimizer
 
 
 def leave_the_compiler_alone() -> None:
-    """Let optimizers be made without importing PyTorch's compiler, which takes 2 of the 4 seconds that a run starts in.
+    """Make optimizers without importing PyTorch's compiler, 1.1 of the 3.4 CPU seconds before a run's first step.
 
-    Some of their methods are marked as not to be traced, and at its first call each imports `torch._dynamo` to say so
-    (torch/_compile.py). Nothing here traces them, so each is called as it is. `agents.ppo.compiled` imports the
-    compiler where it compiles; another PyTorch, which marks them otherwise, imports it as ever.
+    PyTorch wraps some methods of optimizers so that they are never traced. At its first call each wrapper imports
+    `torch._dynamo` (torch/_compile.py). Nothing here traces these methods, so each is called directly.
+    `agents.ppo.compiled` still imports the compiler when it compiles. Another version of PyTorch, which wraps them
+    otherwise, imports it as usual.
     """
     for method in vars(Optimizer).values():
         code = getattr(method, "__code__", None)

@@ -1,7 +1,7 @@
 """Nonlinearities that commute with a representation, f(ρ(g)x) = ρ(g) f(x).
 
-Pointwise functions commute with unsigned permutations; odd ones, f(-x) = -f(x), with signed ones; none that is not
-linear commutes with a rotation that mixes coordinates.
+Pointwise functions commute with unsigned permutations, and odd ones, f(-x) = -f(x), with signed permutations. With a
+rotation that mixes coordinates only linear functions commute.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Leaving no trace: networks of ordinary layers that compute what equivariant ones do."""
+"""Networks of ordinary layers that compute what equivariant ones do."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import nn
 def to_plain(module: nn.Module) -> nn.Module:
     """A copy with the same outputs in which every equivariant layer is an ordinary nn.Linear, nn.Conv2d, pooling.
 
-    It needs this package no longer, and its weights are free: trained further, it obeys nothing. Modules of one's own
-    take part by a method `to_plain()`; a module that occurs several times remains one module.
+    It does not need this package, and nothing ties its weights: trained further, it breaks the symmetry. Your own
+    modules take part if they have a method `to_plain()`. A module that occurs several times remains one module.
     """
     replaced: dict[int, nn.Module] = {}
 

@@ -18,10 +18,10 @@ Grid = tuple[int, int]
 
 
 def check_plane(plane: Representation, grid: Grid) -> None:
-    """Whether the plane's group moves the cells of a grid (x, y) onto cells.
+    """Check that the plane's group maps the cells of a grid (x, y) onto cells.
 
     Raises:
-        ValueError: `plane` does not act on a plane, or it exchanges the axes of a grid that is not square.
+        ValueError: `plane` does not act on a plane, or exchanges the axes of a grid that is not square.
     """
     if plane.size != 2:
         raise ValueError(f"an action on the plane is a representation of size 2 (axes x and y), got {plane}")
@@ -50,7 +50,7 @@ def cells(plane: Representation, grid: Grid) -> Representation:
     `channels.tensor(cells(plane, grid))`.
 
     Raises:
-        ValueError: `plane` does not act on a plane, or it exchanges the axes of a grid that is not square.
+        ValueError: `plane` does not act on a plane, or exchanges the axes of a grid that is not square.
     """
     check_plane(plane, grid)
     x, y = torch.meshgrid(torch.arange(grid[0]), torch.arange(grid[1]), indexing="ij")

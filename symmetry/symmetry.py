@@ -115,7 +115,7 @@ class Symmetry:
                 )
 
     def to_data(self) -> dict[str, Any]:
-        """Plain numbers and strings, enough for `from_data` to rebuild everything but `twin`."""
+        """Numbers, strings and lists from which `from_data` rebuilds everything but `twin`."""
 
         def images(representation: Representation) -> list[dict[str, list[int]]]:
             return [{"permutation": list(p), "signs": list(s)} for p, s in representation.generators]
@@ -134,7 +134,7 @@ class Symmetry:
         """The inverse of `to_data`.
 
         Raises:
-            ValueError: something is missing or no representation.
+            ValueError: something is missing, or is not a representation.
         """
         try:
             group = Group(data["group"]["generators"], name=str(data["group"]["name"]))

@@ -39,8 +39,8 @@ class Orbits(nn.Module):
 
     def __init__(self, rep_in: Representation, rep_out: Representation):
         super().__init__()
-        # Element carrier[o] takes output o to the first of its orbit, a row; W[row, :] is bound by the elements that
-        # leave the row where it is, and W[o, i] = ±W[row, source_in[carrier[o], i]].
+        # Element carrier[o] takes output o to the first output of its orbit, the row. W[row, :] is tied by the elements
+        # that fix the row, and W[o, i] = ±W[row, source_in[carrier[o], i]].
         row, carrier = rep_out.source.min(dim=0)
         rows, number = row.unique(return_inverse=True)
         sign_in, sign_out = rep_in.sign.to(torch.int8), rep_out.sign.to(torch.int8)
@@ -50,13 +50,13 @@ class Orbits(nn.Module):
         signs = sign_out[:, rows, None] * sign_in[:, None]
         row_sign = signs.gather(0, element[None])[0]
         row_sign[(stays & (moved == first) & (signs != row_sign)).any(0)] = 0  # ρ takes the entry to its own negative
-        kept = (first == torch.arange(rep_in.size)) & (row_sign != 0)
-        row_index = (kept.flatten().cumsum(0) - 1).view(kept.shape).gather(1, first).clamp_min(0)
-        self.count = int(kept.sum())
-        self.scale = torch.sqrt(rep_in.size / (row_sign != 0).sum(1).clamp_min(1))[:, None].expand(kept.shape)[kept]
+        leads = (first == torch.arange(rep_in.size)) & (row_sign != 0)
+        row_index = (leads.flatten().cumsum(0) - 1).view(leads.shape).gather(1, first).clamp_min(0)
+        self.count = int(leads.sum())
+        self.scale = torch.sqrt(rep_in.size / (row_sign != 0).sum(1).clamp_min(1))[:, None].expand(leads.shape)[leads]
         source = rep_in.source[carrier]
         sign = row_sign[number].gather(1, source) * sign_in[carrier] * sign_out.gather(0, carrier[None])[0][:, None]
-        # Rebuilt from the representations wherever the layer is built, so they never enter a file.
+        # not saved: the layer's constructor computes them from the representations
         self.register_buffer("index", row_index[number].gather(1, source).flatten(), persistent=False)
         signs_differ = bool((sign != 1).any())
         self.register_buffer(
@@ -72,8 +72,8 @@ class Orbits(nn.Module):
 class Basis(nn.Module):
     """W = Σ_k free[k] B_k, with B_1, ..., B_count an orthonormal basis of the matrices that commute with the group.
 
-    The basis is no function of the group alone (any rotation of it is one too), so it is kept in files, in the default
-    dtype at construction.
+    The group does not determine the basis (any rotation of it is a basis too), so it is saved in files, in the dtype
+    that was the default at construction.
 
     Raises:
         ValueError: the basis would be too large.
@@ -116,8 +116,8 @@ def symmetrize(
 class Tied(nn.Module):
     """What equivariant layers share: an ordinary weight matrix and bias, computed from free parameters at every call.
 
-    Nothing computed is kept, so optimizers, target networks and loading need to know nothing about it. Who acts many
-    times with the same parameters says so: see `expanded`.
+    No result is cached, so optimizers, target networks and loading need no special treatment. For many calls with the
+    same parameters, see `expanded`.
 
     Args:
         rep_in, rep_out: how the columns and the rows of the weight transform.
@@ -160,7 +160,7 @@ class Tied(nn.Module):
         return None if self.free_bias is None else self.expand_bias(self.free_bias)
 
     def weight_and_bias(self) -> tuple[Tensor, Tensor | None]:
-        """Computed from the parameters, or as `expanded` left them where nothing is differentiated."""
+        """Computed from the parameters; without gradients, those that `expanded` has computed."""
         if self._expanded is not None and not torch.is_grad_enabled():
             parameter, weight, bias = self._expanded
             if parameter is self._parameters["free_weight"]:  # `functional_call` puts others in its place
@@ -168,7 +168,7 @@ class Tied(nn.Module):
         return self.weight, self.bias
 
     def _filled(self, plain: Plain) -> Plain:
-        """An ordinary layer, made without memory, that takes this weight and bias."""
+        """An ordinary layer, given on the device "meta", with this weight and bias."""
         with torch.no_grad():
             state = {"weight": self.weight, "bias": self.bias}
         plain.load_state_dict({name: value for name, value in state.items() if value is not None}, assign=True)
@@ -187,10 +187,10 @@ def expansion(rep_in: AnyRepresentation, rep_out: AnyRepresentation) -> Orbits |
 
 @contextmanager
 def expanded(module: nn.Module) -> Iterator[None]:
-    """Within this context, what `module` computes without gradients costs what ordinary layers cost.
+    """Within this context, `module` without gradients costs as much as a network of ordinary layers.
 
-    Every equivariant layer computes its ordinary weight once, at the beginning. So the parameters must not change until
-    the end: it is for acting (a rollout, an evaluation), between updates. With gradients enabled nothing differs.
+    Every equivariant layer computes its ordinary weight once, at the beginning, so the parameters must not change until
+    the end. Use it for acting (a rollout, an evaluation), between updates. With gradients enabled nothing changes.
 
         with torch.no_grad(), expanded(policy):
             ...  # act

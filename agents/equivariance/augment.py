@@ -1,8 +1,8 @@
-"""Augmentation: every minibatch joined by its transformed twins, the honest baseline of an equivariant network.
+"""Augmentation: every minibatch is extended by its transformed samples, the baseline for an equivariant network.
 
-(φ(g)s, ψ(g)a) keeps the advantage, the return, the old value and the old log-probability of (s, a) in PPO and A2C, its
-reward and its end in DQN, QR-DQN, SAC and TD3, where s' becomes φ(g)s'. The loss of a joined minibatch is the mean of
-the losses of its |G| transformed ones, and so is its gradient (without advantage normalisation).
+In PPO and A2C (φ(g)s, ψ(g)a) has the advantage, return, old value and old log-probability of (s, a). In DQN, QR-DQN,
+SAC and TD3 it has the same reward and the same end, and s' becomes φ(g)s'. The loss of an extended minibatch is the
+mean of the losses of its |G| transformed copies, and so is its gradient (without advantage normalisation).
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ Samples = TypeVar("Samples")
 
 
 def joined(samples: Samples, symmetry: Symmetry) -> Samples:
-    """Samples and their twins: |G| times as many, element after element (the identity's first).
+    """Samples and their transformed copies: |G| times as many, element after element (the identity's first).
 
     Args:
-        samples: a Minibatch or one of SB3's named tuples, with integer actions if they are discrete.
+        samples: a Minibatch or one of SB3's named tuples; discrete actions are integers.
     """
     order = symmetry.group.order
 
@@ -45,7 +45,7 @@ def joined(samples: Samples, symmetry: Symmetry) -> Samples:
 
     fields = vars(samples) if isinstance(samples, Minibatch) else samples._asdict()  # type: ignore[attr-defined]
     parts = {name: part(name, value) for name, value in fields.items()}
-    if parts.get("rows") is not None:  # distinct observations: the table has its twins, each sample its place there
+    if parts.get("rows") is not None:  # each sample's row in the table of distinct observations, now |G| tables
         observations: Any = fields["observations"]
         count = len(next(iter(observations.values())) if isinstance(observations, Mapping) else observations)
         parts["rows"] = torch.cat([fields["rows"] + g * count for g in range(order)])
@@ -53,7 +53,7 @@ def joined(samples: Samples, symmetry: Symmetry) -> Samples:
 
 
 class JoinedRollout(Rollout):
-    """The rollout of the fast PPO, its minibatches joined by their twins."""
+    """The rollout of the fast PPO; its minibatches are extended by their transformed samples."""
 
     def __init__(self, *args: Any, symmetry: Symmetry, **kwargs: Any):
         super().__init__(*args, **kwargs)
@@ -68,7 +68,7 @@ class JoinedRollout(Rollout):
 
 
 class _Joined:
-    """What SB3's buffers need for it: the symmetry, and discrete actions as the integers they are."""
+    """What SB3's buffers need in order to extend samples: the symmetry, and discrete actions as integers."""
 
     action_space: spaces.Space
 
@@ -84,43 +84,43 @@ class _Joined:
 
 class _JoinedRollouts(_Joined):
     def get(self, batch_size: int | None = None) -> Generator[Any]:
-        """Minibatches of |G|·batch_size samples."""
+        """Minibatches of |G| · batch_size samples."""
         for samples in super().get(batch_size):  # type: ignore[misc]
             yield self.join(samples)
 
 
 class _JoinedReplays(_Joined):
     def sample(self, batch_size: int, env: Any = None) -> Any:
-        """`batch_size` samples: |G| times fewer, and their twins (QR-DQN counts on the number it asks for)."""
+        """`batch_size` samples, of which batch_size / |G| were met (QR-DQN relies on the number it asks for)."""
         return self.join(super().sample(batch_size // self.symmetry.group.order, env))  # type: ignore[misc]
 
 
 class JoinedRolloutBuffer(_JoinedRollouts, buffers.RolloutBuffer):  # type: ignore[misc]
-    """SB3's, joined."""
+    """SB3's buffer with extended samples."""
 
 
 class JoinedDictRolloutBuffer(_JoinedRollouts, buffers.DictRolloutBuffer):  # type: ignore[misc]
-    """SB3's, joined."""
+    """SB3's buffer with extended samples."""
 
 
 class JoinedReplayBuffer(_JoinedReplays, buffers.ReplayBuffer):  # type: ignore[misc]
-    """SB3's, joined."""
+    """SB3's buffer with extended samples."""
 
 
 class JoinedNStepReplayBuffer(_JoinedReplays, buffers.NStepReplayBuffer):  # type: ignore[misc]
-    """SB3's, joined."""
+    """SB3's buffer with extended samples."""
 
 
 class JoinedDictReplayBuffer(_JoinedReplays, buffers.DictReplayBuffer):  # type: ignore[misc]
-    """SB3's, joined."""
+    """SB3's buffer with extended samples."""
 
 
 def augmented(
     algorithm: type[BaseAlgorithm], options: Mapping[str, Any], symmetry: Symmetry, space: spaces.Space
 ) -> dict[str, Any]:
-    """The options of an algorithm, changed so that it learns from joined minibatches.
+    """The options of an algorithm, changed so that it learns from extended minibatches.
 
-    `batch_size` counts samples that were met, so a minibatch has |G| times as many.
+    `batch_size` counts samples that were met; a minibatch has |G| times as many.
     """
     many = isinstance(space, spaces.Dict)
     if issubclass(algorithm, OnPolicyAlgorithm):

@@ -4,8 +4,8 @@ al. 2019, section 3.3; the regularizer that van der Pol et al. 2020 compare with
     L ← L + λ · Σ_h mean over g ≠ e, states and outputs of (ψ_h(g)⁻¹ h(φ(g)s) - h(s))²
 
 with h the log-probabilities (or means) and values of PPO and A2C, Q values of DQN, quantiles of QR-DQN, means of SAC
-and TD3. It is added where the algorithm cannot tell: the features of a minibatch pass unchanged, and going back through
-them adds the penalty's gradient to the loss's, before clipping, whatever the loss is.
+and TD3. No algorithm needs to know of it: a hook passes the features of a minibatch on unchanged, and in the backward
+pass adds the penalty's gradient to that of the loss, whatever the loss is, before gradients are clipped.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Heads = Callable[[Tensor], list[tuple[str, Tensor]]]  # features -> outputs, and
 
 
 class Beside(torch.autograd.Function):
-    """The features as they are; in the backward pass the penalty beside them has derivative 1, as the loss has."""
+    """Passes features on unchanged; in the backward pass the penalty gets derivative 1, as the loss does."""
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, penalty: Tensor) -> Tensor:
@@ -49,10 +49,10 @@ def penalty(symmetry: Symmetry, outputs: list[tuple[str, Tensor]], twins: list[t
 
 
 def penalize(policy: BasePolicy, symmetry: Symmetry, weight: float) -> None:
-    """Add `weight` times the penalty to every loss that the policy's actor (or Q network) is trained by.
+    """Add `weight` times the penalty to every loss that trains the policy's actor (or Q network).
 
     Raises:
-        ValueError: a weight that is no positive number, or a symmetry that does not match the observations.
+        ValueError: the weight is not a positive number, or a symmetry that does not match the observations.
     """
     if not isinstance(weight, (int, float)) or isinstance(weight, bool) or not weight > 0:
         raise ValueError(f"symmetry.weight is a positive number; got {weight!r}")

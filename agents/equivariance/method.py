@@ -1,4 +1,4 @@
-"""How a symmetry is used: hard, average, augment, loss or not at all; what each changes in an agent's options."""
+"""The ways to use a symmetry (hard, average, augment, loss, none), and what each changes in an agent's options."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ def decided(method: str, encoder: type[BaseFeaturesExtractor], agent: str, symme
         raise ValueError(f"encoder={name} obeys the symmetry by construction; use symmetry=auto, or encoder=mlp")
     if agent == "recurrent_ppo" and method in ("augment", "loss"):
         raise ValueError(
-            f"symmetry={method} is not available for agent=recurrent_ppo, whose memory would need twins; use agent=ppo"
+            f"symmetry={method} is not available for agent=recurrent_ppo, whose memory cannot be transformed; "
+            "use agent=ppo"
         )
     return method
 
@@ -53,7 +54,7 @@ def required(symmetry: Symmetry | None, method: str) -> Symmetry:
 def encoding(
     encoder: type[BaseFeaturesExtractor], options: Mapping[str, Any], symmetry: Symmetry | None, method: str
 ) -> dict[str, Any]:
-    """The keywords of an SB3 policy that say how it encodes observations under a method."""
+    """The keywords of an SB3 policy that choose its encoder under a method."""
     keywords: dict[str, Any] = dict(options)
     if method == "average":
         required(symmetry, method)

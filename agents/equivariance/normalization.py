@@ -1,4 +1,4 @@
-"""What an agent needs of a symmetry besides encoder and heads: that it fits the actions, invariant statistics."""
+"""What an agent checks and normalizes for a symmetry: its actions, and invariant statistics of observations."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def check_actions(symmetry: Symmetry, actions: spaces.Space) -> None:
 
 
 class SymmetricStatistics(RunningMeanStd):
-    """Running mean and variance of vector observations and all their twins: φ(g) mean = mean, |φ(g)| var = var.
+    """Running mean and variance of vector observations and all their transforms: φ(g) mean = mean, |φ(g)| var = var.
 
     Normalizing with them commutes with φ, s ↦ (s - mean) / √(variance + ε), so it breaks no symmetry.
 
@@ -39,10 +39,10 @@ class SymmetricStatistics(RunningMeanStd):
         self.rep = rep
 
     def update(self, arr: np.ndarray) -> None:
-        """Count a batch (n, size) and its twins."""
+        """Count a batch (n, size) and its transforms φ(g)s for all g."""
         vectors, elements = torch.as_tensor(arr).double(), range(self.rep.group.order)
         super().update(torch.cat([self.rep(g, vectors) for g in elements]).numpy())
-        # the same but for rounding, which depends on the order of the sums
+        # these are invariant already, up to rounding, which depends on the order of the sums
         mean, variance = torch.as_tensor(self.mean), torch.as_tensor(self.var)
         self.mean = torch.stack([self.rep(g, mean) for g in elements]).mean(0).numpy()
         self.var = torch.stack([self.rep.unsigned()(g, variance) for g in elements]).mean(0).numpy()

@@ -2,12 +2,25 @@
 
     algorithm.py      FastPPO: options, `auto` rules, epochs over minibatches, logs
     collect.py        fills the rollout: policy and environments in turn, or overlapped
-    rollout.py        the rollout as tensors, its minibatches, its distinct observations
-    update.py         one minibatch step: network -> loss -> gradient -> Adam; uses the three files below
+    rollout.py        the rollout as tensors, its minibatches, the table of its distinct observations
+    update.py         one step on a minibatch: network -> loss -> gradient -> Adam
     loss.py           PPO's loss
     flat_adam.py      Adam and gradient clipping on one flat vector
     distributions.py  sampling and log-probabilities of actions
-    compiled.py       the same step, and acting, as compiled graphs
+    compiled.py       acting, and the step on a minibatch, as compiled graphs
 
-FastPPO.learn -> collect_rollouts (collect.py) -> Rollout.add; then train -> Rollout.minibatches -> Update(minibatch).
+Who calls whom, in one update:
+
+    FastPPO.learn
+      collect_rollouts          collect.py, for every step of the environments:
+        Update.act                the network, then Distribution.sample
+        env.step
+        Rollout.add
+        Rollout.finish            after the last step: advantages and returns
+      train                     algorithm.py, for every epoch:
+        Rollout.minibatches
+          Update(minibatch)       the network, Loss, gradients, FlatAdam.step
+
+`CompiledUpdate` takes the place of `Update`. Nothing here knows of symmetries: augmentation passes its own subclass of
+`Rollout` as `rollout_buffer_class` (agents/equivariance/augment.py).
 """

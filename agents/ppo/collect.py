@@ -1,12 +1,12 @@
-"""How the fast PPO plays until its rollout is full: SB3's `collect_rollouts`, storing tensors where they will be used.
+"""How the fast PPO collects a rollout: SB3's `collect_rollouts`, which stores tensors on the training device.
 
     in turn      the policy acts on all environments, then all of them step
     overlapped   one half of the environments steps in the background while the policy acts on the other (the double
                  buffering of Petrenko et al. 2020, "Sample Factory", with one policy that waits for both)
 
-Overlapped, every environment lives the same steps as in turn, and callbacks, episodes and bootstrapping see whole steps
-of all environments. But noise is drawn for each half apart, first half first, so the actions are others than in turn:
-as much a function of the seed, and the same whenever they are drawn again.
+Overlapped, every environment makes as many steps as in turn, and callbacks, episodes and bootstrapping see whole steps
+of all environments. But random numbers are drawn for each half separately, first half first, so the actions differ from
+those in turn. They are a function of the seed all the same.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from symmetry import expanded
 
 
 class Choice(NamedTuple):
-    """What the policy did with a batch of observations."""
+    """What the policy chose for a batch of observations."""
 
-    kept: Any  # what the rollout keeps of them
+    stored: Any  # what the rollout stores of them
     actions: Tensor
     values: Tensor
     log_probs: Tensor
     taken: np.ndarray  # the actions as environments take them
 
 
-Choose = Callable[[Any, int], Choice]  # observations, of which half (0 if there are none)
+Choose = Callable[[Any, int], Choice]  # observations, and of which half they are (0 if in turn)
 Step = tuple[Choice, VecEnvStepReturn]
 
 
@@ -53,7 +53,7 @@ def in_turn(env: VecEnv, observation: Any, choose: Choose, steps: int) -> Iterat
 
 
 def overlapped(env: Any, observation: Any, choose: Choose, steps: int) -> Iterator[Step]:
-    """The same, in halves; nothing is under way while the caller looks at a step."""
+    """The same, in halves; while the caller looks at a step, nothing runs in the background."""
     choice, other = choose(_half(observation, 0), 0), _half(observation, 1)
     for left in reversed(range(steps)):
         env.step_half_async(0, choice.taken)
@@ -68,17 +68,17 @@ def overlapped(env: Any, observation: Any, choose: Choose, steps: int) -> Iterat
 
 def not_overlapped(env: VecEnv) -> str | None:
     """Why the policy cannot act on one half of the environments while the other steps; None if it can."""
-    # a wrapper hands on the attributes of what it wraps, which would then step without it
+    # on the class: a wrapper passes on the attributes of what it wraps, which would then step without the wrapper
     if not hasattr(type(env), "step_half_async"):
         return f"{type(env).__name__} does not step halves of its environments, as the batched engine of MiniGrid does"
     return env.no_halves()  # type: ignore[attr-defined]
 
 
 class Pinned:
-    """Takes observations to a device through page-locked memory, which it reads while the CPU goes on.
+    """Copies observations to a device through page-locked memory, which the device reads while the CPU goes on.
 
-    The memory of a half is written again at its next step: what was there has arrived by then, because the actions
-    chosen from it have come back.
+    The memory of a half is overwritten at its next step. Its content has arrived by then, because the actions chosen
+    from it have come back.
     """
 
     def __init__(self, device: torch.device):
@@ -87,10 +87,10 @@ class Pinned:
 
     def __call__(self, observation: Any, half: int) -> Any:
         if isinstance(observation, Mapping):
-            return {key: self._taken(array, (key, half)) for key, array in observation.items()}
-        return self._taken(observation, half)
+            return {key: self._copied(array, (key, half)) for key, array in observation.items()}
+        return self._copied(observation, half)
 
-    def _taken(self, array: np.ndarray, place: Any) -> Tensor:
+    def _copied(self, array: np.ndarray, place: Any) -> Tensor:
         given = torch.as_tensor(array)
         memory = self.memory.get(place)
         if memory is None or (memory.shape, memory.dtype) != (given.shape, given.dtype):
@@ -107,7 +107,7 @@ def _half(observation: Any, half: int) -> Any:
 
 
 def _joined(first: Any, second: Any) -> Any:
-    """Two halves of whatever has a row for each environment."""
+    """Two halves of anything with a row for each environment, put together."""
     if isinstance(first, tuple):
         return tuple(map(_joined, first, second))
     if isinstance(first, Mapping):
@@ -118,7 +118,7 @@ def _joined(first: Any, second: Any) -> Any:
 
 
 def stacked(observations: Sequence[Any]) -> Any:
-    """A batch of them."""
+    """A batch of these observations."""
     first = observations[0]
     if isinstance(first, Mapping):
         return {key: np.stack([one[key] for one in observations]) for key in first}
@@ -126,7 +126,7 @@ def stacked(observations: Sequence[Any]) -> Any:
 
 
 class Collecting(OnPolicyAlgorithm):
-    """An on-policy algorithm up to where a rollout is full; `agents.ppo.learning.Learning` learns from it."""
+    """The part of an on-policy algorithm that fills a rollout; `agents.ppo.learning.Learning` learns from it."""
 
     rollout_buffer: Rollout  # type: ignore[assignment]
     overlapping = False
@@ -138,7 +138,7 @@ class Collecting(OnPolicyAlgorithm):
         raise NotImplementedError
 
     def act(self, observation: Any, update: Update, half: int = 0) -> tuple[Any, Tensor, Tensor, Tensor]:
-        """-> what the rollout keeps of the observation; actions, values, log probabilities."""
+        """-> what the rollout stores of the observation; actions, values, log probabilities."""
         if self.rollout_buffer.distinct is None:
             pinned = self.pinned
             observation = pinned(observation, half) if pinned else obs_as_tensor(observation, self.device)
@@ -155,7 +155,7 @@ class Collecting(OnPolicyAlgorithm):
 
     @torch.no_grad()
     def collect_rollouts(self, env: VecEnv, callback: BaseCallback, rollout_buffer: Any, n_rollout_steps: int) -> bool:
-        """SB3's, storing tensors where they will be used; parameters stay as they are meanwhile."""
+        """SB3's, storing tensors on the training device; the parameters do not change meanwhile."""
         with expanded(self.policy):
             return self._collect(env, callback, rollout_buffer, n_rollout_steps)
 
@@ -170,11 +170,11 @@ class Collecting(OnPolicyAlgorithm):
         play = overlapped if self.overlapping else in_turn
 
         def choose(observation: Any, half: int) -> Choice:
-            kept, actions, values, log_probs = self.act(observation, update, half)
-            return Choice(kept, actions, values, log_probs, self._taken(actions))
+            stored, actions, values, log_probs = self.act(observation, update, half)
+            return Choice(stored, actions, values, log_probs, self._for_environments(actions))
 
         for choice, stepped in play(env, self._last_obs, choose, n_rollout_steps):
-            (kept, actions, values, log_probs, taken), (new_obs, rewards, dones, infos) = choice, stepped
+            (stored, actions, values, log_probs, taken), (new_obs, rewards, dones, infos) = choice, stepped
             self.num_timesteps += env.num_envs
             callback.update_locals(locals())
             if not callback.on_step():
@@ -187,7 +187,7 @@ class Collecting(OnPolicyAlgorithm):
                     cut_short += [(rollout.position, i, observation) for i, observation in last.items()]
                 elif last:
                     self._bootstrap(rewards, last, update)
-            rollout.add(kept, actions, rewards, self._last_episode_starts, values, log_probs)
+            rollout.add(stored, actions, rewards, self._last_episode_starts, values, log_probs)
             self._last_obs, self._last_episode_starts = new_obs, dones  # type: ignore[assignment]
         if cut_short:
             steps, which, observations = zip(*cut_short, strict=True)
@@ -198,7 +198,7 @@ class Collecting(OnPolicyAlgorithm):
         callback.on_rollout_end()
         return True
 
-    def _taken(self, actions: Tensor) -> np.ndarray:
+    def _for_environments(self, actions: Tensor) -> np.ndarray:
         """Actions as environments take them."""
         taken = actions.cpu().numpy()
         if isinstance(self.action_space, spaces.Box):

@@ -1,7 +1,7 @@
-"""How actions are drawn, and how likely they are: SB3's distributions as plain functions of the policy head's output.
+"""SB3's distributions of actions as plain functions of the policy head's output: sampling and log-probabilities.
 
-Operation by operation what torch.distributions computes, so the bits are the same; what is left out is the making of
-objects and the checking of arguments, most of the time of a small batch. Sampling takes its noise as an argument, so
+They compute what torch.distributions computes, in the same order, so the bits are the same. They make no objects and
+check no arguments, which takes most of the time for a small batch. Sampling takes its noise as an argument, so
 that it can be part of a compiled graph: argmax(p / q) with q ~ Exp(1) is what `torch.multinomial` computes for one
 draw, and consumes the random stream as it does.
 """
@@ -23,7 +23,7 @@ class Distribution(Protocol):
     """Actions given the head's output; `log_std` is the policy's parameter, None where there is none."""
 
     def noise(self, output: Tensor) -> Tensor:
-        """What `sample` needs of the random stream."""
+        """The random numbers that `sample` needs."""
         ...
 
     def draw(self, output: Tensor, log_std: Tensor | None, noise: Tensor) -> Tensor:
@@ -107,7 +107,7 @@ class Gaussian:
 
 
 def distribution_of(space: spaces.Space) -> Distribution | None:
-    """The distribution SB3 uses for an action space; None where there is no cheap form of it here."""
+    """The distribution SB3 uses for an action space; None if it is not implemented here."""
     if isinstance(space, spaces.Discrete):
         return Categorical()  # type: ignore[return-value]
     if isinstance(space, spaces.Box):

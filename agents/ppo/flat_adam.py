@@ -1,8 +1,8 @@
 """Adam (Kingma & Ba 2015) and AdamW (Loshchilov & Hutter 2019) on one flat vector, with torch's bits.
 
-The parameters and Adam's moments live in one vector each, of which the policy's own tensors are views: clipping and
-Adam then cost a few operations, however many layers there are, and `policy.optimizer` remains the torch.optim.Adam(W)
-it was, with the same state.
+Parameters and Adam's moments are stored in one vector each; the policy's own tensors are views of them. Clipping and
+Adam then cost a few operations, however many layers there are. `policy.optimizer` stays a torch.optim.Adam or AdamW
+with the same state.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ class FlatAdam:
     """The state of a `torch.optim.Adam` or `AdamW` in three vectors: parameters, first and second moments.
 
     Args:
-        optimizer: see above; its groups of parameters differ in their weight decay alone.
+        optimizer: see above; its groups of parameters may differ only in their weight decay.
         order: all parameters, in the order in which the norm of the gradient adds them up; default: the optimizer's.
 
     Raises:
-        ValueError: an optimizer that does more, or other, than that.
+        ValueError: another optimizer, or one with other options.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, order: Iterable[nn.Parameter] | None = None):
@@ -44,7 +44,7 @@ class FlatAdam:
             self.joined([s.get(key, torch.zeros_like(p)) for s, p in zip(states, self.parameters, strict=True)])
             for key in ("exp_avg", "exp_avg_sq")
         ]
-        # memory asked for anew at every step costs more than what is computed in it
+        # to allocate these at every step would take longer than to compute them
         self.gradient, self.scale = torch.empty_like(self.flat), torch.empty_like(self.flat)
         # one count for each parameter, as torch.optim.Adam has it: it adds to each of them
         self.steps = torch.full((len(states),), max(float(s.get("step", 0)) for s in states))
@@ -66,7 +66,7 @@ class FlatAdam:
             return f"the optimizer is {type(optimizer).__name__}, not Adam or AdamW"
         groups = optimizer.param_groups
         if len({(group["lr"], group["betas"], group["eps"]) for group in groups}) != 1:
-            return "the optimizer's groups of parameters have other options each"
+            return "the optimizer's groups of parameters differ in lr, betas or eps"
         decays = {group["weight_decay"] for group in groups if group["weight_decay"]}
         if len(decays) > 1 or (decays and type(optimizer) is torch.optim.Adam):
             return "the optimizer has several weight decays, or one that is not decoupled (AdamW's)"

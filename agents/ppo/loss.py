@@ -21,7 +21,7 @@ STATISTICS = ("policy_loss", "value_loss", "entropy_loss", "loss", "clip_fractio
 
 @dataclass(frozen=True)
 class Loss:
-    """The constants of the loss."""
+    """The loss, with its coefficients."""
 
     distribution: Distribution
     normalize_advantage: bool

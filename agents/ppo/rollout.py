@@ -1,4 +1,4 @@
-"""What PPO collects between two updates, as tensors on the training device, laid out as its minibatches are drawn.
+"""What PPO collects between two updates, as tensors on the training device, in the order in which it is sampled.
 
 Index k of the flattened arrays is step k % n_steps of environment k // n_steps, the order of SB3's rollout buffer.
 """
@@ -15,8 +15,8 @@ from gymnasium import spaces
 from torch import Tensor
 
 Observation = Any  # an array or tensor, or a dict of them
-FORGOTTEN = 0.03  # of the size of advantages, each rollout
-TOGETHER = 1024  # observations encoded in one call: all of a long rollout would need memory for as many activations
+DECAY = 0.03  # of the peak of advantages, with each rollout
+TOGETHER = 1024  # observations encoded in one call, which bounds the memory of their activations
 
 
 @dataclass
@@ -26,7 +26,7 @@ class Minibatch:
     Attributes:
         observations: one row for each sample; with distinct observations, one for each that occurs.
         rows: which of these rows each sample has; None if its own.
-        actions, log_probs, values: what the policy did and said when collecting.
+        actions, log_probs, values: the policy's, when it collected.
         advantages, returns: of generalized advantage estimation.
     """
 
@@ -39,11 +39,11 @@ class Minibatch:
     returns: Tensor
 
 
-class Distinct:
-    """The distinct observations among many, numbered in the order in which they came, and what is known of each.
+class ObservationTable:
+    """The distinct observations among many, numbered in the order in which they came.
 
-    Two observations are the same if all their bytes are. `outputs` and `values` remember what the policy said of them,
-    which holds for as long as its parameters do.
+    Two observations are the same if all their bytes are. `outputs` and `values` cache the policy's results for the
+    first `cached` of them; they are valid until its parameters change.
     """
 
     def __init__(self, space: spaces.Dict, device: torch.device):
@@ -54,11 +54,11 @@ class Distinct:
         self.keep(np.zeros(0, np.int64))
 
     def keep(self, chosen: np.ndarray) -> None:
-        """Forget all observations but these, and what was said of any."""
-        kept = self.rows[chosen]
-        self.rows[: len(kept)] = kept
-        self.numbers = {row.tobytes(): number for number, row in enumerate(kept)}
-        self.known = 0  # how many of them the policy has spoken of
+        """Keep these observations alone, and forget all cached outputs."""
+        remaining = self.rows[chosen]
+        self.rows[: len(remaining)] = remaining
+        self.numbers = {row.tobytes(): number for number, row in enumerate(remaining)}
+        self.cached = 0  # how many have cached outputs
         self.outputs: Tensor | None = None
         self.values = torch.zeros(0, device=self.device)
 
@@ -90,14 +90,14 @@ class Distinct:
     def look_up(
         self, observation: dict[str, np.ndarray], network: Callable[[Observation], tuple[Tensor, Tensor]]
     ) -> tuple[np.ndarray, Tensor, Tensor]:
-        """-> numbers, outputs and values of a batch of observations; the network is asked for new ones."""
+        """-> numbers, outputs and values of a batch of observations; the network computes those of new ones."""
         numbers = self.number(observation)
-        while self.known < len(self.numbers):
-            end = min(self.known + TOGETHER, len(self.numbers))
-            outputs, values = network(self.observations(self.known, end))
+        while self.cached < len(self.numbers):
+            end = min(self.cached + TOGETHER, len(self.numbers))
+            outputs, values = network(self.observations(self.cached, end))
             self.outputs = outputs if self.outputs is None else torch.cat([self.outputs, outputs])
             self.values = torch.cat([self.values, values])
-            self.known = end
+            self.cached = end
         rows = torch.from_numpy(numbers).to(self.device)
         assert self.outputs is not None
         return numbers, self.outputs[rows], self.values[rows]
@@ -108,7 +108,7 @@ class Rollout:
 
     Args:
         buffer_size, observation_space, action_space, device, gae_lambda, gamma, n_envs: as SB3 gives them.
-        distinct: keep each distinct observation once.
+        distinct: store each distinct observation once.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class Rollout:
     ):
         self.n_steps, self.n_envs, self.gae_lambda, self.gamma = buffer_size, n_envs, gae_lambda, gamma
         self.observation_space, self.action_space, self.device = observation_space, action_space, torch.device(device)
-        self.distinct = Distinct(observation_space, self.device) if distinct else None  # type: ignore[arg-type]
+        self.distinct = ObservationTable(observation_space, self.device) if distinct else None  # type: ignore[arg-type]
         shape = (n_envs, buffer_size)
         self.numbers = np.zeros(shape, np.int64)
         self.observations = None if distinct else _storage(observation_space, shape, self.device)
@@ -133,7 +133,7 @@ class Rollout:
             self.actions = self.actions.reshape(*shape, -1)
         self.values, self.log_probs = torch.zeros(shape, device=self.device), torch.zeros(shape, device=self.device)
         self.advantages, self.returns = torch.zeros(shape, device=self.device), torch.zeros(shape, device=self.device)
-        # these come from the environments, so from the CPU
+        # the environments give these on the CPU
         self.rewards, self.starts = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         self.position = 0
 
@@ -141,13 +141,13 @@ class Rollout:
     def nbytes(
         n_steps: int, n_envs: int, observation_space: spaces.Space, action_space: spaces.Space, distinct: bool = False
     ) -> int:
-        """The memory it takes, linear in n_steps · n_envs; with `distinct`, observations come on top as they occur."""
+        """The bytes it takes, linear in n_steps · n_envs; with `distinct`, without the table of observations."""
         parts = observation_space.spaces.values() if isinstance(observation_space, spaces.Dict) else [observation_space]
         observation = 0 if distinct else sum(_size(part) for part in parts)
         return n_steps * n_envs * (observation + _size(action_space) + 6 * 4 + 8)
 
     def reset(self) -> None:
-        """Begin to collect anew, expecting to meet the observations of last time."""
+        """Start a new rollout; the observations of the last one stay in the table, since most will be met again."""
         if self.distinct is not None:
             self.distinct.keep(np.unique(self.numbers[:, : self.position]))
         self.position = 0
@@ -180,7 +180,7 @@ class Rollout:
 
         δ_t = r_t + γ V_{t+1} (1 - done_t) - V_t,    A_t = δ_t + γ λ (1 - done_t) A_{t+1},    R_t = A_t + V_t
         """
-        # steps first from here on: the recursion runs over them
+        # from here on the first axis is time, over which the recursion runs
         rewards = torch.from_numpy(self.rewards).to(self.device).T
         ended = np.concatenate([self.starts[:, 1:], dones[:, None].astype(np.float32)], axis=1)
         going_on = 1.0 - torch.from_numpy(ended).to(self.device).T
@@ -197,13 +197,13 @@ class Rollout:
         self.returns = self.advantages + self.values
 
     def scale_advantages(self, before: float) -> float:
-        """Divide the advantages by the largest size they had of late; returns it: s ← max(0.97 s, rms A), A ← A / s.
+        """Divide the advantages by a decaying peak of recent RMS advantages, s ← max(0.97 s, rms A); returns it.
 
-        Where rewards are rare, most rollouts have none, and their advantages are errors of the value function. Divided
-        by their own standard deviation, as PPO does for each minibatch, these become as large as those of a reward, and
-        the policy learns noise until it no longer meets any. Divided by what a reward was worth, they stay small.
+        Where rewards are rare, most rollouts have none, and their advantages are errors of the value function. PPO
+        divides those by their own standard deviation in each minibatch: they become as large as the advantage of a
+        reward, and the policy learns noise until it meets no reward any more. Divided by the peak, they stay small.
         """
-        scale = max((1 - FORGOTTEN) * before, self.advantages.square().mean().sqrt().item())
+        scale = max((1 - DECAY) * before, self.advantages.square().mean().sqrt().item())
         self.advantages = self.advantages / (scale + 1e-8)
         return scale
 
@@ -245,7 +245,7 @@ class Rollout:
         return {key: part[0] for key, part in made.items()} if isinstance(made, dict) else made[0]
 
     def freeze(self) -> None:
-        """To be called once, before minibatches are drawn."""
+        """Prepare what minibatches are drawn from; to be called once, when the rollout is full."""
         parts = (self.log_probs, self.values, self.advantages, self.returns)
         self.measured = torch.stack([part.flatten() for part in parts])
         if self.distinct is not None:

@@ -21,9 +21,9 @@ from encoders.layers.dropout import acting, dropouts
 
 
 def depends_on_more(network: nn.Module) -> bool:
-    """Whether what it says of an observation depends on chance, the rest of the batch, or the mode it is in.
+    """Whether a network's output for an observation depends on chance, the rest of the batch, or its mode.
 
-    Dropout and batch normalization of `encoders.layers` do not, as long as a rollout and its update last.
+    With dropout and batch normalization of `encoders.layers` it does not, during a rollout and its update.
     """
     return any(
         isinstance(module, (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd))
@@ -33,13 +33,13 @@ def depends_on_more(network: nn.Module) -> bool:
 
 
 class ActorCritic(nn.Module):
-    """Observations -> what the heads say: (the policy head's output, values (batch,)).
+    """Observations -> (the policy head's output, values (batch,)).
 
     Args:
-        policy: one with an encoder and heads, nothing else between them than SB3 puts there.
+        policy: a policy with one or two encoders and heads on their features.
         autocast: whether the encoder computes in bfloat16.
-        learning: whether this is learned from, so that dropout drops in evaluation mode too.
-        rows: which row of the observations each sample has, None if its own.
+        learning: whether PPO learns from it, so that dropout is on in evaluation mode too.
+        rows: for each sample, the row of its observation; None: row i for sample i.
     """
 
     def __init__(self, policy: ActorCriticPolicy, autocast: bool = False, learning: bool = False):
@@ -63,7 +63,7 @@ class ActorCritic(nn.Module):
 
 @dataclass(frozen=True)
 class Settings:
-    """What an update is made for.
+    """What an update is built on.
 
     Attributes:
         policy: what is trained; its `optimizer` is Adam or AdamW.
@@ -81,7 +81,7 @@ class Settings:
 
 
 class Update:
-    """The step, operation by operation."""
+    """The step on one minibatch, operation by operation."""
 
     def __init__(self, settings: Settings):
         self.settings, self.policy, self.loss = settings, settings.policy, settings.loss
@@ -104,12 +104,12 @@ class Update:
         return actions, values, log_probs
 
     def draw(self, output: Tensor) -> tuple[Tensor, Tensor]:
-        """-> actions drawn for what the policy head said, their log probabilities."""
+        """-> actions drawn from the policy head's output, their log probabilities."""
         distribution = self.loss.distribution
         return distribution.sample(output, getattr(self.policy, "log_std", None), distribution.noise(output))
 
     def __call__(self, batch: Minibatch, clip_range: float, clip_range_vf: float = 0.0) -> tuple[Tensor, Tensor | None]:
-        """-> the `STATISTICS`, and the gradient's norm before clipping: None if the KL divergence forbade the step."""
+        """-> the `STATISTICS`, and the gradient's norm before clipping; None if the KL divergence forbids a step."""
         output, values = self.evaluated(batch)
         log_std = getattr(self.policy, "log_std", None)
         loss, statistics = self.loss(output, values, log_std, batch, clip_range, clip_range_vf)

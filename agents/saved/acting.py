@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from agents.ppo.distributions import Categorical, distribution_of
 from agents.ppo.learning import not_distinct
-from agents.ppo.rollout import Distinct
+from agents.ppo.rollout import ObservationTable
 from agents.ppo.update import ActorCritic
 from encoders.base import Encoder, Flatten
 from encoders.layers.dropout import Layers
@@ -43,7 +43,7 @@ class Remembering:
         module.set_training_mode(False)
         self.network, self.actions = ActorCritic(module), Categorical()
         assert isinstance(module.observation_space, spaces.Dict)
-        self.seen = Distinct(module.observation_space, module.device)
+        self.seen = ObservationTable(module.observation_space, module.device)
 
     @torch.no_grad()
     def predict(
@@ -132,7 +132,7 @@ def leaves(module: nn.Module) -> list[nn.Module]:
 
 
 def linear(layer: nn.Linear) -> Callable[[Tensor], Tensor]:
-    """y = Wx + b; not its input's memory, so the next function may change it in place."""
+    """y = Wx + b in memory of its own, so that the next function may change it in place."""
     weight, transposed, bias = layer.weight, layer.weight.T, layer.bias
 
     def call(x: Tensor) -> Tensor:
@@ -142,7 +142,7 @@ def linear(layer: nn.Linear) -> Callable[[Tensor], Tensor]:
 
 
 def acting(module: nn.Module) -> Remembering | Direct | None:
-    """The fastest of these that a policy can be; None if it can be neither."""
+    """The fastest of these for a policy; None if neither can act for it."""
     if not isinstance(module, ActorCriticPolicy) or isinstance(module, RecurrentActorCriticPolicy) or module.use_sde:
         return None
     if distribution_of(module.action_space) is None or getattr(module.action_space, "start", 0) != 0:

@@ -1,7 +1,7 @@
-"""Policies as files: `policy.safetensors` holds the parameters, `policy.yaml` all that rebuilds the network.
+"""Policies as files: `policy.safetensors` holds the parameters, `policy.yaml` the description of the network.
 
-Both are data. Loading rebuilds the network from the specification and fills it; nothing is unpickled, and no class is
-imported that is neither this project's nor in a module the caller trusts.
+Both are data. Loading builds the network from its description and copies the parameters into it. Nothing is unpickled,
+and only classes of this project or of a module that the caller trusts are imported.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ def save_policy(
 
     Args:
         environment: the options of `envs.make_env` it was trained with, its id among them.
-        score: what it was measured to reach.
-        command: how it was made.
+        score: its measured score.
+        command: the command that trained it.
 
     Raises:
         ValueError: a model that `make_agent` did not make, or encoder options that are not plain data.
@@ -143,7 +143,7 @@ def load_policy(
 
 
 def parameters(module: nn.Module) -> dict[str, Tensor]:
-    """Name -> tensor of everything a module has learned; a tensor that several parts share appears once."""
+    """Name -> tensor of a module's parameters and buffers; a tensor that several parts share appears once."""
     unique: dict[int, tuple[str, Tensor]] = {}
     for name, tensor in module.state_dict(keep_vars=True).items():
         unique.setdefault(id(tensor), (name, tensor))
@@ -160,7 +160,7 @@ def find(source: str | Path) -> Path:
     below = sorted(str(path.parent.parent) for path in given.glob("**/policy/policy.yaml")) if given.is_dir() else []
     if below:
         more = f" and {len(below) - 3} more" if len(below) > 3 else ""
-        raise FileNotFoundError(f"{source} is no policy, but holds some: {', '.join(below[:3])}{more}")
+        raise FileNotFoundError(f"{source} is not a policy, but it holds some: {', '.join(below[:3])}{more}")
     shipped = sorted(str(path.parent.relative_to(PROJECT)) for path in PROJECT.glob("pretrained/*/policy.yaml"))
     raise FileNotFoundError(
         f"there is no policy in {source}: give a run folder, a folder with policy.yaml and policy.safetensors, or "
@@ -200,15 +200,15 @@ def fill(module: BasePolicy, saved: Mapping[str, Tensor], folder: Path) -> None:
     wanted = parameters(module)
     missing, extra = sorted(wanted.keys() - saved.keys()), sorted(saved.keys() - wanted.keys())
     if missing or extra:
-        problem = f"{missing[0]} is missing" if missing else f"{extra[0]} has no place"
+        problem = f"{missing[0]} is missing" if missing else f"the network has no {extra[0]}"
         raise ValueError(f"the parameters in {folder} do not fit the network: {problem}")
     with torch.no_grad():
         for name, tensor in wanted.items():
             if tensor.shape != saved[name].shape:
                 raise ValueError(
                     f"the parameters in {folder} do not fit the network: {name} has shape {tuple(saved[name].shape)}, "
-                    f"needed here is {tuple(tensor.shape)}; most encoders are "
-                    "tied to the size of what they were trained on"
+                    f"needed here is {tuple(tensor.shape)}; most encoders fit only the size of the observations "
+                    "that they were trained on"
                 )
             tensor.copy_(saved[name])
 

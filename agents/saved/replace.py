@@ -1,4 +1,4 @@
-"""Folders that are replaced whole: a reader finds the old content or the new one, never a mixture."""
+"""Folders that are replaced as a whole: a reader finds the old content or the new one, never a mixture."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 
 @contextmanager
 def replacing(folder: Path) -> Iterator[Path]:
-    """Write a new version of `folder` in the folder this yields; it takes its place when the block ends without error.
+    """Yields a folder in which to write the new version; it replaces `folder` when the block ends without error.
 
-    Written beside, synced, renamed. A rename cannot replace a folder that has files in it, so for a moment the old
-    version is called `.<name>.old`: `existing` finds it there after a crash.
+    The new version is written beside the old one, synced and renamed. A rename cannot replace a folder that has files
+    in it, so for a moment the old version is called `.<name>.old`; `existing` finds it there after a crash.
     """
     new, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -42,7 +42,7 @@ def existing(folder: Path) -> Path:
 
 
 def sync(path: Path) -> None:
-    """Have the operating system write a file or a folder's entries to the disk now."""
+    """Make the operating system write a file, or a folder's entries, to the disk now."""
     if os.name == "nt" and path.is_dir():  # Windows cannot open a folder, and needs no sync of its entries
         return
     descriptor = os.open(path, os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""`policy.yaml`: everything about a policy but its parameters, as plain data.
+"""`policy.yaml`: everything about a policy except its parameters, as plain data.
 
 format          1
 agent           key of `agents.AGENTS`
@@ -42,7 +42,7 @@ def specification(
     command: str | None = None,
 ) -> dict[str, Any]:
     """The content of `policy.yaml` for a model made by `make_agent`."""
-    # exactly these classes: a subclass may compute something else
+    # not subclasses of these, which may compute something else
     names = [
         name
         for name, agent in AGENTS.items()
@@ -96,7 +96,7 @@ def encoder_from_data(
     """The inverse of `encoder_to_data`: a class, and keywords that it takes.
 
     Raises:
-        ValueError: a class that is not to be imported, or something is missing.
+        ValueError: a class that must not be imported, or something is missing.
     """
     try:
         encoder, options = resolve(data["class"], trust), dict(data["options"])
@@ -108,10 +108,10 @@ def encoder_from_data(
 
 
 def head_arguments(model: BaseAlgorithm) -> dict[str, Any]:
-    """What the policy was given besides encoder and symmetry, and that describes the network, not its optimizer."""
+    """The policy's keywords that describe its network, other than encoder and symmetry; not those of its optimizer."""
     ignored = (*FIXED_POLICY_KEYS, "use_sde", "optimizer_class", "optimizer_kwargs", "weight_decay")
     arguments = {key: value for key, value in model.policy_kwargs.items() if key not in ignored}
-    # SB3 passes it to some policies as policy_kwargs and to others apart; without it, every policy's default is False
+    # SB3 passes use_sde to some policies within policy_kwargs, to others separately; every policy's default is False
     return {**arguments, **({"use_sde": True} if getattr(model, "use_sde", False) else {})}
 
 

@@ -28,7 +28,7 @@ from agents.ppo.distributions import Categorical
 from agents.ppo.flat_adam import FlatAdam
 from agents.ppo.learning import not_distinct
 from agents.ppo.loss import Loss
-from agents.ppo.rollout import Distinct, Rollout
+from agents.ppo.rollout import ObservationTable, Rollout
 from agents.ppo.update import ActorCritic
 from encoders.mlp import MLP
 from envs import make_vec_env
@@ -649,7 +649,7 @@ def said(observations: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Ten
 @settings(max_examples=100, deadline=None, database=None, derandomize=True)
 @given(rollouts=st.lists(st.lists(st.lists(OBSERVATION, min_size=1, max_size=6), max_size=5), min_size=1, max_size=4))
 def test_distinct_gives_back_what_was_put_in(rollouts):
-    table = Distinct(CELLS, torch.device("cpu"))
+    table = ObservationTable(CELLS, torch.device("cpu"))
     last: set[int] = set()
     for batches in rollouts:
         table.keep(np.array(sorted(last), np.int64))
@@ -674,7 +674,7 @@ def test_distinct_gives_back_what_was_put_in(rollouts):
 
 
 def test_wider_integers_are_the_bytes_they_hold():
-    table, batch = Distinct(CELLS, torch.device("cpu")), batch_of([(2, 1, 1), (0, 1, 0), (2, 1, 1)])
+    table, batch = ObservationTable(CELLS, torch.device("cpu")), batch_of([(2, 1, 1), (0, 1, 0), (2, 1, 1)])
     wide = {key: part.astype(np.int64) for key, part in batch.items()}
     assert table.number(wide).tolist() == table.number(batch).tolist() == [0, 1, 0]
 
@@ -764,7 +764,7 @@ def test_the_memory_of_distinct_observations_is_bounded(monkeypatch):
     model.learn(10 * 32)
     table = model.rollout_buffer.distinct
     assert len(table.numbers) <= 2 * 32 + 2 + 32 // 7 + 2 and len(table.rows) <= 256
-    spoilt(monkeypatch, Distinct, "keep", lambda keep, self, chosen: keep(self, np.arange(len(self.numbers))))
+    spoilt(monkeypatch, ObservationTable, "keep", lambda keep, self, chosen: keep(self, np.arange(len(self.numbers))))
     model.learn(10 * 32, reset_num_timesteps=False)
     assert len(table.numbers) > 300
 

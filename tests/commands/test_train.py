@@ -287,7 +287,7 @@ def test_an_interruption_saves_what_was_learned_and_says_where(number):
     )
     assert load_policy(folder).predict(np.zeros(4, np.float32)) and not (folder / "result.json").exists()
     assert (folder / "learning_curve.png").exists()
-    with pytest.raises(FileNotFoundError, match=f"is no policy, but holds some: {re.escape(str(folder))}"):
+    with pytest.raises(FileNotFoundError, match=f"is not a policy, but it holds some: {re.escape(str(folder))}"):
         load_policy(folder.parent)
 
 
