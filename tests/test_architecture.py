@@ -18,6 +18,7 @@ ROOMS: dict[str, set[str]] = {
     "envs.symmetries": {"envs", "symmetry"},
     "agents.ppo": {"encoders", "encoders.layers", "symmetry"},
     "agents.equivariance": {"agents", "agents.ppo", "encoders", "symmetry"},
+    "agents.a2c": {"agents.ppo", "encoders", "encoders.layers", "symmetry"},
     "agents.dqn": {"agents.ppo", "encoders", "encoders.layers", "symmetry"},
     "agents.continuous": {"agents.ppo", "encoders", "encoders.layers", "symmetry"},
     "agents.recurrent": {"agents.ppo", "encoders", "encoders.layers", "symmetry"},

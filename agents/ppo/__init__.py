@@ -1,6 +1,7 @@
 """SB3's PPO with faster collection and updates.
 
-    algorithm.py      FastPPO: options, `auto` rules, epochs over minibatches, logs
+    algorithm.py      FastPPO: its own options, compiling
+    learning.py       what it shares with other on-policy algorithms: options, `auto` rules, epochs, logs
     collect.py        fills the rollout: policy and environments in turn, or overlapped
     rollout.py        the rollout as tensors, its minibatches, the table of its distinct observations
     update.py         one step on a minibatch: network -> loss -> gradient -> Adam
@@ -17,7 +18,7 @@ Who calls whom, in one update:
         env.step
         Rollout.add
         Rollout.finish            after the last step: advantages and returns
-      train                     algorithm.py, for every epoch:
+      train                     learning.py, for every epoch:
         Rollout.minibatches
           Update(minibatch)       the network, Loss, gradients, FlatAdam.step
 

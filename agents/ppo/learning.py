@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 def not_distinct(policy: ActorCriticPolicy) -> str | None:
-    """Why encoding each distinct observation once is not possible, or not worth it; None if it is both."""
+    """Why encoding each distinct observation once is impossible or does not pay; None if it is possible and pays."""
     space = policy.observation_space
     if not isinstance(space, spaces.Dict) or any(part.dtype != np.uint8 for part in space.values()):
         return "observations are not dicts of bytes"
@@ -44,7 +44,7 @@ def not_distinct(policy: ActorCriticPolicy) -> str | None:
 
 
 class Learning(Collecting):
-    """A fast form of an on-policy algorithm of SB3, which is the other base class.
+    """A fast form of an on-policy algorithm; SB3's own class is the second base class.
 
     Args:
         implementation: one of `implementations`; "auto" is decided when `learn` is called.
@@ -138,7 +138,7 @@ class Learning(Collecting):
             ValueError: what was chosen cannot be done.
         """
         if self.implementation == "compiled":
-            self.ready()  # what cannot be compiled is said before anything is collected
+            self.ready()  # fails here, before anything is collected, if it cannot be compiled
         if self.implementation != "auto":
             return "as chosen"
         updates = -(-total_timesteps // (self.n_steps * self.n_envs)) * self.updates_per_rollout()
@@ -160,7 +160,7 @@ class Learning(Collecting):
         return reason
 
     def ready(self) -> Update:
-        """The update on the present parameters, optimizer and coefficients: a callback may have changed them."""
+        """The update on the current parameters, optimizer and coefficients, which a callback may have changed."""
         update = self.update
         if update is None or update.settings != self._settings() or not update.adam.holds(self.policy.optimizer):
             if self.implementation == "compiled":
@@ -181,7 +181,7 @@ class Learning(Collecting):
         raise NotImplementedError
 
     def _compiled(self) -> Update:
-        """The update in graphs; a ValueError says why there is none."""
+        """The compiled update; raises a ValueError if it cannot be compiled."""
         raise NotImplementedError
 
 
@@ -208,7 +208,7 @@ class Epochs(Learning):
         """One update: `n_epochs` passes over the rollout in minibatches; logs what SB3 logs.
 
         Raises:
-            FloatingPointError: the loss is not a number any more, so neither is any parameter.
+            FloatingPointError: the loss is NaN, and so is every parameter.
         """
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
