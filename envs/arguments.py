@@ -8,10 +8,10 @@ from typing import Any
 
 
 def read_arguments(**defaults: Any) -> dict[str, Any]:
-    """The defaults, replaced by what the command line says; values have the type of their default (text for None).
+    """The arguments of the command line, with these defaults; each has the type of its default (text for None).
 
     Raises:
-        ValueError: a word that is no `key=value`, an unknown key, or a value of another type.
+        ValueError: a word that is not of the form `key=value`, an unknown key, or a value of another type.
     """
     given = dict(defaults)
     for word in sys.argv[1:]:
@@ -28,7 +28,7 @@ def read_arguments(**defaults: Any) -> dict[str, Any]:
 
 
 def run_command(main: Callable[[], int | None]) -> None:
-    """Exit with what `main` returns; a ValueError is a message to the user."""
+    """Exit with what `main` returns; a ValueError is shown to the user as one line."""
     try:
         sys.exit(main())
     except ValueError as error:

@@ -22,7 +22,7 @@ VIEWS_CHECKED = VIEWS[:2]  # pixels have no symmetry here
 
 
 def main() -> int:
-    """Print the table; 1 if something declared does not hold."""
+    """Print the table; return 1 if a declared symmetry does not hold, else 0."""
     given = read_arguments(env=None, view="", steps=200, seed=0)
     if given["env"]:
         minigrid = is_minigrid(resolve_id(given["env"]))

@@ -106,7 +106,7 @@ def _play(env: gymnasium.Env, samples: int, seed: int) -> list[Transition]:
             f"discovery sets the simulator's state: {core} needs an attribute `state`, a vector of at most "
             f"{LARGEST_STATE} numbers, and has {getattr(core, 'state', None)!r}"
         )
-    faster = np.random.default_rng(seed)
+    stretch = np.random.default_rng(seed)
     played: list[Transition] = []
     while len(played) < samples:
         state, chance = np.asarray(core.state, np.float64).copy(), str(core.np_random.bit_generator.state)
@@ -115,7 +115,7 @@ def _play(env: gymnasium.Env, samples: int, seed: int) -> list[Transition]:
             raise ValueError(f"{core} draws random numbers in its steps, so that transitions cannot be compared")
         following = np.asarray(core.state, np.float64).copy()
         # random play alone reaches only small states
-        played.append(_step(core, state * (1 + faster.random(len(state))), core.action_space.sample()))
+        played.append(_step(core, state * (1 + stretch.random(len(state))), core.action_space.sample()))
         core.state = following
     return played
 
@@ -195,7 +195,9 @@ def _apply(signed: Signed, x: np.ndarray) -> np.ndarray:
 
 
 def _act(signed: Signed, action: Any, space: spaces.Space) -> Any:
-    return type(action)(signed[0][action]) if isinstance(space, spaces.Discrete) else _apply(signed, action)
+    if isinstance(space, spaces.Discrete):
+        return type(action)(signed[0][action - space.start] + space.start)
+    return _apply(signed, action)
 
 
 def _equal(a: np.ndarray, b: np.ndarray, tolerance: float) -> bool:

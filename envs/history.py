@@ -1,4 +1,4 @@
-"""A window of the last K observations, and which of them are real."""
+"""A window of the last K observations, and a mask of those that belong to the episode."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from gymnasium import spaces
 
 
 class History(gymnasium.Wrapper):
-    """Every key gets a leading axis K, oldest first; `valid` (K,) is 1 where the episode had begun, else 0 as the rest.
+    """Every key gets a leading axis K, oldest first; `valid` (K,) is 1 for observations of this episode, else 0.
 
-    A plain Box becomes the key "observation".
+    Observations from before the episode are zeros. A plain Box becomes the key "observation".
 
     Raises:
         ValueError: K < 1, or an observation that is neither a Box nor a Dict of them.

@@ -1,4 +1,4 @@
-"""Which level an environment plays when: a function of (seed, environment, episode) only, the same for every engine.
+"""Which level an environment plays: a function of (seed, environment, episode) only, the same for every engine.
 
 Level s is what `env.reset(seed=s)` makes. A bank of N levels, first ... first + N - 1, is drawn from with replacement.
 Training draws levels below 2^31, evaluations those from there to 2^32 - 1.
@@ -29,7 +29,7 @@ def draw(seed: int, environment: np.ndarray, episode: np.ndarray) -> np.ndarray:
 
 
 def level_seeds(seed: int, environment: np.ndarray, episode: np.ndarray, bank: int, first: int = 0) -> np.ndarray:
-    """The levels (int64) that environments play in these episodes; bank = 0: any of 2^31, so a new one every time."""
+    """The levels (int64) that environments play in these episodes; bank = 0: any of 2^31 levels."""
     words = draw(seed, environment, episode)
     return first + (words % np.uint64(bank) if bank else words >> np.uint64(33)).astype(np.int64)
 
@@ -37,7 +37,8 @@ def level_seeds(seed: int, environment: np.ndarray, episode: np.ndarray, bank: i
 class BankLevels(gymnasium.Wrapper):
     """The `index`-th of several environments, playing the levels that the law above gives it.
 
-    `reset(seed=s)` begins episode 0 of the environments seeded together with s - index, as SB3 and Gymnasium do it.
+    `reset(seed=s)` begins episode 0 of the environments that share the seed s - index: SB3 and Gymnasium seed the i-th
+    environment with seed + i.
     """
 
     def __init__(self, env: gymnasium.Env, index: int, bank: int, first: int = 0):
@@ -54,7 +55,7 @@ class BankLevels(gymnasium.Wrapper):
         environment, episode = np.array([self.index]), np.array([self.episode])
         level = int(level_seeds(self.seed, environment, episode, self.bank, self.first)[0])
         observation, info = self.env.reset(seed=level, options=options)
-        # The seed fixes the level and not what happens in it, lest obstacles repeat their moves whenever it returns.
+        # The seed fixes the level only: otherwise obstacles would repeat their moves whenever the level returns.
         chance = int(mix(draw(self.seed, environment, episode))[0])
         self.unwrapped.np_random = np.random.Generator(np.random.PCG64(chance))
         return observation, {**info, "level_seed": level}

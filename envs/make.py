@@ -1,4 +1,4 @@
-"""Environments exactly as the agents see them, one or many."""
+"""Make environments with the observations and actions that agents are given: one, or many at once."""
 
 from __future__ import annotations
 
@@ -42,21 +42,26 @@ def make_env(
     render_mode: str | None = None,
     kwargs: Mapping[str, Any] | None = None,
 ) -> gymnasium.Env:
-    """One environment, with the observations that agents here are given; `.symmetry` is what it declares, or None.
+    """One environment as agents see it; `.symmetry` is the symmetry that it declares, or None.
+
+    Spaces that agents cannot read as they are, such as Tuple and Discrete(3, start=5), are converted (`envs.spaces`).
 
     Args:
         id: a short name (CartPole, DoorKey-5x5) or any Gymnasium id.
         view: of MiniGrid environments: "partial" (what the agent sees), "full" or "rgb".
-        shuffle: of MiniGrid environments: the seed of a fixed permutation of the cells of "partial" and "full"; a
-            symmetry is declared no more. None leaves them in their places.
-        words: of MiniGrid environments: what missions say beside MiniGrid's and BabyAI's own words. None takes all
-            words of the mission space, and the names of objects and colours registered beside MiniGrid's own.
+        shuffle: of MiniGrid environments: the seed of a fixed permutation of the cells of "partial" and "full". It
+            breaks the symmetry, so none is declared. None leaves the cells in their places.
+        words: of MiniGrid environments: the words of missions besides MiniGrid's and BabyAI's own. None takes all words
+            of the mission space, and the names of objects and colours registered besides MiniGrid's own.
         history: K > 0 gives windows of the last K observations with a mask `valid`; 0 gives single observations.
-        reward_scale: factor on the reward the learner sees; episode statistics stay unscaled.
+        reward_scale: a factor on the reward that the learner sees; episode statistics stay unscaled.
         render_mode, kwargs: for `gymnasium.make`.
 
     Raises:
-        ValueError: no such environment, one that cannot be made (the message says why), or an option it does not have.
+        ValueError: no such environment, one that cannot be made or read (the message says why), or an option that it
+            does not have.
+
+    `reset` and `step` raise `envs.errors.EnvironmentFailed` for an exception of the environment itself.
     """
     env_id = resolve_id(id)
     env: gymnasium.Env = Reported(_made(env_id, render_mode, kwargs))
@@ -92,19 +97,22 @@ def make_vec_env(
 ) -> VecEnv:
     """`n_envs` environments, the i-th seeded with seed + i.
 
-    `.symmetry` is what the environment declares, `.engine` which engine steps it. In MiniGrid, `reset_infos[i]` and the
-    `infos[i]` that end an episode tell the `level_seed` of the one that begins: `make_env(id).reset(seed=level_seed)`.
+    `.symmetry` is what the environment declares, and `.engine` names what steps it. In MiniGrid, `reset_infos[i]` has
+    the `level_seed` of the episode that begins, and so has `infos[i]` of a step that ends an episode;
+    `make_env(id).reset(seed=level_seed)` shows that level.
+
+    `reset` and `step` of the engine "gymnasium" raise `FloatingPointError` for NaN or infinity from an environment.
 
     Args:
         id, options: as for `make_env`.
-        n_envs: how many.
-        seed: seeds the next reset; None leaves it to chance.
+        n_envs: the number of environments.
+        seed: seeds the next reset; None draws a random seed.
         engine: "gymnasium" steps the real environments in turn; "batched" steps those of MiniGrid and classic control
-            in one compiled loop, with the same results; "auto" is "batched" where that can be done, else "gymnasium".
-        bank: how many levels there are to draw from: seeds first_level ... first_level + bank - 1; 0: every episode is
-            a new one, of 2^31. The default is 10,000. Environments that are not MiniGrid's have no levels.
+            in one compiled loop, with the same results; "auto" is "batched" where possible, else "gymnasium".
+        bank: the number of levels to draw from: those of the seeds first_level ... first_level + bank - 1. 0 draws
+            each episode's level from 2^31. The default is 10,000. Only MiniGrid environments have levels.
         first_level: the seed of the first level.
-        engine_threads: for "batched", of MiniGrid.
+        engine_threads: the number of threads of the engine "batched" in MiniGrid.
 
     Raises:
         ValueError: as for `make_env`; n_envs < 1; no such engine; "batched" for an environment it cannot step.
@@ -158,7 +166,7 @@ def symmetry_of(env: str | gymnasium.Env, **options: Any) -> Symmetry | None:
 
 
 def has_levels(id: str, kwargs: Mapping[str, Any] | None = None) -> bool:
-    """Whether it is a MiniGrid environment, one's own too.
+    """Whether an environment is one of MiniGrid's, or derived from them.
 
     Raises:
         ValueError: it cannot be made.
@@ -167,7 +175,7 @@ def has_levels(id: str, kwargs: Mapping[str, Any] | None = None) -> bool:
 
 
 def words_of(id: str, kwargs: Mapping[str, Any] | None = None) -> list[str]:
-    """What the missions of a MiniGrid environment say beside MiniGrid's own words, as its mission space tells.
+    """The words in the mission space of a MiniGrid environment that are not MiniGrid's own.
 
     Raises:
         ValueError: it cannot be made.
@@ -178,7 +186,7 @@ def words_of(id: str, kwargs: Mapping[str, Any] | None = None) -> list[str]:
 
 def _made(env_id: str, render_mode: str | None, kwargs: Mapping[str, Any] | None) -> gymnasium.Env:
     try:
-        # an environment of one's own need not take a render mode
+        # a user's environment need not take a render mode
         given = dict(kwargs or {}) if render_mode is None else {"render_mode": render_mode, **(kwargs or {})}
         return gymnasium.make(env_id, **given)
     except (gymnasium.error.Error, ImportError, TypeError, AttributeError) as error:
@@ -200,7 +208,7 @@ def _real(
 
 
 def make_nth_env(id: str, index: int, bank: int | None = None, first_level: int = 0, **options: Any) -> gymnasium.Env:
-    """What the `index`-th environment of `make_vec_env` is: that of `make_env`, on the levels that are its turn.
+    """The `index`-th environment of `make_vec_env`: that of `make_env`, on the levels that this index is given.
 
     Raises:
         ValueError: as for `make_env`.
@@ -221,7 +229,7 @@ def _batched(
     first_level: int,
     options: dict[str, Any],
 ) -> Any:
-    """The engine behind an adapter; None where the real environments are asked for, or "auto" must take them.
+    """The engine behind an adapter; None where the real environments are asked for, or "auto" needs them.
 
     Raises:
         ValueError: as for `make_vec_env`.
@@ -245,7 +253,7 @@ def _batched(
         env = _made(resolve_id(id), None, options.get("kwargs"))
         classic = batched.CLASSICS.get(type(env.unwrapped))
         if classic and bank:
-            raise batched.Unsupported("its episodes begin at random, and with no bank of levels")
+            raise batched.Unsupported("its episodes begin at random, not from a bank of levels")
         batch: batched.Engine
         if classic:
             batch = classic(env, n_envs)
@@ -262,11 +270,11 @@ def _batched(
             )
             raise ValueError(
                 f"the batched engine cannot step {id}: {reason}. It steps MiniGrid and BabyAI environments whose "
-                f"`step` is that of {known}, and {classics} as they are; use env.engine=auto or env.engine=gymnasium"
+                f"`step` is that of {known}, and {classics} unchanged; use env.engine=auto or env.engine=gymnasium"
             ) from reason
         log.warning("engine=auto: %s runs in Gymnasium: %s", id, reason)
         return None
-    played = "" if classic else f", on {levels or 'ever new'} levels"
+    played = "" if classic else f", {f'on {levels} levels' if levels else 'a new level each episode'}"
     log.info("engine=%s: %s runs in the batched engine%s", engine, id, played)
     make = getattr(batched, adapter)
     space, actions = shown.observation_space, shown.action_space

@@ -1,4 +1,4 @@
-"""How much memory there is, before it is asked for."""
+"""How much memory is available."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def available_memory() -> int | None:
-    """Bytes of memory that programs can still have (on Linux), or that the machine has; None where none can be told."""
+    """Bytes of available memory on Linux, else of all memory; None where it cannot be found out."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
@@ -20,7 +20,7 @@ def available_memory() -> int | None:
 
 
 def shown(size: int) -> str:
-    """A number of bytes for the eye."""
+    """A number of bytes in a unit that suits it."""
     for unit, scale in (("GB", 1e9), ("MB", 1e6)):
         if size >= scale / 10:
             return f"{size / scale:,.1f} {unit}"

@@ -1,4 +1,4 @@
-"""MiniGrid observations: cell codes as they are, and everything the view hides as keys of its own.
+"""MiniGrid observations: cell codes unchanged, and a key each for what the view hides.
 
 image      Box(0, L, (x, y, 3), uint8), Farama's axis order: object type, colour, state of each cell
 direction  Box(0, 3, (1,), uint8), where the agent faces
@@ -80,7 +80,7 @@ class MiniGridObservation(gymnasium.ObservationWrapper):
         image = observation["image"].astype(np.uint8, copy=False)
         if image.max() > self.largest:
             raise ValueError(
-                f"{type(self.unwrapped).__name__} shows the code {image.max()}, and the largest that it knows of is "
+                f"{type(self.unwrapped).__name__} shows the code {image.max()}, but its largest known code is "
                 f"{self.largest}: register objects and colours in minigrid.core.constants before the environment is "
                 "made, or declare the largest code as the bound of its observation_space['image']"
             )
@@ -108,7 +108,7 @@ def picture(env: gymnasium.Env, view: str) -> np.ndarray:
     """The cells of an observation as they look, for the view "partial" or "full": pixels (32 y, 32 x, 3).
 
     Raises:
-        ValueError: it is no MiniGrid environment.
+        ValueError: it is not a MiniGrid environment.
     """
     core = env.unwrapped
     if not isinstance(core, MiniGridEnv):

@@ -20,7 +20,7 @@ CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "env"
 
 @cache
 def short_names() -> dict[str, str]:
-    """Short name -> Gymnasium id, as the files of configs/env say."""
+    """Short name -> Gymnasium id, from the files of configs/env."""
     named = {}
     for file in sorted(CONFIGS.glob("*.yaml")):
         env_id = yaml.safe_load(file.read_text())["id"]

@@ -1,7 +1,7 @@
 """The cells of a grid, moved by one permutation that never changes: the same information, without its layout.
 
-What an encoder loses by it is what its bias was worth. A dense layer or attention without positions loses nothing; a
-convolution, or a graph of neighbours, finds cells side by side that have nothing to do with each other.
+What an encoder loses by it is what its bias was worth. A dense layer or attention without positions loses nothing. A
+convolution or a graph of neighbours relates cells that are not neighbours.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def permutation(cells: int, seed: int) -> Int[np.ndarray, "cells"]:
-    """The permutation σ that a seed stands for: cell i (row by row of the array) of what is shown is cell σ(i).
+    """The permutation σ of a seed: the cell shown at place i (row by row of the array) is cell σ(i).
 
     Raises:
-        ValueError: a seed that is none.
+        ValueError: not a seed.
     """
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise ValueError(f"env.shuffle is null, or the seed of a permutation: a whole number, at least 0; got {seed!r}")
@@ -29,16 +29,16 @@ def permutation(cells: int, seed: int) -> Int[np.ndarray, "cells"]:
 
 
 def unshuffled(values: Shaped[np.ndarray, "... x y"], seed: int) -> Shaped[np.ndarray, "... x y"]:
-    """One value for each cell that is shown, put where that cell really is."""
+    """One value for each cell shown, moved to the cell's own place."""
     *rest, x, y = values.shape
     return values.reshape(*rest, x * y)[..., np.argsort(permutation(x * y, seed))].reshape(values.shape)
 
 
 class ShuffledCells(gymnasium.ObservationWrapper):
-    """A `MiniGridObservation` whose image shows every cell in another's place, the same one in every observation.
+    """A `MiniGridObservation` whose image shows every cell in the place of another, always the same one.
 
     Raises:
-        ValueError: the view shows pixels, or a seed that is none.
+        ValueError: the view shows pixels, or not a seed.
     """
 
     def __init__(self, env: gymnasium.Env, seed: int):
@@ -57,7 +57,7 @@ class ShuffledCells(gymnasium.ObservationWrapper):
 
 
 class ShuffledEngine:
-    """`ShuffledCells` for all environments of a batched engine at once; it is an engine itself."""
+    """An engine that does for all environments of another engine what `ShuffledCells` does for one."""
 
     def __init__(self, engine: Engine, seed: int):
         self.engine, self.n = engine, engine.n

@@ -297,7 +297,7 @@ def test_an_id_of_one_s_own_for_gymnasium_s_environment_is_stepped_too(ids_of_a_
         ("Test-Clipped-v0", {}, "wrapped in ClipReward"),
         ("FrozenLake-v1", {}, "not a MiniGrid environment"),
         (CARTPOLE, {"render_mode": "rgb_array"}, "draws no pictures"),
-        (CARTPOLE, {"bank": 5}, "no bank of levels"),
+        (CARTPOLE, {"bank": 5}, "not from a bank of levels"),
         ("Pendulum", {"kwargs": {"g": np.float32(9.81)}}, "its g is a float32"),
     ],
 )

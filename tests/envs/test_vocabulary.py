@@ -152,7 +152,7 @@ def test_an_environment_may_declare_codes_of_its_own(monkeypatch):
     env = make_env("Test-Mine-v0")
     assert env.observation_space.contains(env.reset(seed=0)[0])
     assert minigrid_symmetry_of(env).observation["image"].values.size == 3 * 41  # type, colour and state
-    with pytest.raises(ValueError, match=r"Mine shows the code 40, and the largest that it knows of is 11: register"):
+    with pytest.raises(ValueError, match=r"Mine shows the code 40, but its largest known code is 11: register"):
         make_env("Test-Mine-v0", kwargs={"declared": False}).reset(seed=0)
 
 
