@@ -11,6 +11,7 @@ export.py            policies as TorchScript (plain.py: its old name)
 startup.py           what a run need not import before its first step
 
 ppo/                 PPO with faster collection and updates
+recurrent/           the same for recurrent PPO
 equivariance/        the ways to use a symmetry
 saved/               policies as files
 """

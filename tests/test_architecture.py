@@ -1,4 +1,4 @@
-"""Laws of the house: which room may import which, no circles, rooms small enough to be surveyed."""
+"""Laws of the house: which room may import which, no circles, files and rooms small enough to be read."""
 
 from __future__ import annotations
 
@@ -32,6 +32,8 @@ ROOMS: dict[str, set[str]] = {
     "compare": {"configs", "evaluation"},
     "benchmarks": {"*"},
 }
+LONGEST = 300  # lines
+EXCEPTED = {"envs/engine/kernel.py"}  # numba compiles what lies in one file into one cache
 MOST = 12  # files in a room of agents
 
 
@@ -133,6 +135,11 @@ def test_no_modules_import_each_other_in_a_circle():
     imports = {module: imported(path.read_text()) for module, path in FILES.items()}
     assert circle(imports) is None, " -> ".join(circle(imports) or [])
     assert circle({**imports, "envs.names": {*imports["envs.names"], "envs.make"}})
+
+
+def test_files_are_short_enough_to_be_read():
+    lengths = {str(path.relative_to(PROJECT)): len(path.read_text().splitlines()) for path in FILES.values()}
+    assert {name: length for name, length in lengths.items() if length > LONGEST and name not in EXCEPTED} == {}
 
 
 def test_rooms_of_agents_hold_few_files():

@@ -1,4 +1,4 @@
-"""PPO as SB3 does it, without what SB3 does around it: same hyperparameters, logs and files, a fraction of the time.
+"""SB3's PPO in a fraction of the time: the same hyperparameters, logs and files.
 
     eager     the same arithmetic in the same order: SB3's parameters, bit for bit, after any number of updates
     compiled  one compiled graph for a minibatch step: equal to rounding (agents/ppo/compiled.py)
@@ -6,7 +6,7 @@
               while learning: equal to rounding; for encoders without memory on observations that repeat
     overlap   the engine steps one half of the environments while the policy acts on the other (agents/ppo/collect.py)
 
-What SB3 alone can do (`sb3_only`) is left to SB3's own class.
+Options that only SB3's own class supports (`sb3_only`) are left to it.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ class FastPPO(Epochs, PPO):
         overlap: whether the policy acts on one half of the environments while the other steps; "auto": on CUDA, where
             the environments can be stepped in halves (the batched engine of MiniGrid, an even number); decided when
             `learn` is called, into `overlapping`.
-        normalize_advantage: SB3's true and false, or "peak": over whole rollouts, by the largest size that advantages
-            had of late (`Rollout.scale_advantages`).
+        normalize_advantage: SB3's true and false, or "peak": over whole rollouts, divided by a decaying peak of recent
+            RMS advantages (`Rollout.scale_advantages`).
         precision: "float32", or "bf16": the encoder computes in bfloat16 (CUDA only).
         args, kwargs: SB3's, see `agents.ppo.learning.Learning`.
 
     Raises:
-        ValueError: an option that only SB3's PPO has, or a precision this device does not have.
+        ValueError: an option that only SB3's PPO has, or a precision that the device does not have.
     """
 
     repaid = REPAID
