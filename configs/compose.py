@@ -131,8 +131,8 @@ def check_choice(group: str, choice: str) -> None:
     """Raise UsageError, with the closest names, unless a group offers this choice."""
     offered = existing(group)
     if group == "env" and "/" in choice:
-        provided = "" if choice in gymnasium.registry else f"{not_registered(choice)}. "
-        raise UsageError(f"{provided}Ids with / are written env=gym env.id={choice}")
+        known = choice in gymnasium.registry
+        raise UsageError(f"ids with / are written env=gym env.id={choice}" if known else not_registered(choice))
     if group == "env" and choice not in (*offered, *gymnasium.registry):
         raise UsageError(unknown("environment", choice, [*short_names(), *gymnasium.registry]))
     if group != "env" and choice not in offered and (group, choice) != ("experiment", "null"):
