@@ -67,7 +67,7 @@ def compiled(
 
 
 def cuda_graph(function: Callable[..., Any], inputs: Sequence[Tensor]) -> tuple[Callable[[], None], Any]:
-    """Records what a function launches, without running it -> how to run it again and again, where its results are."""
+    """Record what a function launches, without running it -> a function that replays it, the outputs it fills."""
     torch.cuda.synchronize()
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
@@ -81,16 +81,16 @@ class Replayed:
     TorchInductor's own CUDA graphs leave out functions that change their inputs, as learning does.
 
     Args:
-        function: gives a tensor or several.
+        function: returns a tensor or several.
         inputs: of the shapes of all later ones.
-        shared: so many of the first inputs are these for ever, read and changed where they are; others are copied in.
-        record: `cuda_graph`, or what stands for it.
+        shared: how many of the first inputs are used in place, read and changed; the others are copied in at each call.
+        record: `cuda_graph`, or a replacement for it in tests.
     """
 
     def __init__(self, function: Callable[..., Any], inputs: Sequence[Tensor], shared: int, record: Any = cuda_graph):
         self.shared = shared
         self.inputs = [*inputs[:shared], *(each.clone() for each in inputs[shared:])]
-        # the first call compiles and times kernels, which cannot be recorded; nothing is to be learned from it
+        # the first call compiles and times kernels, which cannot be recorded; it works on copies, so nothing is learned
         function(*(each.clone() for each in inputs))
         self.replay, self.outputs = record(function, self.inputs)
 
@@ -184,7 +184,7 @@ class CompiledUpdate(Update):
         return [*state, *samples, *rows, *_parts(batch.observations)]
 
     def _nonces(self) -> Tensor:
-        """What the masks of dropout depend on besides the observation."""
+        """The nonces of all dropout layers, on which the masks depend besides the observation."""
         nonces = [part.nonce for part in self.network.dropouts]
         return torch.stack(nonces) if nonces else self.no_nonces
 
