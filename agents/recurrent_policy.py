@@ -51,6 +51,10 @@ class HeadedRecurrentPolicy(Headed, DropsWhileCollecting, Decayed, RecurrentActo
             return tuple(each.index_select(0, place) for each in features)
         return features.index_select(0, place)
 
+    def evaluate_actions(self, obs: Any, actions: Tensor, *states: Any) -> tuple[Tensor, Tensor, Tensor]:
+        """SB3's values, log probabilities and entropies; PyTorch's Bernoulli takes no MultiBinary actions as bytes."""
+        return super().evaluate_actions(obs, actions.float(), *states)
+
     @staticmethod
     def _process_sequence(  # type: ignore[override] # sb3-contrib declares one state for (h, c)
         features: Float[Tensor, "batch features"],

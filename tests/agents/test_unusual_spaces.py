@@ -40,8 +40,6 @@ def lives(agent, folder, **kwargs):
 def test_every_agent_acts_in_every_space_that_it_can(agent, tmp_path):
     actions = CHOICES if agent not in ("sac", "td3") else {}
     actions = {"discrete": CHOICES["discrete"]} if agent in ("dqn", "qrdqn") else actions
-    # MultiBinary is beyond sb3-contrib's recurrent PPO, whatever its start
-    actions = {name: space for name, space in actions.items() if (agent, name) != ("recurrent_ppo", "2-d multibinary")}
     for name, space in {**actions, **(NUMBERS if agent not in ("dqn", "qrdqn") else {})}.items():
         lives(agent, tmp_path / name, action=space)
         if name == "discrete":
