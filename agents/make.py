@@ -27,6 +27,7 @@ from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
 from agents import sb3_policies
+from agents.a2c.algorithm import FastA2C
 from agents.equivariance.loss import penalize
 from agents.equivariance.method import decided, encoding, required, using
 from agents.ppo.algorithm import FastPPO
@@ -58,7 +59,7 @@ class Agent:
 
 AGENTS = {
     "ppo": Agent(PPO, sb3_policies.HeadedActorCriticPolicy, ANY, FastPPO),
-    "a2c": Agent(A2C, sb3_policies.HeadedActorCriticPolicy, ANY),
+    "a2c": Agent(A2C, sb3_policies.HeadedActorCriticPolicy, ANY, FastA2C),
     "dqn": Agent(DQN, sb3_policies.HeadedDQNPolicy, DISCRETE),
     "qrdqn": Agent(QRDQN, sb3_policies.HeadedQRDQNPolicy, DISCRETE),
     "sac": Agent(SAC, sb3_policies.HeadedSACPolicy, CONTINUOUS),

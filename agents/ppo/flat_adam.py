@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,8 @@ class FlatAdam:
         ValueError: another optimizer, or one with other options.
     """
 
+    averages: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_avg_sq")  # torch's names of the moments
+
     def __init__(self, optimizer: torch.optim.Optimizer, order: Iterable[nn.Parameter] | None = None):
         reason = self.unsupported(optimizer)
         if reason:
@@ -42,7 +45,7 @@ class FlatAdam:
         self.flat = self.joined([p.data for p in self.parameters])
         self.moments = [
             self.joined([s.get(key, torch.zeros_like(p)) for s, p in zip(states, self.parameters, strict=True)])
-            for key in ("exp_avg", "exp_avg_sq")
+            for key in self.averages
         ]
         # to allocate these at every step would take longer than to compute them
         self.gradient, self.scale = torch.empty_like(self.flat), torch.empty_like(self.flat)
@@ -52,15 +55,15 @@ class FlatAdam:
             self.parameters, self.steps, *map(self.views, (self.flat, *self.moments)), strict=True
         ):
             parameter.data = value
-            optimizer.state[parameter] = {"step": step, "exp_avg": moments[0], "exp_avg_sq": moments[1]}
+            optimizer.state[parameter] = {"step": step, **dict(zip(self.averages, moments, strict=True))}
         decayed = {id(p) for group in self.groups if group["weight_decay"] for p in group["params"]}
         self.decayed = [
             value for p, value in zip(self.parameters, self.views(self.flat), strict=True) if id(p) in decayed
         ]
         self.decays = self.joined([torch.full_like(p, id(p) in decayed) for p in self.parameters]).bool()
 
-    @staticmethod
-    def unsupported(optimizer: torch.optim.Optimizer) -> str | None:
+    @classmethod
+    def unsupported(cls, optimizer: torch.optim.Optimizer) -> str | None:
         """Why an optimizer is not plain Adam or AdamW; None if it is."""
         if type(optimizer) not in (torch.optim.Adam, torch.optim.AdamW):
             return f"the optimizer is {type(optimizer).__name__}, not Adam or AdamW"
@@ -106,10 +109,10 @@ class FlatAdam:
 
     def _remembers(self, parameter: nn.Parameter, *moments: Tensor) -> bool:
         state = self.optimizer.state.get(parameter) or {}
-        return "exp_avg" in state and all(map(_same, (state["exp_avg"], state["exp_avg_sq"]), moments))
+        return all(key in state and _same(state[key], moment) for key, moment in zip(self.averages, moments, strict=True))
 
     def step(self, gradients: Sequence[Tensor | None], max_norm: float) -> Tensor:
-        """Clips the gradients (one for each parameter) and makes Adam's step, in SB3's and torch's order of operations.
+        """Clips the gradients (one for each parameter) and makes the step, in SB3's and torch's order of operations.
 
         Parameters that the loss does not depend on have none; it counts as 0. Returns the norm before clipping.
         """
@@ -117,8 +120,13 @@ class FlatAdam:
         every = [torch.zeros_like(p) if g is None else g for g, p in zip(gradients, self.parameters, strict=True)]
         gradient = self.joined(every, out=self.gradient)
         gradient.mul_(torch.clamp(max_norm / (norm + 1e-6), max=1.0))
-        (beta1, beta2), mean, square = self.group["betas"], *self.moments
         self.steps += 1
+        self.advance(gradient)
+        return norm
+
+    def advance(self, gradient: Tensor) -> None:
+        """Adam's step with a gradient."""
+        (beta1, beta2), mean, square = self.group["betas"], *self.moments
         steps = self.steps[0].item()
         if self.decayed:
             torch._foreach_mul_(self.decayed, self.kept)
@@ -126,7 +134,6 @@ class FlatAdam:
         square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
         scale = torch.sqrt(square, out=self.scale).div_(math.sqrt(1 - beta2**steps)).add_(self.group["eps"])
         self.flat.addcdiv_(mean, scale, value=-(self.group["lr"] / (1 - beta1**steps)))
-        return norm
 
 
 def _trained(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:

@@ -87,11 +87,15 @@ class Update:
         self.settings, self.policy, self.loss = settings, settings.policy, settings.loss
         self.max_grad_norm, self.target_kl = settings.max_grad_norm, settings.target_kl
         self.network = self.network_of(settings)
-        self.adam = FlatAdam(settings.policy.optimizer, settings.policy.parameters())
+        self.adam = self.optimizer_of(settings)
 
     def network_of(self, settings: Settings) -> Any:
         """What is evaluated: observations -> the policy head's output, values."""
         return ActorCritic(settings.policy, settings.autocast, learning=True)
+
+    def optimizer_of(self, settings: Settings) -> FlatAdam:
+        """What makes the step."""
+        return FlatAdam(settings.policy.optimizer, settings.policy.parameters())
 
     def evaluated(self, batch: Minibatch) -> tuple[Tensor, Tensor]:
         """-> the policy head's output and the values of a minibatch."""

@@ -1,0 +1,85 @@
+"""A2C as SB3 does it, without what SB3 does around it: SB3's parameters, bit for bit, after any number of updates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3 import A2C
+from stable_baselines3.common.utils import explained_variance
+from torch import Tensor
+
+from agents.a2c.flat_rmsprop import FlatRMSprop
+from agents.a2c.loss import STATISTICS, A2CLoss
+from agents.ppo.distributions import distribution_of
+from agents.ppo.flat_adam import FlatAdam
+from agents.ppo.learning import Learning
+from agents.ppo.update import Settings, Update
+
+
+class A2CUpdate(Update):
+    """The step with RMSprop, or with Adam."""
+
+    def optimizer_of(self, settings: Settings) -> FlatAdam:
+        optimizer: Any = settings.policy.optimizer
+        flat = FlatRMSprop if isinstance(optimizer, torch.optim.RMSprop) else FlatAdam
+        return flat(optimizer, settings.policy.parameters())
+
+
+class FastA2C(Learning, A2C):
+    """SB3's A2C with faster collection and updates; see `agents.ppo.learning.Learning`."""
+
+    implementations = ("auto", "sb3", "eager")
+    logs_gradient_norm = True
+    updates = A2CUpdate
+
+    @classmethod
+    def sb3_only(cls, options: Mapping[str, Any], action_space: spaces.Space) -> str | None:
+        policy = dict(options.get("policy_kwargs") or {})
+        if policy.get("optimizer_class") is torch.optim.RMSprop:  # as A2C writes `use_rms_prop` there
+            policy = {key: part for key, part in policy.items() if not key.startswith("optimizer_")}
+        return super().sb3_only({**options, "policy_kwargs": policy}, action_space)
+
+    def updates_per_rollout(self) -> int:
+        return 1
+
+    def _settings(self) -> Settings:
+        distribution = distribution_of(self.action_space)
+        assert distribution is not None
+        loss: Any = A2CLoss(distribution, self.normalize_advantage, self.ent_coef, self.vf_coef)
+        return Settings(self.policy, loss, self.max_grad_norm, None)
+
+    def train(self) -> None:
+        """One update on the whole rollout; logs what SB3 logs.
+
+        Raises:
+            FloatingPointError: the loss is not a number any more, so neither is any parameter.
+        """
+        self.policy.set_training_mode(True)
+        self._update_learning_rate(self.policy.optimizer)
+        update, rollout = self.ready(), self.rollout_buffer
+        rollout.freeze()
+        size = rollout.n_steps * rollout.n_envs
+        (batch,) = rollout.minibatches(np.random.permutation(size), size)
+        statistics, norm = update(batch, 0.0)
+        self._n_updates += 1
+        self._log(statistics, norm)
+
+    def _log(self, statistics: Tensor, norm: Tensor | None) -> None:
+        measured = dict(zip(STATISTICS, statistics.tolist(), strict=True))
+        if np.isnan(measured["loss"]):
+            after = f"the loss is not a number after {self.num_timesteps:,} steps"
+            raise FloatingPointError(f"learning diverged: {after}; try a lower learning rate")
+        rollout, record = self.rollout_buffer, self.logger.record
+        values, returns = (part.flatten().cpu().numpy() for part in (rollout.values, rollout.returns))
+        record("train/n_updates", self._n_updates, exclude="tensorboard")
+        record("train/explained_variance", explained_variance(values, returns))
+        for key in ("entropy_loss", "policy_loss", "value_loss"):
+            record(f"train/{key}", measured[key])
+        if hasattr(self.policy, "log_std"):
+            record("train/std", self.policy.log_std.exp().mean().item())
+        if norm is not None:
+            record("train/gradient_norm", norm.item())
