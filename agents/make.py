@@ -1,6 +1,6 @@
 """An agent: an SB3 or sb3-contrib algorithm with one of our encoders and heads in its policy.
 
-PPO has a faster form of its own (agents/ppo/algorithm.py), which learns what SB3's learns.
+PPO, recurrent PPO and A2C have faster forms (agents/ppo, agents/recurrent, agents/a2c), which learn what SB3's learn.
 """
 
 from __future__ import annotations

@@ -1,4 +1,9 @@
-"""A2C as SB3 does it, without what SB3 does around it: SB3's parameters, bit for bit, after any number of updates."""
+"""A2C as SB3 does it, without what SB3 does around it: same hyperparameters, logs and files, a fraction of the time.
+
+eager     SB3's parameters, bit for bit, after any number of updates
+compiled  an update as one graph, and acting as another: equal to rounding (agents/ppo/compiled.py)
+distinct  each distinct observation of a rollout is encoded once: equal to rounding
+"""
 
 from __future__ import annotations
 
@@ -12,29 +17,21 @@ from stable_baselines3 import A2C
 from stable_baselines3.common.utils import explained_variance
 from torch import Tensor
 
-from agents.a2c.flat_rmsprop import FlatRMSprop
 from agents.a2c.loss import STATISTICS, A2CLoss
 from agents.ppo.distributions import distribution_of
-from agents.ppo.flat_adam import FlatAdam
 from agents.ppo.learning import Learning
-from agents.ppo.update import Settings, Update
+from agents.ppo.update import Settings
 
-
-class A2CUpdate(Update):
-    """The step with RMSprop, or with Adam."""
-
-    def optimizer_of(self, settings: Settings) -> FlatAdam:
-        optimizer: Any = settings.policy.optimizer
-        flat = FlatRMSprop if isinstance(optimizer, torch.optim.RMSprop) else FlatAdam
-        return flat(optimizer, settings.policy.parameters())
+REPAID = (
+    10_000  # updates: compiling takes 10 to 30 s and saves 2 to 3 ms in each and its rollout (benchmarks/training.py)
+)
 
 
 class FastA2C(Learning, A2C):
     """SB3's A2C with faster collection and updates; see `agents.ppo.learning.Learning`."""
 
-    implementations = ("auto", "sb3", "eager")
     logs_gradient_norm = True
-    updates = A2CUpdate
+    repaid = REPAID
 
     @classmethod
     def sb3_only(cls, options: Mapping[str, Any], action_space: spaces.Space) -> str | None:
@@ -42,9 +39,6 @@ class FastA2C(Learning, A2C):
         if policy.get("optimizer_class") is torch.optim.RMSprop:  # as A2C writes `use_rms_prop` there
             policy = {key: part for key, part in policy.items() if not key.startswith("optimizer_")}
         return super().sb3_only({**options, "policy_kwargs": policy}, action_space)
-
-    def updates_per_rollout(self) -> int:
-        return 1
 
     def _settings(self) -> Settings:
         distribution = distribution_of(self.action_space)
@@ -62,7 +56,7 @@ class FastA2C(Learning, A2C):
         self._update_learning_rate(self.policy.optimizer)
         update, rollout = self.ready(), self.rollout_buffer
         rollout.freeze()
-        size = rollout.n_steps * rollout.n_envs
+        size = self.minibatch()
         (batch,) = rollout.minibatches(np.random.permutation(size), size)
         statistics, norm = update(batch, 0.0)
         self._n_updates += 1

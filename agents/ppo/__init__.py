@@ -1,12 +1,13 @@
 """SB3's PPO with faster collection and updates.
 
-    algorithm.py      FastPPO: its own options, compiling
-    learning.py       what it shares with other on-policy algorithms: options, `auto` rules, epochs, logs
+    algorithm.py      FastPPO: its own options
+    learning.py       what it shares with other on-policy algorithms: options, `auto` rules, compiling, epochs, logs
     collect.py        fills the rollout: policy and environments in turn, or overlapped
     rollout.py        the rollout as tensors, its minibatches, the table of its distinct observations
     update.py         one step on a minibatch: network -> loss -> gradient -> Adam
     loss.py           PPO's loss
     flat_adam.py      Adam and gradient clipping on one flat vector
+    flat_rmsprop.py   RMSprop likewise, for A2C
     distributions.py  sampling and log-probabilities of actions
     compiled.py       acting, and the step on a minibatch, as compiled graphs
 

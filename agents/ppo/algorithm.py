@@ -11,7 +11,6 @@ Options that only SB3's own class supports (`sb3_only`) are left to it.
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import torch
@@ -21,9 +20,7 @@ from agents.ppo.collect import not_overlapped
 from agents.ppo.distributions import distribution_of
 from agents.ppo.learning import Epochs
 from agents.ppo.loss import Loss
-from agents.ppo.update import Settings, Update
-
-log = logging.getLogger(__name__)
+from agents.ppo.update import Settings
 
 REPAID = 25_000  # minibatch steps: compiling takes 10 to 50 s and saves 1 to 8 ms in each (benchmarks/training.py)
 
@@ -87,19 +84,3 @@ class FastPPO(Epochs, PPO):
         normalize: Any = self.normalize_advantage
         loss = Loss(distribution, normalize is True, self.ent_coef, self.vf_coef, self.clip_range_vf is not None)
         return Settings(self.policy, loss, self.max_grad_norm, self.target_kl, self.precision == "bf16")
-
-    def _compiled(self) -> Update:
-        """The update in graphs; a ValueError says why there is none."""
-        from agents.ppo.compiled import CompiledUpdate, compiler  # takes a while to import
-
-        if self.device.type == "cpu" and compiler() is None:
-            raise ValueError("there is no C++ compiler (g++ or clang++)")
-        log.warning("compiling PPO's minibatch step (10 to 50 s; kept on disk for the next run like it)")
-        update = CompiledUpdate(self._settings())
-        try:
-            update.prepare(self.rollout_buffer, self.batch_size, self.n_envs // (1 + self.overlapping))
-        except Exception as error:  # whatever the encoder does that cannot be traced
-            encoder = type(self.policy.features_extractor).__name__
-            why = (str(error).splitlines() or [type(error).__name__])[0]
-            raise ValueError(f"the encoder {encoder} cannot be traced: {why}") from error
-        return update

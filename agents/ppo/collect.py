@@ -150,7 +150,7 @@ class Collecting(OnPolicyAlgorithm):
     def values_of(self, observation: Any, update: Update) -> Tensor:
         """V of a batch of observations."""
         if self.rollout_buffer.distinct is None:
-            return update.network(obs_as_tensor(observation, self.device))[1]
+            return update.values(obs_as_tensor(observation, self.device))
         return self.rollout_buffer.distinct.look_up(observation, update.network)[2]
 
     @torch.no_grad()

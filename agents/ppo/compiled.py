@@ -8,7 +8,6 @@ are fused and reordered, so results equal the eager form's to rounding.
 
 from __future__ import annotations
 
-import math
 import shutil
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -121,30 +120,33 @@ class CompiledUpdate(Update):
         self.keys = keys = list(batch.observations) if isinstance(batch.observations, dict) else None
         repeats = batch.rows is not None
 
-        def learn(
-            flat: Tensor, mean: Tensor, square: Tensor, scalars: Tensor, nonces: Tensor, *parts: Tensor
-        ) -> Tensor:
+        count = 1 + len(self.adam.moments)
+
+        def learn(*inputs: Tensor) -> Tensor:
+            vectors, (scalars, nonces, *parts) = inputs[:count], inputs[count:]
             samples, parts = parts[:5], parts[5:]
             rows, parts = (parts[0], parts[1:]) if repeats else (None, parts)
-            again = Minibatch(_observations(parts, keys), rows, *samples)
-            return self._step(flat, mean, square, scalars, nonces, again)
+            again = Minibatch(observations_of(parts, keys), rows, *samples)
+            return self._step(vectors, scalars, nonces, again)
 
-        inputs = self._inputs(batch, [0.2, 0.2, 1e-3, 1.0, 1.0])
-        self.learning = compiled(learn, inputs, varying=[False] * 11 + [True] * (len(inputs) - 11) if repeats else ())
+        inputs = self._inputs(batch, [0.2, 0.2, *self.adam.numbers()])
+        fixed = count + 2 + 5 + 1  # all up to the rows
+        varying = [False] * fixed + [True] * (len(inputs) - fixed) if repeats else ()
+        self.learning = compiled(learn, inputs, varying)
         if not repeats:
             if self.adam.flat.is_cuda:
-                self.learning = Replayed(self.learning, inputs, shared=3)
+                self.learning = Replayed(self.learning, inputs, shared=count)
             # with distinct observations there is little left to act on
             self._prepare_acting(rollout.blank(environments))
 
     def _prepare_acting(self, observations: Observation) -> None:
-        keys, parts = self.keys, _parts(observations)
+        keys, parts = self.keys, parts_of(observations)
         self.environments, self.types = len(parts[0]), [part.dtype for part in parts]
         with torch.no_grad():
             self.noise_like = self.network(observations)[0]
 
         def act(flat: Tensor, noise: Tensor, nonces: Tensor, *parts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            output, values, log_std = self._network(self.adam.views(flat), nonces, _observations(parts, keys))
+            output, values, log_std = self._network(self.adam.views(flat), nonces, observations_of(parts, keys))
             actions, log_probs = self.loss.distribution.sample(output, log_std, noise)
             return actions, values, log_probs
 
@@ -154,20 +156,30 @@ class CompiledUpdate(Update):
             self.acting = Replayed(self.acting, inputs, shared=1)
 
     def act(self, observations: Observation) -> tuple[Tensor, Tensor, Tensor]:
+        parts = self._readable(observations)
+        if parts is None:
+            return super().act(observations)
+        return self.acting(self.adam.flat, self.loss.distribution.noise(self.noise_like), self._nonces(), *parts)
+
+    def values(self, observations: Observation) -> Tensor:
+        parts = self._readable(observations)
+        if parts is None:
+            return super().values(observations)
+        return self.acting(self.adam.flat, self.noise_like, self._nonces(), *parts)[1]  # the actions are not taken
+
+    def _readable(self, observations: Observation) -> list[Tensor] | None:
+        """Observations as the acting graph reads them; None if it was made for another number of them."""
         # the graph reads memory as it was told; environments may give keys in another order, wider numbers, or
         # transposed images
-        parts = _parts(observations if self.keys is None else {key: observations[key] for key in self.keys})
+        parts = parts_of(observations if self.keys is None else {key: observations[key] for key in self.keys})
         if len(parts[0]) != self.environments:
-            return super().act(observations)
-        parts = [part.to(declared).contiguous() for part, declared in zip(parts, self.types, strict=True)]
-        return self.acting(self.adam.flat, self.loss.distribution.noise(self.noise_like), self._nonces(), *parts)
+            return None
+        return [part.to(declared).contiguous() for part, declared in zip(parts, self.types, strict=True)]
 
     def __call__(self, batch: Minibatch, clip_range: float, clip_range_vf: float = 0.0) -> tuple[Tensor, Tensor | None]:
         if len(batch.actions) != self.batch_size:
             return super().__call__(batch, clip_range, clip_range_vf)
-        (beta1, beta2), steps = self.adam.group["betas"], self.adam.steps[0].item() + 1
-        step_size = self.adam.group["lr"] / (1 - beta1**steps)
-        numbers = [clip_range, clip_range_vf, step_size, math.sqrt(1 - beta2**steps), self.adam.kept]
+        numbers = [clip_range, clip_range_vf, *self.adam.numbers()]
         measured = self.learning(*self._inputs(batch, numbers))
         if self.target_kl is not None and measured[-2].item() > 1.5 * self.target_kl:
             return measured[:-1], None
@@ -181,7 +193,7 @@ class CompiledUpdate(Update):
         samples = (batch.actions, batch.log_probs, batch.values, batch.advantages, batch.returns)
         rows = [] if batch.rows is None else [batch.rows]
         state = [flat, *self.adam.moments, scalars, self._nonces()]
-        return [*state, *samples, *rows, *_parts(batch.observations)]
+        return [*state, *samples, *rows, *parts_of(batch.observations)]
 
     def _nonces(self) -> Tensor:
         """The nonces of all dropout layers, on which the masks depend besides the observation."""
@@ -201,37 +213,29 @@ class CompiledUpdate(Update):
         log_std = named.get("policy.log_std")
         return output, values, log_std if log_std is None else self.policy.expand(log_std)  # type: ignore[operator]
 
-    def _step(
-        self, flat: Tensor, mean: Tensor, square: Tensor, scalars: Tensor, nonces: Tensor, batch: Minibatch
-    ) -> Tensor:
-        """`Update.__call__` as a function of tensors -> statistics and the gradient's norm; changes the first three."""
-        clip_range, clip_range_vf, step_size, scale_by, kept = scalars.unbind()
+    def _step(self, vectors: Sequence[Tensor], scalars: Tensor, nonces: Tensor, batch: Minibatch) -> Tensor:
+        """`Update.__call__` as a function of tensors -> statistics and the gradient's norm; changes the vectors."""
+        clip_range, clip_range_vf, *numbers = scalars.unbind()
         with torch.enable_grad():
-            leaves = [view.detach().requires_grad_() for view in self.adam.views(flat)]
+            leaves = [view.detach().requires_grad_() for view in self.adam.views(vectors[0])]
             output, values, log_std = self._network(leaves, nonces, batch.observations, batch.rows)
             loss, statistics = self.loss(output, values, log_std, batch, clip_range, clip_range_vf)
             gradients = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
         gradient = self.adam.joined(gradients)
         norm = torch.linalg.vector_norm(gradient)
         gradient = gradient * torch.clamp(self.max_grad_norm / (norm + 1e-6), max=1.0)
-        beta1, beta2 = self.adam.group["betas"]
-        new_mean = mean.lerp(gradient, 1 - beta1)
-        new_square = square * beta2 + gradient * gradient * (1 - beta2)
-        decayed = torch.where(self.adam.decays, flat * kept, flat) if self.adam.decayed else flat
-        new_flat = decayed - step_size * new_mean / (new_square.sqrt() / scale_by + self.adam.group["eps"])
+        after = self.adam.stepped(gradient, vectors, numbers)
         if self.target_kl is not None:
             allowed = ~(statistics[-1] > 1.5 * self.target_kl)
-            new_mean, new_square = torch.where(allowed, new_mean, mean), torch.where(allowed, new_square, square)
-            new_flat = torch.where(allowed, new_flat, flat)
-        mean.copy_(new_mean)
-        square.copy_(new_square)
-        flat.copy_(new_flat)
+            after = [torch.where(allowed, new, old) for new, old in zip(after, vectors, strict=True)]
+        for old, new in zip(vectors, after, strict=True):
+            old.copy_(new)
         return torch.cat([statistics, norm[None]])
 
 
-def _parts(observations: Observation) -> list[Tensor]:
+def parts_of(observations: Observation) -> list[Tensor]:
     return list(observations.values()) if isinstance(observations, dict) else [observations]
 
 
-def _observations(parts: Sequence[Tensor], keys: list[str] | None) -> Observation:
+def observations_of(parts: Sequence[Tensor], keys: list[str] | None) -> Observation:
     return parts[0] if keys is None else dict(zip(keys, parts, strict=True))

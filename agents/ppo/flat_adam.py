@@ -56,6 +56,7 @@ class FlatAdam:
         ):
             parameter.data = value
             optimizer.state[parameter] = {"step": step, **dict(zip(self.averages, moments, strict=True))}
+        self.places = self._places()
         decayed = {id(p) for group in self.groups if group["weight_decay"] for p in group["params"]}
         self.decayed = [
             value for p, value in zip(self.parameters, self.views(self.flat), strict=True) if id(p) in decayed
@@ -102,14 +103,13 @@ class FlatAdam:
             return False
         if {id(p) for p in _trained(optimizer)} != {id(p) for p in self.parameters}:
             return False
-        vectors = zip(self.parameters, *map(self.views, (self.flat, *self.moments)), strict=True)
-        return all(
-            _same(parameter, value) and self._remembers(parameter, *moments) for parameter, value, *moments in vectors
-        )
+        return self._places() == self.places
 
-    def _remembers(self, parameter: nn.Parameter, *moments: Tensor) -> bool:
-        state = self.optimizer.state.get(parameter) or {}
-        return all(key in state and _same(state[key], moment) for key, moment in zip(self.averages, moments, strict=True))
+    def _places(self) -> list[tuple[int, torch.dtype] | None]:
+        """Where the parameters and their moments are; None for those that have none."""
+        states = [self.optimizer.state.get(p) or {} for p in self.parameters]
+        tensors = [*self.parameters, *(state.get(key) for state in states for key in self.averages)]
+        return [None if tensor is None else (tensor.data_ptr(), tensor.dtype) for tensor in tensors]
 
     def step(self, gradients: Sequence[Tensor | None], max_norm: float) -> Tensor:
         """Clips the gradients (one for each parameter) and makes the step, in SB3's and torch's order of operations.
@@ -135,10 +135,21 @@ class FlatAdam:
         scale = torch.sqrt(square, out=self.scale).div_(math.sqrt(1 - beta2**steps)).add_(self.group["eps"])
         self.flat.addcdiv_(mean, scale, value=-(self.group["lr"] / (1 - beta1**steps)))
 
+    def numbers(self) -> list[float]:
+        """What changes from step to step in `stepped`, for the next step: η / (1 - β₁ᵗ), √(1 - β₂ᵗ), 1 - η λ."""
+        (beta1, beta2), steps = self.group["betas"], self.steps[0].item() + 1
+        return [self.group["lr"] / (1 - beta1**steps), math.sqrt(1 - beta2**steps), self.kept]
+
+    def stepped(self, gradient: Tensor, vectors: Sequence[Tensor], numbers: Sequence[Tensor]) -> list[Tensor]:
+        """Adam's step as a function, for a graph: the vectors (parameters, first and second moments) after it."""
+        (flat, mean, square), (step_size, scale_by, kept) = vectors, numbers
+        beta1, beta2 = self.group["betas"]
+        new_mean = mean.lerp(gradient, 1 - beta1)
+        new_square = square * beta2 + gradient * gradient * (1 - beta2)
+        decayed = torch.where(self.decays, flat * kept, flat) if self.decayed else flat
+        new_flat = decayed - step_size * new_mean / (new_square.sqrt() / scale_by + self.group["eps"])
+        return [new_flat, new_mean, new_square]
+
 
 def _trained(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
     return [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
-
-
-def _same(tensor: Tensor, view: Tensor) -> bool:
-    return tensor.data_ptr() == view.data_ptr() and tensor.dtype == view.dtype

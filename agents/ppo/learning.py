@@ -173,16 +173,32 @@ class Learning(Collecting):
             self.update = update
         return update
 
+    def minibatch(self) -> int:
+        """How many samples an update learns from."""
+        return self.n_steps * self.n_envs
+
     def updates_per_rollout(self) -> int:
-        """How many minibatches are learned from after each rollout."""
-        raise NotImplementedError
+        """How many updates follow each rollout."""
+        return 1
 
     def _settings(self) -> Settings:
         raise NotImplementedError
 
     def _compiled(self) -> Update:
         """The compiled update; raises a ValueError if it cannot be compiled."""
-        raise NotImplementedError
+        from agents.ppo.compiled import CompiledUpdate, compiler  # takes a while to import
+
+        if self.device.type == "cpu" and compiler() is None:
+            raise ValueError("there is no C++ compiler (g++ or clang++)")
+        log.warning("compiling the minibatch step (10 to 50 s; kept on disk for the next run like it)")
+        update = CompiledUpdate(self._settings())
+        try:
+            update.prepare(self.rollout_buffer, self.minibatch(), self.n_envs // (1 + self.overlapping))
+        except Exception as error:  # whatever the encoder does that cannot be traced
+            encoder = type(self.policy.features_extractor).__name__
+            why = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ValueError(f"the encoder {encoder} cannot be traced: {why}") from error
+        return update
 
 
 class Epochs(Learning):
@@ -196,6 +212,9 @@ class Epochs(Learning):
     clip_range_vf: Any
     normalize_advantage: Any
     target_kl: float | None
+
+    def minibatch(self) -> int:
+        return self.batch_size
 
     def updates_per_rollout(self) -> int:
         return self.n_epochs * -(-self.n_steps * self.n_envs // self.batch_size)

@@ -15,6 +15,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import Tensor, nn
 
 from agents.ppo.flat_adam import FlatAdam
+from agents.ppo.flat_rmsprop import FlatRMSprop
 from agents.ppo.loss import Loss
 from agents.ppo.rollout import Minibatch
 from encoders.layers.dropout import acting, dropouts
@@ -66,7 +67,7 @@ class Settings:
     """What an update is built on.
 
     Attributes:
-        policy: what is trained; its `optimizer` is Adam or AdamW.
+        policy: what is trained; its `optimizer` is Adam, AdamW or RMSprop.
         loss: the loss.
         max_grad_norm: gradients longer than this are shortened to it.
         target_kl: a minibatch whose KL divergence exceeds 1.5 times this changes nothing; None: no limit.
@@ -87,15 +88,13 @@ class Update:
         self.settings, self.policy, self.loss = settings, settings.policy, settings.loss
         self.max_grad_norm, self.target_kl = settings.max_grad_norm, settings.target_kl
         self.network = self.network_of(settings)
-        self.adam = self.optimizer_of(settings)
+        optimizer = settings.policy.optimizer
+        flat = FlatRMSprop if isinstance(optimizer, torch.optim.RMSprop) else FlatAdam
+        self.adam = flat(optimizer, settings.policy.parameters())
 
     def network_of(self, settings: Settings) -> Any:
         """What is evaluated: observations -> the policy head's output, values."""
         return ActorCritic(settings.policy, settings.autocast, learning=True)
-
-    def optimizer_of(self, settings: Settings) -> FlatAdam:
-        """What makes the step."""
-        return FlatAdam(settings.policy.optimizer, settings.policy.parameters())
 
     def evaluated(self, batch: Minibatch) -> tuple[Tensor, Tensor]:
         """-> the policy head's output and the values of a minibatch."""
@@ -106,6 +105,10 @@ class Update:
         output, values = self.network(observations)
         actions, log_probs = self.draw(output)
         return actions, values, log_probs
+
+    def values(self, observations: Any) -> Tensor:
+        """V of a batch of observations."""
+        return self.network(observations)[1]
 
     def draw(self, output: Tensor) -> tuple[Tensor, Tensor]:
         """-> actions drawn from the policy head's output, their log probabilities."""

@@ -5,6 +5,8 @@ v ← α v + (1 - α) g²,  θ ← θ - η g / (√v + ε)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -33,3 +35,13 @@ class FlatRMSprop(FlatAdam):
         square.mul_(alpha).addcmul_(gradient, gradient, value=1 - alpha)
         scale = torch.sqrt(square, out=self.scale).add_(self.group["eps"])
         self.flat.addcdiv_(gradient, scale, value=-self.group["lr"])
+
+    def numbers(self) -> list[float]:
+        """What changes from step to step in `stepped`: η."""
+        return [self.group["lr"]]
+
+    def stepped(self, gradient: Tensor, vectors: Sequence[Tensor], numbers: Sequence[Tensor]) -> list[Tensor]:
+        """RMSprop's step as a function, for a graph: the vectors (parameters, averages) after it."""
+        (flat, square), (rate,), alpha = vectors, numbers, self.group["alpha"]
+        new_square = square * alpha + gradient * gradient * (1 - alpha)
+        return [flat - rate * gradient / (new_square.sqrt() + self.group["eps"]), new_square]
