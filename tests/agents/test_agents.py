@@ -224,8 +224,9 @@ def test_configs_reach_every_hyperparameter_and_have_sb3_s_defaults(agent):
     not_data |= {"replay_buffer_class", "replay_buffer_kwargs", "rollout_buffer_class", "rollout_buffer_kwargs"}
     signature = dict(inspect.signature(AGENTS[agent].algorithm).parameters)
     if (fast := AGENTS[agent].fast) is not None:
-        for each in reversed(fast.__mro__[:-1]):
-            signature |= inspect.signature(each).parameters if each.__module__.startswith("agents.") else {}
+        ours = [each for each in fast.__mro__ if each.__module__.startswith("agents.") and "__init__" in vars(each)]
+        for each in reversed(ours):
+            signature |= inspect.signature(each).parameters
     signature["weight_decay"] = inspect.signature(make_agent).parameters["weight_decay"]  # of every agent's optimizer
     not_data |= {"args", "kwargs", "precision"}  # precision is an option of its own
     assert set(config) == set(signature) - not_data
