@@ -8,7 +8,7 @@ also changes the encoder (`ortho_init`), and optimizers made before the last lay
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -28,10 +28,8 @@ from agents.dropout import DropsWhileCollecting
 from agents.equivariance.normalization import check_actions
 from agents.heads import ACTS, SAME, SCALES, Headed, Outputs
 from agents.weight_decay import Decayed
-from encoders.heads import SMALL, Dueling, PointwiseTanh, critic, head, ties
+from encoders.heads import SMALL, Dueling, PointwiseTanh, critic, head, ties, units_for
 from symmetry import Representation, Symmetry
-
-CRITIC_HIDDEN = (256, 256)
 
 
 def representations(
@@ -187,20 +185,43 @@ class HeadedQRDQNPolicy(Headed, Decayed, QRDQNPolicy):
 
 
 class HeadedCritics(Headed):
-    """What SAC and TD3 share: continuous critics Q(s, a) = head(trunk(features ⊕ a))."""
+    """What SAC and TD3 share: continuous critics Q(s, a) = head(trunk(features ⊕ a)).
+
+    Args:
+        symmetry: as for all policies here.
+        critic_hidden: units of the trunk's layers; default: one layer, sized by `encoders.heads.units_for`.
+        args, kwargs: SB3's.
+    """
 
     networks: ClassVar[tuple[str, ...]] = ("actor", "critic", "critic_target")
     penalized = ("actor",)
-    symmetry: Symmetry | None
 
-    def replace_critics(self, network: ContinuousCritic, hidden: tuple[int, ...]) -> ContinuousCritic:
+    def __init__(
+        self,
+        *args: Any,
+        symmetry: Symmetry | None = None,
+        critic_hidden: Sequence[int] | None = None,
+        **kwargs: Any,
+    ):
+        self.symmetry = symmetry
+        self.critic_hidden = () if critic_hidden is None else tuple(critic_hidden)
+        super().__init__(*args, **{"net_arch": [], **kwargs})
+
+    def make_critic(self, features_extractor: BaseFeaturesExtractor | None = None) -> ContinuousCritic:
+        network = super().make_critic(features_extractor)  # type: ignore[misc]
         reps = representations(network.features_extractor, self.symmetry, network.action_space)
-        actions = network.action_space.shape[0]  # type: ignore[index]
+        inputs = reps or (network.features_extractor.features_dim, network.action_space.shape[0])
+        if not self.critic_hidden:
+            self.critic_hidden = (units_for(network.features_extractor, *inputs, network.n_critics),)
         for index in range(network.n_critics):
-            inputs = reps if reps is not None else (network.features_extractor.features_dim, actions)
-            network.q_networks[index] = critic(*inputs, hidden)
+            network.q_networks[index] = critic(*inputs, self.critic_hidden)
             setattr(network, f"qf{index}", network.q_networks[index])
-        return network
+        return network.to(self.device)  # type: ignore[attr-defined]
+
+    def set_training_mode(self, mode: bool) -> None:
+        """SB3's, which walks through all modules twice in every step, where it changes something."""
+        if mode != self.training:  # type: ignore[has-type]
+            super().set_training_mode(mode)  # type: ignore[misc]
 
     def encoders(self) -> dict[str, nn.Module]:
         return {name: getattr(self, name).features_extractor for name in self.networks}
@@ -223,17 +244,7 @@ class HeadedCritics(Headed):
 
 
 class HeadedSACPolicy(HeadedCritics, Decayed, SACPolicy):
-    """SAC: mean and log standard deviation heads on the encoder's features, two critics with hidden layers."""
-
-    def __init__(
-        self,
-        *args: Any,
-        symmetry: Symmetry | None = None,
-        critic_hidden: tuple[int, ...] = CRITIC_HIDDEN,
-        **kwargs: Any,
-    ):
-        self.symmetry, self.critic_hidden = symmetry, tuple(critic_hidden)
-        super().__init__(*args, **{"net_arch": [], **kwargs})
+    """SAC: mean and log standard deviation heads on the encoder's features, two critics with a hidden layer."""
 
     def make_actor(self, features_extractor: BaseFeaturesExtractor | None = None) -> SACActor:
         actor = super().make_actor(features_extractor)
@@ -253,24 +264,11 @@ class HeadedSACPolicy(HeadedCritics, Decayed, SACPolicy):
         mean: Outputs = {name: (ACTS, actor.mu(latent))}
         return mean if actor.use_sde else {**mean, "log_std": (SCALES, actor.log_std(latent))}
 
-    def make_critic(self, features_extractor: BaseFeaturesExtractor | None = None) -> ContinuousCritic:
-        return self.replace_critics(super().make_critic(features_extractor), self.critic_hidden).to(self.device)
-
 
 class HeadedTD3Policy(HeadedCritics, Decayed, TD3Policy):
-    """TD3: a tanh head on the encoder's features, two critics with hidden layers."""
+    """TD3: a tanh head on the encoder's features, two critics with a hidden layer."""
 
     networks = ("actor", "actor_target", "critic", "critic_target")
-
-    def __init__(
-        self,
-        *args: Any,
-        symmetry: Symmetry | None = None,
-        critic_hidden: tuple[int, ...] = CRITIC_HIDDEN,
-        **kwargs: Any,
-    ):
-        self.symmetry, self.critic_hidden = symmetry, tuple(critic_hidden)
-        super().__init__(*args, **{"net_arch": [], **kwargs})
 
     def make_actor(self, features_extractor: BaseFeaturesExtractor | None = None) -> TD3Actor:
         actor = super().make_actor(features_extractor)
@@ -278,6 +276,3 @@ class HeadedTD3Policy(HeadedCritics, Decayed, TD3Policy):
         inputs = reps if reps is not None else (actor.features_dim, actor.action_space.shape[0])
         actor.mu = PointwiseTanh(head(*inputs, gain=SMALL))  # type: ignore[assignment]
         return actor.to(self.device)
-
-    def make_critic(self, features_extractor: BaseFeaturesExtractor | None = None) -> ContinuousCritic:
-        return self.replace_critics(super().make_critic(features_extractor), self.critic_hidden).to(self.device)

@@ -10,9 +10,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import stable_baselines3
 import torch
 from torch import nn
 from torch.profiler import ProfilerActivity
+
+STOCK: dict[str, Any] = {"sac": stable_baselines3.SAC, "td3": stable_baselines3.TD3}
+
+
+def stock(name: str, env: Any, agent: Mapping[str, Any], encoder: Mapping[str, Any]) -> Any:
+    """SB3's agent of that name with its own MlpPolicy, whose layers have the widths of an mlp encoder's."""
+    taken = {key: agent[key] for key in ("seed", "device", "batch_size", "learning_starts", "buffer_size")}
+    widths = {"net_arch": [encoder["width"]] * encoder["layers"]}
+    return STOCK[name]("MlpPolicy", env, policy_kwargs=widths, **taken)
 
 
 def output(name: str) -> Path:

@@ -1,4 +1,4 @@
-"""How much faster our PPO is than Stable-Baselines3's: environment steps per CPU-second of training, on one core.
+"""How much faster our agents are than Stable-Baselines3's: environment steps per CPU-second of training, on one core.
 
     python benchmarks/training.py [--cases SUBSTRING ...] [--grid ENV] [--json PATH] [--picture PATH]
     python benchmarks/training.py --profile --cases "DoorKey-5x5 cnn, tuned"
@@ -6,9 +6,10 @@
 
 One part after another is switched on:
 
-    sb3         SB3's PPO class, environments stepped one by one in Gymnasium: the baseline
+    stock       SB3's class and MlpPolicy with layers of the same widths, in Gymnasium (mlp of sac and td3 only)
+    sb3         SB3's class with our networks, environments stepped one by one in Gymnasium
     + engine    the same class on the batched engine
-    + eager     agents.ppo.algorithm, operation by operation: the same parameters, bit for bit
+    + eager     agents.ppo or agents.continuous, operation by operation: the same parameters, bit for bit
     + distinct  each distinct observation encoded once (grids only)
     + compiled  a minibatch step as one graph; two more columns have the wall time of compiling it, without any cache,
                 and the number of environment steps that repays it
@@ -34,6 +35,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -46,17 +48,19 @@ from torch._inductor.utils import fresh_cache
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from timing import output
+from timing import STOCK, output, stock
 from wall import TASKS, wall
 
 from agents import make_agent
 from configs.compose import FOLDER, compose, overrides_of
 from envs import make_vec_env
 from training.build import env_options
+from training.decide import on_policy
 
 Rows = dict[str, dict[str, Any]]  # by form
 
 FORMS: dict[str, tuple[str, dict[str, Any]]] = {  # form -> engine, options of the agent
+    "stock": ("gymnasium", {"implementation": "sb3"}),
     "sb3": ("gymnasium", {"implementation": "sb3", "distinct": "auto"}),
     "engine": ("batched", {"implementation": "sb3", "distinct": "auto"}),
     "eager": ("batched", {"implementation": "eager", "distinct": False}),
@@ -73,7 +77,7 @@ SETTINGS: dict[str, dict[str, Any]] = {  # changes to what `train.py` would do
     # the channels of the first layer of MiniGrid's authors; our default is 32 in each layer
     "rl-starter-files, 16 channels": {"n_envs": 16, "agent": STARTER, "encoder": {"channels": 16, "embedding": 16}},
 }
-LEVELS = 1000
+LEVELS, TURN = 1000, 200  # TURN: steps of an agent that has no rollouts
 LONGEST_ROLLOUT = 2048  # steps
 SECONDS, ENOUGH = 0.7, 2.0  # CPU-seconds after which measuring a round, or a form as a whole, ends
 
@@ -85,10 +89,13 @@ def cases_of(grid: str) -> dict[str, list[str]]:
     for setting in ("tuned", "rl-starter-files", "large batches"):
         measured += [(grid, encoder, setting) for encoder in ("mlp", "cnn", "gnn", "transformer")]
     measured += [(grid, "cnn", "rl-starter-files, 16 channels")]
-    return {
+    cases = {
         f"{env} {encoder}, {setting}": [f"env={env}", f"encoder={encoder}", *overrides_of(SETTINGS[setting])]
         for env, encoder, setting in measured
     }
+    for agent, env, width in product(STOCK, ("Pendulum", "Ant-v5"), (128, 256)):
+        cases[f"{env} {agent} mlp, width {width}"] = [f"env={env}", f"agent={agent}", f"encoder.width={width}"]
+    return cases
 
 
 def parts(config: dict[str, Any], group: str) -> dict[str, Any]:
@@ -102,13 +109,20 @@ class Contestant:
         engine, options = FORMS[form]
         n_envs, bank = config["n_envs"], LEVELS if "bank" in config["env"] else None
         env = make_vec_env(**env_options(config), engine=engine, bank=bank, n_envs=n_envs, seed=0)
-        agent = parts(config, "agent") | {"seed": 0, "device": "cpu"} | options
-        longest = max(min(steps, LONGEST_ROLLOUT), agent["batch_size"])
-        agent["n_steps"] = min(agent["n_steps"], longest // n_envs)
-        encoder, about = config["encoder"]["class"], parts(config, "encoder")
-        self.model: Any = make_agent(env, encoder, "ppo", encoder_options=about, **agent)
+        agent = parts(config, "agent") | {"seed": 0, "device": "cpu"}
+        agent |= {key: value for key, value in options.items() if key in agent}
+        if on_policy(agent):
+            longest = max(min(steps, LONGEST_ROLLOUT), agent["batch_size"])
+            agent["n_steps"] = min(agent["n_steps"], longest // n_envs)
+        else:
+            agent |= {"buffer_size": min(agent["buffer_size"], 100_000), "learning_starts": TURN // 2}
+        name, encoder, about = config["agent"]["name"], config["encoder"]["class"], parts(config, "encoder")
+        if form == "stock":
+            self.model: Any = stock(name, env, agent, about)
+        else:
+            self.model = make_agent(env, encoder, agent.pop("algorithm", name), encoder_options=about, **agent)
         self.compiling = starting() + seconds_of(self.model.ready) if form == "compiled" else 0.0
-        self.rollout, self.rollouts, self.spent = agent["n_steps"] * n_envs, 1, 0.0
+        self.rollout, self.rollouts, self.spent = agent["n_steps"] * n_envs if on_policy(agent) else TURN, 1, 0.0
         warm = self.per_cpu_second(0)
         self.rollouts = max(1, min(-(-steps // self.rollout), int(SECONDS * warm / self.rollout)))
         self.rates: list[float] = []
@@ -145,7 +159,8 @@ def measure(case: str, overrides: list[str], chosen: Sequence[str], steps: int, 
     levels = "bank" in config["env"]
     if levels:  # made before anything is measured
         make_vec_env(**env_options(config), engine="batched", bank=LEVELS, n_envs=4 * LEVELS, seed=0).reset()
-    forms = [form for form in chosen if levels or form != "distinct"]
+    possible = {"distinct": levels, "stock": config["agent"]["name"] in STOCK}
+    forms = [form for form in chosen if possible.get(form, True)]
     contestants = {form: Contestant(config, form, steps) for form in forms}
     for seed in range(1, repeats + 1):
         for contestant in contestants.values():
@@ -159,11 +174,11 @@ def measure(case: str, overrides: list[str], chosen: Sequence[str], steps: int, 
             rows[form] |= {"compile_seconds": compiling, "repaid_after_steps": compiling / saved if saved > 0 else None}
     agent = config["agent"]
     shape = f"{config['n_envs']} environments x {agent['n_steps']:,} steps, batch {agent['batch_size']:,}"
-    print(f"\n{case}: {shape}, {agent['n_epochs']} epochs\n")
+    print(f"\n{case}: {shape}" + (f", {agent['n_epochs']} epochs\n" if "n_epochs" in agent else "\n"))
     print(f"{'':>12}{'steps/CPU-s':>14}{'x ' + forms[0]:>10}{'x previous':>12}{'compiling':>12}{'repaid after':>18}")
     for before, form in zip([forms[0], *forms], forms, strict=False):
         line = (
-            f"{'' if form == 'sb3' else '+ '}{form}".ljust(12)
+            f"{'' if form in ('stock', 'sb3') else '+ '}{form}".ljust(12)
             + f"{rates[form]:>14,.0f}{rows[form]['ratio']:>10.2f}{rates[form] / rates[before]:>12.2f}"
         )
         if "compile_seconds" in rows[form]:
@@ -180,7 +195,7 @@ def draw(results: dict[str, Rows], file: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    colours = dict(zip(FORMS, ("#b0b0b0", "#c6dbef", "#6baed6", "#2171b5", "#e6862e"), strict=True))
+    colours = dict(zip(FORMS, ("#707070", "#b0b0b0", "#c6dbef", "#6baed6", "#2171b5", "#e6862e"), strict=True))
     figure, axis = plt.subplots(figsize=(9, 1.2 + 0.24 * sum(len(rows) + 1 for rows in results.values())))
     ticks, bars, position = [], {}, 0
     for rows in results.values():

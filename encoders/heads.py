@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from encoders.base import mlp
 from symmetry import EquivariantLinear, Representation
 
+FEWEST, ROUND = 32, 8  # hidden units of a continuous critic
 SMALL = 0.01  # initial scale of policy heads: the first policy is nearly uniform, whatever the encoder
 
 
@@ -59,6 +60,29 @@ def critic(features: int | Representation, action: int | Representation, hidden:
     assert isinstance(features, int) and isinstance(action, int)
     sizes = (features + action, *hidden)
     return nn.Sequential(*mlp(*sizes), head(sizes[-1], 1))
+
+
+def units_for(encoder: nn.Module, features: int | Representation, action: int | Representation, critics: int) -> int:
+    """Units of one hidden layer with which n critics behind an encoder are as large as n critics with one each,
+
+        n · |critic| = (n - 1) · |encoder|, counting parameters
+
+    rounded to a multiple of `ROUND`, which processors multiply by faster, and at least `FEWEST`.
+
+    Stable-Baselines3's critics share nothing: each has hidden layers as large as the actor's.
+
+    Args:
+        features, action: as for `critic`.
+        critics: n.
+    """
+    order = features.group.order if isinstance(features, Representation) else 1
+    one, two = (_count(critic(features, action, (copies * order,))) for copies in (1, 2))
+    wanted = (critics - 1) / critics * _count(encoder)
+    return max(FEWEST, round(wanted / (two - one) * order / ROUND) * ROUND)
+
+
+def _count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 class Dueling(nn.Module):

@@ -129,7 +129,8 @@ def augmented(
         return {**options, "rollout_buffer_class": buffer, "rollout_buffer_kwargs": {"symmetry": symmetry}}
 
     def option(name: str) -> Any:
-        return options.get(name, inspect.signature(algorithm).parameters[name].default)
+        signatures = (inspect.signature(each).parameters for each in algorithm.__mro__)  # ours hand SB3's on
+        return options[name] if name in options else next(own[name].default for own in signatures if name in own)
 
     keywords, several = {"symmetry": symmetry}, option("n_steps") > 1 and not many
     if several:

@@ -32,12 +32,16 @@ def compiler() -> str | None:
 
 
 def compiled(
-    function: Callable[..., Any], inputs: Sequence[Tensor], varying: Sequence[bool] = ()
+    function: Callable[..., Any],
+    inputs: Sequence[Tensor],
+    varying: Sequence[bool] = (),
+    simplify: Callable[[torch.fx.Graph], None] = lambda graph: None,
 ) -> Callable[..., Any]:
     """The graph of a function of tensors with these shapes.
 
     Args:
         varying: which inputs' first axis is of any length, the same for all of them.
+        simplify: changes the graph before it is compiled.
 
     Raises:
         Exception: what the function does depends on values, or on that length, or there is no compiler.
@@ -55,6 +59,8 @@ def compiled(
     like = [fake(*each) for each in zip(inputs, [*varying, *[False] * len(inputs)], strict=False)]
     with fakes, enable_python_dispatcher():
         graph = make_fx(function)(*like)
+    simplify(graph.graph)
+    graph.recompile()
     for tensor, any_length in zip(like, varying, strict=False):
         length = tensor.shape[0]
         if any_length and (isinstance(length, int) or length.node.maybe_as_int() is not None):

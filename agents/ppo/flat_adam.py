@@ -111,15 +111,18 @@ class FlatAdam:
         tensors = [*self.parameters, *(state.get(key) for state in states for key in self.averages)]
         return [None if tensor is None else (tensor.data_ptr(), tensor.dtype) for tensor in tensors]
 
-    def step(self, gradients: Sequence[Tensor | None], max_norm: float) -> Tensor:
+    def step(self, gradients: Sequence[Tensor | None], max_norm: float | None = None) -> Tensor | None:
         """Clips the gradients (one for each parameter) and makes the step, in SB3's and torch's order of operations.
 
-        Parameters that the loss does not depend on have none; it counts as 0. Returns the norm before clipping.
+        Parameters that the loss does not depend on have none; it counts as 0. Returns the norm before clipping; None,
+        and nothing is clipped, without `max_norm`.
         """
-        norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients if g is not None]))
         every = [torch.zeros_like(p) if g is None else g for g, p in zip(gradients, self.parameters, strict=True)]
-        gradient = self.joined(every, out=self.gradient)
-        gradient.mul_(torch.clamp(max_norm / (norm + 1e-6), max=1.0))
+        gradient, norm = self.joined(every, out=self.gradient), None
+        if max_norm is not None:
+            norms = [torch.linalg.vector_norm(g) for g in gradients if g is not None]
+            norm = torch.linalg.vector_norm(torch.stack(norms))
+            gradient.mul_(torch.clamp(max_norm / (norm + 1e-6), max=1.0))
         self.steps += 1
         self.advance(gradient)
         return norm

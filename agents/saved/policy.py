@@ -24,7 +24,7 @@ from agents.make import AGENTS
 from agents.saved.acting import Direct, Remembering, acting
 from agents.saved.replace import existing, replacing
 from agents.saved.spaces import space_from_data
-from agents.saved.specification import encoder_from_data, read_specification, specification
+from agents.saved.specification import HEADS_BEFORE, encoder_from_data, read_specification, specification
 from symmetry import Symmetry
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -185,7 +185,7 @@ def build(spec: dict[str, Any], trust: Sequence[str], observation_space: spaces.
             features_extractor_class=encoder_class,
             features_extractor_kwargs=options,
             symmetry=symmetry,
-            **spec["head"],
+            **{**HEADS_BEFORE.get(agent, {}), **spec["head"]},
         )
     except TypeError as error:
         raise ValueError(f"the policy cannot be rebuilt: {error}") from error

@@ -3,7 +3,7 @@
 format          1
 agent           key of `agents.AGENTS`
 encoder         class (a name that `encoders.resolve` accepts) and options; in those of Average the encoder it lifts
-head            keywords of SB3's policy that describe the network
+head            keywords of SB3's policy that describe the network (`HEADS_BEFORE` where they are left out)
 symmetry        `symmetry.Symmetry.to_data`, or null
 observation_space, action_space
 normalization   mean, variance, epsilon, clip of the observations, or null
@@ -26,11 +26,16 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from agents.equivariance.method import promises
 from agents.make import AGENTS, FIXED_POLICY_KEYS
 from agents.saved.spaces import space_to_data
+from agents.sb3_policies import HeadedCritics
 from encoders.average import Average
 from encoders.resolve import name_of, resolve
 from symmetry import Symmetry
 
 FORMAT = 1
+HEADS_BEFORE: dict[str, dict[str, Any]] = {  # what files meant that do not say it
+    "sac": {"critic_hidden": (256, 256)},
+    "td3": {"critic_hidden": (256, 256)},
+}
 VERSIONED = ("torch", "stable-baselines3", "sb3-contrib", "gymnasium", "minigrid", "mujoco", "numpy")
 
 
@@ -112,7 +117,11 @@ def head_arguments(model: BaseAlgorithm) -> dict[str, Any]:
     ignored = (*FIXED_POLICY_KEYS, "use_sde", "optimizer_class", "optimizer_kwargs", "weight_decay")
     arguments = {key: value for key, value in model.policy_kwargs.items() if key not in ignored}
     # SB3 passes use_sde to some policies within policy_kwargs, to others separately; every policy's default is False
-    return {**arguments, **({"use_sde": True} if getattr(model, "use_sde", False) else {})}
+    if getattr(model, "use_sde", False):
+        arguments["use_sde"] = True
+    if isinstance(model.policy, HeadedCritics):  # the default depends on the encoder
+        arguments["critic_hidden"] = list(model.policy.critic_hidden)
+    return arguments
 
 
 def normalization(model: BaseAlgorithm) -> dict[str, Any] | None:

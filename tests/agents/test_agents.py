@@ -169,7 +169,7 @@ def test_nothing_stands_between_encoder_and_head(env_id, agent):
     actors = {name: m for name, m in behind.items() if "critic" not in name}
     assert actors and all(m.in_features == 128 for m in actors.values())
     critic_layers = [m for name, m in behind.items() if "qf0" in name]
-    assert len(critic_layers) == (3 if env_id == "Pendulum" else 0)
+    assert len(critic_layers) == (2 if env_id == "Pendulum" else 0)
     if critic_layers:
         assert critic_layers[0].in_features == 128 + model.action_space.shape[0]
 

@@ -1,0 +1,200 @@
+"""The laws of SAC and TD3 as compiled graphs: a minibatch, all its steps of Adam and its targets in one call.
+
+The law is traced with networks that are functions of their vectors; what has been learned is written back at the end.
+Results equal those of `networks.Update` to rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from agents.continuous.laws import Batch, Networks
+from agents.continuous.networks import Following, Trained, Update
+from agents.ppo.compiled import Replayed, compiled, observations_of, parts_of
+from agents.ppo.update import depends_on_more
+from encoders.layers.dropout import dropouts
+from encoders.layers.normalization import counts_samples
+
+
+class Traced:
+    """What `Trained` is in a graph: a function of vectors, which `learn` replaces by others.
+
+    Args:
+        trained: the network and its Adam.
+        vectors: parameters, first and second moments.
+        numbers: as of `FlatAdam.numbers`.
+    """
+
+    def __init__(self, trained: Trained, vectors: Sequence[Tensor], numbers: Sequence[Tensor]):
+        self.trained, self.adam, self.numbers = trained, trained.adam, numbers
+        self.names = named(trained.module, trained.adam.parameters)
+        self._become(vectors)
+
+    def __call__(self, *inputs: Any) -> Any:
+        return call(self.trained.module, self.names, self.leaves, inputs)
+
+    def learn(self, loss: Tensor) -> None:
+        gradients = torch.autograd.grad(loss, self.leaves, allow_unused=True, materialize_grads=True)
+        self._become(self.adam.stepped(self.adam.joined(gradients), self.vectors, self.numbers))
+
+    def _become(self, vectors: Sequence[Tensor]) -> None:
+        self.vectors = vectors
+        self.leaves = [view.detach().requires_grad_() for view in self.adam.views(vectors[0])]
+
+
+class TracedFollowing:
+    """What `Following` is in a graph.
+
+    Args:
+        following: the network.
+        leader: the one it follows.
+        flat: its parameters.
+    """
+
+    def __init__(self, following: Following, leader: Traced, flat: Tensor):
+        self.module, self.leader, self.vectors = following.module, leader, [flat]
+        self.names = named(following.module, following.parameters)
+
+    def __call__(self, *inputs: Any) -> Any:
+        return call(self.module, self.names, self.leader.adam.views(self.vectors[0]), inputs)
+
+    def follow(self, tau: float) -> None:
+        self.vectors = [self.vectors[0] * (1 - tau) + self.leader.vectors[0] * tau]
+
+
+def named(module: nn.Module, tensors: Sequence[Tensor]) -> list[str]:
+    """The names that a module has for parameters or buffers of its own."""
+    names = {id(tensor): name for name, tensor in [*module.named_buffers(), *module.named_parameters()]}
+    return [names[id(tensor)] for tensor in tensors]
+
+
+def call(module: nn.Module, names: Sequence[str], tensors: Sequence[Tensor], inputs: tuple[Any, ...]) -> Any:
+    """The module's output with these tensors in place of its own."""
+    return torch.func.functional_call(module, dict(zip(names, tensors, strict=True)), inputs, tie_weights=False)
+
+
+def narrow(graph: torch.fx.Graph) -> None:
+    """(A B + …)[:, i:j] becomes A (B[:, i:j]) + …: the actor's gradient needs the critics' by the actions alone."""
+    multiply, add, part = torch.ops.aten.mm.default, torch.ops.aten.add.Tensor, torch.ops.aten.slice.Tensor
+
+    def cut(node: Any, where: tuple[Any, ...]) -> Any:
+        if len(node.users) == 1 and node.target is multiply:
+            return graph.call_function(multiply, (node.args[0], graph.call_function(part, (node.args[1], *where))))
+        if len(node.users) == 1 and node.target is add:
+            return graph.call_function(add, tuple(cut(term, where) for term in node.args))
+        return graph.call_function(part, (node, *where))
+
+    graph.eliminate_dead_code()
+    for node in graph.find_nodes(op="call_function", target=part):
+        if node.args[1] == 1 and node.args[0].target in (multiply, add):
+            with graph.inserting_before(node):
+                node.replace_all_uses_with(cut(node.args[0], node.args[1:]))
+    graph.eliminate_dead_code()
+
+
+class CompiledUpdate(Update):
+    """`Update` in graphs, for minibatches of the size of the one it was prepared with; others are run eagerly."""
+
+    def prepare(self, batch: Batch, kinds: Sequence[bool]) -> None:
+        """Trace and compile.
+
+        Args:
+            batch: one of the size of all later ones.
+            kinds: of `follows`, that will be asked for.
+
+        Raises:
+            Exception: a network cannot be traced (the message says why), or compiling failed.
+        """
+        modules = nn.ModuleList(part.module for part in self.parts)
+        if depends_on_more(modules):
+            raise ValueError("its output depends on more than the observation")
+        if counts_samples(modules):
+            raise ValueError("batch normalization keeps statistics, which a graph does not")
+        if dropouts(modules):
+            raise ValueError("the masks of dropout change from update to update, which a graph does not")
+        self.size = len(batch.actions)
+        self.keys = list(batch.observations) if isinstance(batch.observations, dict) else None
+        # drawing would advance the random stream; and one tensor given twice would be one input of the graph
+        noises = [torch.zeros_like(batch.actions) for _ in range(self.law.draws)]
+        self.policy.set_training_mode(True)
+        self.graphs = {follows: self._graph(batch, noises, follows) for follows in kinds}
+
+    def __call__(self, batch: Batch, follows: bool) -> Tensor:
+        if len(batch.actions) != self.size or follows not in self.graphs:
+            super().begin()
+            return super().__call__(batch, follows)
+        graph, learned = self.graphs[follows]
+        statistics = graph(*self._inputs(batch, self.law.noises(batch.actions)))
+        for part in learned:
+            part.adam.steps += 1
+        return statistics
+
+    def begin(self) -> None:  # the mode is part of the graphs
+        pass
+
+    def _state(self) -> list[Tensor]:
+        """What a graph reads and changes."""
+        learned = [vector for part in self.learners for vector in (part.adam.flat, *part.adam.moments)]
+        return [*learned, *(part.flat for part in self.followers)]
+
+    def _inputs(self, batch: Batch, noises: Sequence[Tensor]) -> list[Tensor]:
+        """What a graph is called with. Numbers that change from call to call are data, or they would be compiled in."""
+        numbers = torch.tensor([part.adam.numbers() for part in self.learners], pin_memory=batch.actions.is_cuda)
+        discounts = [batch.discounts] if isinstance(batch.discounts, Tensor) else []
+        return [
+            *self._state(),
+            numbers.to(batch.actions.device, non_blocking=True),
+            *noises,
+            *(batch.actions, batch.dones, batch.rewards),
+            *parts_of(batch.observations),
+            *parts_of(batch.next_observations),
+            *discounts,
+        ]
+
+    def _graph(self, batch: Batch, noises: Sequence[Tensor], follows: bool) -> tuple[Any, list[Trained]]:
+        """The law as a graph, and which networks learn by it."""
+        size, learned = len(self._state()), set[int]()
+
+        def step(*tensors: Tensor) -> Tensor:
+            vectors, numbers, rest = tensors[:size], tensors[size].unbind(), tensors[size + 1 :]
+            drawn, (actions, dones, rewards), rest = (
+                rest[: len(noises)],
+                rest[len(noises) :][:3],
+                rest[len(noises) + 3 :],
+            )
+            count = len(self.keys or [None])
+            discounts = rest[-1] if isinstance(batch.discounts, Tensor) else batch.discounts
+            here, there = (observations_of(part, self.keys) for part in (rest[:count], rest[count : 2 * count]))
+            samples = Batch(here, actions, there, dones, rewards, discounts)
+            nets, traced = self._traced(vectors, numbers)
+            with torch.enable_grad():
+                statistics = self.law(nets, samples, drawn, follows)
+            after = [vector for each in traced for vector in each.vectors]
+            for index, (old, new) in enumerate(zip(vectors, after, strict=True)):
+                if new is not old:
+                    old.copy_(new)
+                    learned.add(index // 3)
+            return torch.stack([each.detach() for each in statistics])
+
+        inputs = self._inputs(batch, noises)
+        graph = compiled(step, inputs, simplify=narrow)
+        if batch.actions.is_cuda:
+            graph = Replayed(graph, inputs, shared=size)
+        return graph, [part for index, part in enumerate(self.learners) if index in learned]
+
+    def _traced(self, vectors: Sequence[Tensor], numbers: Sequence[Tensor]) -> tuple[Networks, list[Any]]:
+        """The networks as functions of these vectors; and all of them, in the order of the vectors."""
+        learners, followers = self.learners, self.followers
+        begins = range(0, 3 * len(learners), 3)
+        traced: dict[int, Any] = {
+            id(part): Traced(part, vectors[begin : begin + 3], each.unbind())
+            for part, begin, each in zip(learners, begins, numbers, strict=True)
+        }
+        for part, flat in zip(followers, vectors[3 * len(learners) :], strict=True):
+            traced[id(part)] = TracedFollowing(part, traced[id(part.leader)], flat)
+        nets = Networks(*(net and traced[id(net)] for net in self.nets))
+        return nets, list(traced.values())
