@@ -34,6 +34,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
@@ -43,6 +44,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 from omegaconf import OmegaConf
+from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from stable_baselines3.common.utils import set_random_seed
 from torch._inductor.utils import fresh_cache
 
@@ -51,7 +53,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from timing import STOCK, output, stock
 from wall import TASKS, wall
 
-from agents import make_agent
+from agents import AGENTS, make_agent
+from agents.recurrent_policy import HeadedRecurrentPolicy
 from configs.compose import FOLDER, compose, overrides_of
 from envs import make_vec_env
 from training.build import env_options
@@ -95,11 +98,20 @@ def cases_of(grid: str) -> dict[str, list[str]]:
     }
     for agent, env, width in product(STOCK, ("Pendulum", "Ant-v5"), (128, 256)):
         cases[f"{env} {agent} mlp, width {width}"] = [f"env={env}", f"agent={agent}", f"encoder.width={width}"]
+    for env, encoder, agent in (("CartPole", "mlp", "a2c"), ("MemoryS7", "cnn", "recurrent_ppo")):
+        cases[f"{env} {agent} {encoder}"] = [f"env={env}", f"agent={agent}", f"encoder={encoder}"]
     return cases
 
 
 def parts(config: dict[str, Any], group: str) -> dict[str, Any]:
     return {key: value for key, value in config[group].items() if key not in ("name", "class")}
+
+
+class StepByStep(HeadedRecurrentPolicy):
+    """Our heads with sb3-contrib's own reading of sequences, which is part of its RecurrentPPO."""
+
+    extract_features = RecurrentActorCriticPolicy.extract_features
+    _process_sequence = staticmethod(RecurrentActorCriticPolicy._process_sequence)  # type: ignore[assignment]
 
 
 class Contestant:
@@ -112,7 +124,7 @@ class Contestant:
         agent = parts(config, "agent") | {"seed": 0, "device": "cpu"}
         agent |= {key: value for key, value in options.items() if key in agent}
         if on_policy(agent):
-            longest = max(min(steps, LONGEST_ROLLOUT), agent["batch_size"])
+            longest = max(min(steps, LONGEST_ROLLOUT), agent.get("batch_size", 0))
             agent["n_steps"] = min(agent["n_steps"], longest // n_envs)
         else:
             agent |= {"buffer_size": min(agent["buffer_size"], 100_000), "learning_starts": TURN // 2}
@@ -120,7 +132,9 @@ class Contestant:
         if form == "stock":
             self.model: Any = stock(name, env, agent, about)
         else:
-            self.model = make_agent(env, encoder, agent.pop("algorithm", name), encoder_options=about, **agent)
+            own = form in ("sb3", "engine") and name == "recurrent_ppo"
+            with patch.dict(AGENTS, {name: replace(AGENTS[name], policy=StepByStep)} if own else {}):
+                self.model = make_agent(env, encoder, agent.pop("algorithm", name), encoder_options=about, **agent)
         self.compiling = starting() + seconds_of(self.model.ready) if form == "compiled" else 0.0
         self.rollout, self.rollouts, self.spent = agent["n_steps"] * n_envs if on_policy(agent) else TURN, 1, 0.0
         warm = self.per_cpu_second(0)
@@ -159,7 +173,8 @@ def measure(case: str, overrides: list[str], chosen: Sequence[str], steps: int, 
     levels = "bank" in config["env"]
     if levels:  # made before anything is measured
         make_vec_env(**env_options(config), engine="batched", bank=LEVELS, n_envs=4 * LEVELS, seed=0).reset()
-    possible = {"distinct": levels, "stock": config["agent"]["name"] in STOCK}
+    name = config["agent"]["name"]
+    possible = {"distinct": levels, "stock": name in STOCK, "compiled": name != "recurrent_ppo"}
     forms = [form for form in chosen if possible.get(form, True)]
     contestants = {form: Contestant(config, form, steps) for form in forms}
     for seed in range(1, repeats + 1):
@@ -173,14 +188,13 @@ def measure(case: str, overrides: list[str], chosen: Sequence[str], steps: int, 
             saved = 1 / rates[before] - 1 / rates[form]  # seconds per step
             rows[form] |= {"compile_seconds": compiling, "repaid_after_steps": compiling / saved if saved > 0 else None}
     agent = config["agent"]
-    shape = f"{config['n_envs']} environments x {agent['n_steps']:,} steps, batch {agent['batch_size']:,}"
+    shape = f"{config['n_envs']} environments x {agent['n_steps']:,} steps"
+    shape += f", batch {agent['batch_size']:,}" if "batch_size" in agent else ""
     print(f"\n{case}: {shape}" + (f", {agent['n_epochs']} epochs\n" if "n_epochs" in agent else "\n"))
     print(f"{'':>12}{'steps/CPU-s':>14}{'x ' + forms[0]:>10}{'x previous':>12}{'compiling':>12}{'repaid after':>18}")
     for before, form in zip([forms[0], *forms], forms, strict=False):
-        line = (
-            f"{'' if form in ('stock', 'sb3') else '+ '}{form}".ljust(12)
-            + f"{rates[form]:>14,.0f}{rows[form]['ratio']:>10.2f}{rates[form] / rates[before]:>12.2f}"
-        )
+        line = f"{'' if form in ('stock', 'sb3') else '+ '}{form}".ljust(12)
+        line += f"{rates[form]:>14,.0f}{rows[form]['ratio']:>10.2f}{rates[form] / rates[before]:>12.2f}"
         if "compile_seconds" in rows[form]:
             after = rows[form]["repaid_after_steps"]
             line += f"{rows[form]['compile_seconds']:>10.1f} s{f'{after:,.0f} steps' if after else 'never':>18}"
@@ -280,10 +294,8 @@ def main() -> None:
     if options.wall:
         caps = {"cap": options.cap_seconds, "cap_ratio": options.cap_ratio}
         play = functools.partial(wall, agent=options.agent, seeds=options.seeds, **caps)
-        kind, results = (
-            "time_to_learn",
-            {name: play(name, overrides=options.overrides, ours=options.ours) for name in cases},
-        )
+        kind = "time_to_learn"
+        results = {name: play(name, overrides=options.overrides, ours=options.ours) for name in cases}
     elif options.profile:
         kind = "microseconds_per_step"
         results = {name: profile(name, case, forms[-1], options.steps) for name, case in cases.items()}
