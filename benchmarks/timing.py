@@ -6,9 +6,11 @@ import argparse
 import platform
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import stable_baselines3
 import torch
@@ -105,3 +107,17 @@ def peak_bytes(network: nn.Module, x: Any) -> int:
         held += event.nbytes()
         most = max(most, held)
     return most
+
+
+def step_by_step() -> Any:
+    """Within this context, recurrent PPO reads sequences with sb3-contrib's own loop over time steps."""
+    from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
+
+    from agents import AGENTS  # the project is not on the path of every benchmark when this file is imported
+    from agents.recurrent_policy import HeadedRecurrentPolicy
+
+    class StepByStep(HeadedRecurrentPolicy):
+        extract_features = RecurrentActorCriticPolicy.extract_features
+        _process_sequence = staticmethod(RecurrentActorCriticPolicy._process_sequence)  # type: ignore[assignment]
+
+    return patch.dict(AGENTS, {"recurrent_ppo": replace(AGENTS["recurrent_ppo"], policy=StepByStep)})

@@ -34,7 +34,6 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
@@ -44,17 +43,15 @@ from unittest.mock import patch
 import numpy as np
 import torch
 from omegaconf import OmegaConf
-from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
 from stable_baselines3.common.utils import set_random_seed
 from torch._inductor.utils import fresh_cache
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from timing import STOCK, output, stock
+from timing import STOCK, output, step_by_step, stock
 from wall import TASKS, wall
 
-from agents import AGENTS, make_agent
-from agents.recurrent_policy import HeadedRecurrentPolicy
+from agents import make_agent
 from configs.compose import FOLDER, compose, overrides_of
 from envs import make_vec_env
 from training.build import env_options
@@ -80,15 +77,14 @@ SETTINGS: dict[str, dict[str, Any]] = {  # changes to what `train.py` would do
     # the channels of the first layer of MiniGrid's authors; our default is 32 in each layer
     "rl-starter-files, 16 channels": {"n_envs": 16, "agent": STARTER, "encoder": {"channels": 16, "embedding": 16}},
 }
-LEVELS, TURN = 1000, 200  # TURN: steps of an agent that has no rollouts
-LONGEST_ROLLOUT = 2048  # steps
+LEVELS, LONGEST_ROLLOUT, TURN = 1000, 2048, 200  # in steps; TURN: of an agent that has no rollouts
 SECONDS, ENOUGH = 0.7, 2.0  # CPU-seconds after which measuring a round, or a form as a whole, ends
 
 
 def cases_of(grid: str) -> dict[str, list[str]]:
     """The cases by name, as overrides of `train.py`."""
     measured = [("CartPole", encoder, "SB3's defaults") for encoder in ("mlp", "homomorphic")]
-    measured += [("CartPole", "homomorphic", "tuned")]
+    measured.append(("CartPole", "homomorphic", "tuned"))
     for setting in ("tuned", "rl-starter-files", "large batches"):
         measured += [(grid, encoder, setting) for encoder in ("mlp", "cnn", "gnn", "transformer")]
     measured += [(grid, "cnn", "rl-starter-files, 16 channels")]
@@ -105,13 +101,6 @@ def cases_of(grid: str) -> dict[str, list[str]]:
 
 def parts(config: dict[str, Any], group: str) -> dict[str, Any]:
     return {key: value for key, value in config[group].items() if key not in ("name", "class")}
-
-
-class StepByStep(HeadedRecurrentPolicy):
-    """Our heads with sb3-contrib's own reading of sequences, which is part of its RecurrentPPO."""
-
-    extract_features = RecurrentActorCriticPolicy.extract_features
-    _process_sequence = staticmethod(RecurrentActorCriticPolicy._process_sequence)  # type: ignore[assignment]
 
 
 class Contestant:
@@ -132,8 +121,7 @@ class Contestant:
         if form == "stock":
             self.model: Any = stock(name, env, agent, about)
         else:
-            own = form in ("sb3", "engine") and name == "recurrent_ppo"
-            with patch.dict(AGENTS, {name: replace(AGENTS[name], policy=StepByStep)} if own else {}):
+            with step_by_step() if form in ("sb3", "engine") else contextlib.nullcontext():
                 self.model = make_agent(env, encoder, agent.pop("algorithm", name), encoder_options=about, **agent)
         self.compiling = starting() + seconds_of(self.model.ready) if form == "compiled" else 0.0
         self.rollout, self.rollouts, self.spent = agent["n_steps"] * n_envs if on_policy(agent) else TURN, 1, 0.0
