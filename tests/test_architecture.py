@@ -19,7 +19,6 @@ ROOMS: dict[str, set[str]] = {
     "agents.ppo": {"encoders", "encoders.layers", "symmetry"},
     "agents.equivariance": {"agents", "agents.ppo", "encoders", "symmetry"},
     "agents.a2c": {"agents.ppo", "encoders", "encoders.layers", "symmetry"},
-    "agents.dqn": {"agents.ppo", "encoders", "encoders.layers", "symmetry"},
     "agents.continuous": {"agents.ppo", "encoders", "encoders.layers", "symmetry"},
     "agents.recurrent": {"agents.ppo", "encoders", "encoders.layers", "symmetry"},
     "agents.saved": {"agents", "agents.*", "encoders", "encoders.layers", "symmetry"},

@@ -66,7 +66,7 @@ def test_no_part_of_an_encoder_stays_behind_on_the_cpu(encoder, monkeypatch):
 
     monkeypatch.setattr("encoders.layers.hyper.HyperLinear.grouped", in_another_way)
     for module in ("encoders.lstm", "encoders.hypernetwork"):
-        monkeypatch.setattr(f"{module}.distinct", each_its_own)
+        monkeypatch.setattr(f"{module}.unique_rows", each_its_own)
     gradient_elsewhere(agent(encoder, "cpu"))
 
 

@@ -14,6 +14,7 @@ from test_ppo import distance, environments, go_on
 from torch import nn
 
 from agents import load_policy, make_agent, save_policy
+from agents.ppo.algorithm import FastPPO
 from agents.ppo.learning import Learning
 from agents.recurrent.algorithm import FastRecurrentPPO
 from encoders.cnn import CNN

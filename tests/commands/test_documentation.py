@@ -67,6 +67,7 @@ def check(text: str, monkeypatch: pytest.MonkeyPatch) -> str:
         assert importlib.util.find_spec(words[1])
         if words[2:]:
             monkeypatch.setattr(sys, "argv", words[1:])
+            monkeypatch.delitem(sys.modules, words[1], raising=False)  # a snippet may have imported it
             arguments = importlib.import_module("envs.arguments")
             read = arguments.read_arguments
 

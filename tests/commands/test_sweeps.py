@@ -16,10 +16,15 @@ FAST += ["progress=false"]
     ("choices", "impossible", "possible"),
     [
         (["env=CartPole", "encoder=mlp,gnn,cnn"], {"gnn": "reads grids", "cnn": "reads grids"}, "mlp"),
-        (["env=CartPole,Pendulum", "agent=ppo,dqn"], {"Pendulum": "cannot act in Box"}, "CartPole"),
-        (["env=CartPole,MountainCar", "symmetry=augment"], {"MountainCar": "declares no symmetry"}, "CartPole"),
-        (["env=CartPole", "agent.gamma=0.9,7"], {"7": "agent.gamma is a number from 0 to 1"}, "0.9"),
-        (["env=CartPole", "encoder.width=16,0"], {"0": "encoder.width is a whole number"}, "16"),
+        *[
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (
+                (["env=CartPole,Pendulum", "agent=ppo,dqn"], {"Pendulum": "cannot act in Box"}, "CartPole"),
+                (["env=CartPole,MountainCar", "symmetry=augment"], {"MountainCar": "declares no symmetry"}, "CartPole"),
+                (["env=CartPole", "agent.gamma=0.9,7"], {"7": "agent.gamma is a number from 0 to 1"}, "0.9"),
+                (["env=CartPole", "encoder.width=16,0"], {"0": "encoder.width is a whole number"}, "16"),
+            )
+        ],
     ],
 )
 def test_a_sweep_with_an_impossible_combination_trains_nothing_and_lists_them_all(choices, impossible, possible):
@@ -64,7 +69,7 @@ def test_an_environment_that_cannot_be_made_is_found_before_the_first_run(tmp_pa
     assert "no motor" in done.stderr
 
 
-@pytest.mark.parametrize("kind", ["value", "key"])
+@pytest.mark.parametrize("kind", ["value", pytest.param("key", marks=pytest.mark.slow)])
 def test_an_exception_of_one_run_ends_no_other_and_is_listed_at_the_end(kind, tmp_path):
     (tmp_path / "fragile.py").write_text(FRAGILE)
     own = ["env=gym", "env.id=fragile:Fragile-v0", f"env.kwargs.fails={kind},null"]

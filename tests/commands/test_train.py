@@ -242,6 +242,7 @@ def test_a_sweep_trains_the_grid_and_compare_reports_it():
     assert size_of(report / "learning_curves.png")[0] > 500
 
 
+@pytest.mark.slow
 def test_a_failing_run_does_not_stop_the_sweep():
     done = command("train.py", "-m", "env=CartPole", "agent.learning_rate=1e30,1e-3", *FAST)
     assert done.returncode == 1 and "1 of 2 runs failed" in done.stderr and "diverged" in done.stderr
@@ -373,7 +374,11 @@ gymnasium.register("Room-v0", Room)
 
 
 @pytest.mark.parametrize(
-    ("choice", "bank"), [(["env=gym"], 10_000), (["env=minigrid", "env.bank=50", "env.view=full"], 50)]
+    ("choice", "bank"),
+    [
+        (["env=gym"], 10_000),
+        pytest.param(["env=minigrid", "env.bank=50", "env.view=full"], 50, marks=pytest.mark.slow),
+    ],
 )
 def test_a_minigrid_environment_of_one_s_own_runs_in_the_engine(choice, bank, tmp_path):
     (tmp_path / "rooms.py").write_text(ROOM)

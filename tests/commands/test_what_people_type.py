@@ -91,6 +91,7 @@ def test_evaluate_and_compare_take_a_folder_as_it_is(trained, capsys, monkeypatc
     assert "CartPole: means and 95% intervals over seeds" in out and "scores: " in out
 
 
+@pytest.mark.slow
 def test_a_folder_as_it_is_works_from_the_shell(trained):
     assert command("compare.py", str(trained.parent)).returncode == 0
     assert command("evaluate.py", str(trained), "episodes=2").returncode == 0
