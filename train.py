@@ -58,9 +58,9 @@ def train(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> Res
     from evaluation.callbacks import open_logs
     from evaluation.report import result_table
     from evaluation.runs import prepare, read_run
-    from training.build import build
-    from training.decide import decide, opening
-    from training.learn import learn
+    from learning.build import build
+    from learning.decide import decide, opening
+    from learning.learn import learn
 
     before, reasons = decide(composed)
     if not prepare(folder, before, before["overwrite"]):
@@ -97,8 +97,8 @@ def can_be_trained(overrides: list[str]) -> None:
     config, folder = _composed(overrides)
 
     from evaluation.runs import prepare
-    from training.build import build
-    from training.decide import decide
+    from learning.build import build
+    from learning.decide import decide
 
     decided, _ = decide(config)
     if prepare(folder, decided, decided["overwrite"]):

@@ -45,7 +45,7 @@ from configs.compose import compose, existing
 from encoders.layers.stem import Stem
 from encoders.resolve import resolve
 from envs import make_vec_env
-from training.build import env_options
+from learning.build import env_options
 
 Rows = dict[str, dict[str, float]]  # for each encoder
 

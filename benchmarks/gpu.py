@@ -44,7 +44,7 @@ from agents import make_agent
 from agents.ppo.collect import Pinned
 from configs.compose import compose
 from envs import make_vec_env
-from training.build import env_options
+from learning.build import env_options
 
 PROJECT = Path(__file__).resolve().parent.parent
 ENCODERS = ("mlp", "cnn", "gnn", "transformer")

@@ -34,8 +34,8 @@ from timing import machine, output
 from wall import Reached
 
 from configs.compose import compose
-from training.build import build
-from training.decide import decide
+from learning.build import build
+from learning.decide import decide
 
 METHODS = {
     "hard": ["encoder=homomorphic"],

@@ -54,8 +54,8 @@ from wall import TASKS, wall
 from agents import make_agent
 from configs.compose import FOLDER, compose, overrides_of
 from envs import make_vec_env
-from training.build import env_options
-from training.decide import on_policy
+from learning.build import env_options
+from learning.decide import on_policy
 
 Rows = dict[str, dict[str, Any]]  # by form
 

@@ -26,8 +26,8 @@ from stable_baselines3.common.callbacks import BaseCallback
 from torch._inductor.utils import fresh_cache
 
 from configs.compose import compose
-from training.build import build
-from training.decide import decide
+from learning.build import build
+from learning.decide import decide
 
 Rows = dict[str, dict[str, Any]]  # by form
 

@@ -17,7 +17,7 @@ from configs.compose import compose, existing
 from encoders.resolve import resolve
 from envs import make_env
 from evaluation.runs import find_runs
-from training.build import env_options
+from learning.build import env_options
 
 ENCODERS = ["mlp", "cnn", "lstm", "gnn", "transformer", "hypernetwork"]
 TINY = ["evaluation.every=256", "evaluation.episodes=1", "evaluation.final_episodes=2", "agent.n_steps=16"]

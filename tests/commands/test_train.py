@@ -132,7 +132,7 @@ def test_evaluations_play_levels_that_training_never_draws(engine, bank, monkeyp
         monkeypatch.setattr(env, "step_wait", lambda: remembered(step()))
         return env
 
-    monkeypatch.setattr("training.build.make_vec_env", watched)
+    monkeypatch.setattr("learning.build.make_vec_env", watched)
     monkeypatch.setattr("envs.make_vec_env", watched, raising=False)
     env = {"name": "GoToDoor-5x5", "engine": engine, "bank": bank}
     folder = train(TINY, env=env).folder

@@ -22,7 +22,7 @@ from evaluation.report import draw_run, parameter_counts, result_table
 from evaluation.rollout import EndlessEpisode, Episodes, Interrupted, rollout
 from evaluation.runs import read_run
 from evaluation.scores import scores
-from training.build import EVALUATION_SEED, Built, env_options
+from learning.build import EVALUATION_SEED, Built, env_options
 
 FINAL_SEED = 2_000_000
 

@@ -19,8 +19,8 @@ from encoders.base import kind_of
 from envs import make_vec_env, symmetric_ids
 from envs.levels import EVALUATION
 from envs.memory import available_memory, shown
+from learning.decide import on_policy
 from symmetry import Symmetry
-from training.decide import on_policy
 
 EVALUATION_SEED = 1_000_000  # evaluations begin this far from the training seeds
 EVALUATION_ENVS = 20
@@ -49,7 +49,7 @@ class Built:
 
 
 def build(config: Mapping[str, Any]) -> Built:
-    """Make what a configuration describes, its `auto`s decided as far as they can be before (`training.decide`).
+    """Make what a configuration describes, its `auto`s decided as far as they can be before (`learning.decide`).
 
     Raises:
         ValueError: the parts do not fit together, or do not fit into memory.

@@ -9,8 +9,8 @@ import pytest
 
 from configs.check import checked
 from configs.compose import compose, compose_defaults
-from training.build import build
-from training.decide import decide
+from learning.build import build
+from learning.decide import decide
 
 
 @pytest.mark.parametrize("agent", ["ppo", "ppo_fast", "a2c", "dqn", "sac", "recurrent_ppo"])
