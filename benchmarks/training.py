@@ -62,10 +62,10 @@ Rows = dict[str, dict[str, Any]]  # by form
 FORMS: dict[str, tuple[str, dict[str, Any]]] = {  # form -> engine, options of the agent
     "stock": ("gymnasium", {"implementation": "sb3"}),
     "sb3": ("gymnasium", {"implementation": "sb3", "distinct": "auto"}),
-    "engine": ("batched", {"implementation": "sb3", "distinct": "auto"}),
-    "eager": ("batched", {"implementation": "eager", "distinct": False}),
-    "distinct": ("batched", {"implementation": "eager", "distinct": True}),
-    "compiled": ("batched", {"implementation": "compiled", "distinct": "auto"}),
+    "engine": ("auto", {"implementation": "sb3", "distinct": "auto"}),
+    "eager": ("auto", {"implementation": "eager", "distinct": False}),
+    "distinct": ("auto", {"implementation": "eager", "distinct": True}),
+    "compiled": ("auto", {"implementation": "compiled", "distinct": "auto"}),
 }
 DEFAULTS: Any = OmegaConf.to_container(OmegaConf.load(FOLDER / "agent/ppo.yaml"))
 STARTER = {"learning_rate": 1e-3, "n_steps": 128, "batch_size": 256, "n_epochs": 4, "ent_coef": 0.01}

@@ -21,7 +21,7 @@ class Group:
         generators: permutations p of {0, ..., n-1}; p maps j to p[j].
         elements: every permutation of the group, the identity first.
         factors: for each element but the identity, a pair (k, parent) with element = generators[k] ∘ elements[parent].
-        products: products[k][h] is the index of generators[k] ∘ elements[h].
+        products: `products[k][h]` is the index of generators[k] ∘ elements[h].
 
     Raises:
         ValueError: a generator is not a permutation, their degrees differ, or the closure exceeds `LARGEST_ORDER`.

@@ -155,7 +155,7 @@ class Representation:
 
     @classmethod
     def permutation(cls, group: Group, images: Sequence[Sequence[int]] | None = None) -> Representation:
-        """Coordinate j goes to images[k][j] under generator k; default: the group's own action on its points."""
+        """Coordinate j goes to `images[k][j]` under generator k; default: the group's own action on its points."""
         images = group.generators if images is None else images
         return cls(group, [(image, (1,) * len(image)) for image in images])
 
