@@ -22,7 +22,7 @@ def test_training_compares_every_form_and_draws_it():
         assert all(positive(row.values()) for row in rows.values())
         assert rows["sb3"]["ratio"] == 1
     with Image.open("forms.png") as picture:
-        assert min(picture.size) > 300
+        assert min(picture.size) > 200  # a case is a row
 
 
 @pytest.mark.slow
