@@ -33,6 +33,7 @@ def test_profile_tells_where_all_of_the_time_goes():
     assert positive(parts.values())
 
 
+@pytest.mark.slow
 def test_wall_keeps_the_time_of_every_seed():
     limits = ("--seeds", "2", "--cap-seconds", "0.5", "--cap-ratio", "1", "--agent", "ppo")
     written = run("training", "--wall", "--cases", "CartPole", *limits, "--overrides", "agent.n_epochs=1")
@@ -81,6 +82,7 @@ def test_encoders_are_compared_with_convolutions_and_layers_with_those_of_others
         assert min(picture.size) > 300
 
 
+@pytest.mark.slow
 def test_what_would_exceed_the_memory_is_skipped_and_said():
     options = ("--grids", "5", "--batches", "64", "--rounds", "1", "--width", "8", "--memory", "0.0005")
     done = command("benchmarks/encoders.py", "--encoders", "transformer", *options)
@@ -119,6 +121,7 @@ def test_minigrid_symmetry_keeps_the_steps_of_every_seed():
 DRY = ("--device", "cpu", "--env", "DoorKey-5x5", "--encoders", "mlp", "--environments", "8", "--steps", "8")
 
 
+@pytest.mark.slow
 def test_gpu_measures_every_form_in_a_dry_run():
     written = run("gpu", *DRY, "--seconds", "0.1", "--tests", "0")
     assert written["tests"] is None and written["machine"]["device"] == "the CPU"
