@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from configs.command_line import command_line
 from configs.compose import UsageError, compose, overrides_of
 from envs.names import short_name_of, simulator_of
+from storage.durable import write_file
 
 if TYPE_CHECKING:
     from agents import Policy
@@ -134,7 +135,7 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     beside = folder.parent if folder.name == "policy" else folder  # a run's policy/, or a folder of its own
     file = f"evaluation-{re.sub(r'[/:]', '_', name)}-{settings['seed']}.json"
     output = Path(settings["output"]) if settings["output"] else beside / file
-    output.write_text(json.dumps(result, indent=2) + "\n")
+    write_file(output, json.dumps(result, indent=2) + "\n")
     print(f"scores: {output}")
     if settings["video"]:
         print(record(policy, options, settings["seed"], Path(settings["video"])))

@@ -44,7 +44,8 @@ def train(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> Res
         options: more entries of the mapping.
 
     Raises:
-        ValueError: a choice, option or combination that cannot be; nothing has been written.
+        ValueError: a choice, option or combination that cannot be, or another process trains in the run folder;
+            nothing has been written.
         OSError: the run folder cannot be written.
         FloatingPointError: learning diverged, or the environment returned NaN or infinity.
         EnvironmentFailed: the environment raised an exception, its `__cause__`.
@@ -56,26 +57,36 @@ def train(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> Res
 
     from agents.startup import leave_the_compiler_alone
     from evaluation.callbacks import open_logs
-    from evaluation.report import result_table
-    from evaluation.runs import prepare, read_run
+    from evaluation.runs import prepare
     from learning.build import build
     from learning.decide import decide, opening
     from learning.learn import learn
+    from storage.lock import holding
 
     before, reasons = decide(composed)
     if not prepare(folder, before, before["overwrite"]):
-        run = read_run(folder)
-        print(f"{folder} is finished: nothing to train (overwrite=true trains anew)\n{result_table(run)}")
-        return Result(folder, run.result, run.config)
+        return _finished(folder)
     torch.set_num_threads(before["threads"])
     leave_the_compiler_alone()
     with closing(build(before)) as built:
         decided, more = decide(before, built.env, built.model)
-        prepare(folder, decided, decided["overwrite"], write=True)
-        open_logs(built.model, folder, decided)
-        with closing(built.model.logger):
-            print(opening(folder, decided, {**reasons, **more, "memory": built.memory}), flush=True)
-            return Result(folder, learn(built, decided, folder), decided)
+        with holding(folder):
+            if not prepare(folder, decided, decided["overwrite"], write=True):  # another process has just finished it
+                return _finished(folder)
+            open_logs(built.model, folder, decided)
+            with closing(built.model.logger):
+                print(opening(folder, decided, {**reasons, **more, "memory": built.memory}), flush=True)
+                return Result(folder, learn(built, decided, folder), decided)
+
+
+def _finished(folder: Path) -> Result:
+    """The result of a finished run, which is also printed."""
+    from evaluation.report import result_table
+    from evaluation.runs import read_run
+
+    run = read_run(folder)
+    print(f"{folder} is finished: nothing to train (overwrite=true trains anew)\n{result_table(run)}")
+    return Result(folder, run.result, run.config)
 
 
 def _composed(overrides: list[str]) -> tuple[dict[str, Any], Path]:

@@ -21,6 +21,7 @@ import symmetry
 from agents.diagnostics import outputs
 from agents.saved.policy import Policy
 from encoders.layers.stem import CONTEXT_KEYS
+from storage.durable import write_file
 
 NEARLY = 1e-4  # relative difference that rounding may leave between a network and its trace
 
@@ -82,7 +83,7 @@ def save_plain(policy: Policy, file: str | Path, observation: Any) -> Path:
         traced = torch.jit.trace(module, (as_tensors(plain, observation),), check_trace=False)
         for other in other_batches(policy.observation_space, observation):
             compare(policy, other, traced, as_tensors(plain, other))
-    traced.save(str(file))
+    write_file(Path(file), traced.save_to_buffer())
     return Path(file)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from torch import nn
 
 from evaluation.runs import Run
 from evaluation.scores import Interval, student_interval
+from storage.durable import write_file
 
 LINES = ("-", "--", ":", "-.")  # another one after every ten runs: there are ten colours
 SUCCESS = 0.9  # the success that "steps to" counts to, where the environment defines success
@@ -194,18 +196,19 @@ def comparison_table(rows: Sequence[dict[str, Any]], threshold: float | None) ->
 
 def write_csv(comparisons: dict[str, list[dict[str, Any]]], file: Path) -> None:
     """Write the rows of `compare` for each environment, one line each."""
-    with file.open("w", newline="") as handle:
-        writer = csv.writer(handle)
-        measures = [f"{measure}{part}" for measure in ("return", "success") for part in ("", "_low", "_high")]
-        writer.writerow(
-            ["env", "run", "seeds", *measures, "steps_to", "reached", "steps", "steps_per_second", "parameters"]
-        )
-        for env, rows in comparisons.items():
-            for row in rows:
-                intervals = [*(row["return"]), *(row["success"] or ("", "", ""))]
-                steps = row["steps_to"] if np.isfinite(row["steps_to"]) else ""
-                rest = [steps, row["reached"], row["steps"], row["steps_per_second"], row["parameters"]]
-                writer.writerow([env, row["run"], row["seeds"], *intervals, *rest])
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    measures = [f"{measure}{part}" for measure in ("return", "success") for part in ("", "_low", "_high")]
+    writer.writerow(
+        ["env", "run", "seeds", *measures, "steps_to", "reached", "steps", "steps_per_second", "parameters"]
+    )
+    for env, rows in comparisons.items():
+        for row in rows:
+            intervals = [*(row["return"]), *(row["success"] or ("", "", ""))]
+            steps = row["steps_to"] if np.isfinite(row["steps_to"]) else ""
+            rest = [steps, row["reached"], row["steps"], row["steps_per_second"], row["parameters"]]
+            writer.writerow([env, row["run"], row["seeds"], *intervals, *rest])
+    write_file(file, text.getvalue())
 
 
 def draw_comparison(groups: dict[str, Sequence[Run]], file: Path) -> None:

@@ -23,6 +23,7 @@ from typing import Any
 import yaml
 
 from configs.flatten import flatten
+from storage.durable import write_file
 
 UNNAMED = (
     "total_timesteps",
@@ -111,8 +112,7 @@ def prepare(folder: Path, config: Mapping[str, Any], overwrite: bool, write: boo
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder} exists and is not a run folder; give another run_dir")
     if write:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.yaml").write_text(yaml.safe_dump(dict(config), sort_keys=False))
+        write_file(folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False))
     return True
 
 

@@ -23,6 +23,7 @@ from evaluation.rollout import EndlessEpisode, Episodes, Interrupted, rollout
 from evaluation.runs import read_run
 from evaluation.scores import scores
 from learning.build import EVALUATION_SEED, Built, env_options
+from storage.durable import write_file
 
 FINAL_SEED = 2_000_000
 
@@ -106,8 +107,8 @@ def learn(built: Built, config: Mapping[str, Any], folder: Path) -> dict[str, An
         "device": torch.cuda.get_device_name() if config["device"] == "cuda" else "the CPU",
         "machine": platform.platform(),
     }
-    (folder / "timing.json").write_text(json.dumps(timing, indent=2) + "\n")
-    (folder / "result.json").write_text(json.dumps(result, indent=2) + "\n")  # last: it says that the run is finished
+    write_file(folder / "timing.json", json.dumps(timing, indent=2) + "\n")
+    write_file(folder / "result.json", json.dumps(result, indent=2) + "\n")  # last: it says that the run is finished
     run = read_run(folder)
     draw_run(run, folder / "learning_curve.png")
     print(result_table(run))

@@ -22,9 +22,9 @@ from torch import Tensor, nn
 
 from agents.make import AGENTS
 from agents.saved.acting import Direct, Remembering, acting
-from agents.saved.replace import existing, replacing
 from agents.saved.spaces import space_from_data
 from agents.saved.specification import HEADS_BEFORE, encoder_from_data, read_specification, specification
+from storage.durable import newest, replacing
 from symmetry import Symmetry
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -154,7 +154,7 @@ def find(source: str | Path) -> Path:
     """The policy folder that `source` means."""
     given = Path(source)
     for base in (given, PROJECT / given):
-        for folder in (existing(base), existing(base / "policy")):
+        for folder in (newest(base), newest(base / "policy")):
             if (folder / "policy.yaml").is_file():
                 return folder
     below = sorted(str(path.parent.parent) for path in given.glob("**/policy/policy.yaml")) if given.is_dir() else []

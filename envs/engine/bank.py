@@ -5,10 +5,10 @@ Files are read as data only and written whole or not at all. A damaged or outdat
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
-import tempfile
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,11 @@ import numpy as np
 
 from envs.engine.kernel import AGENT, EMPTY, MARGIN, VIEW, WALL, Levels
 from envs.engine.levels import NUMBERS, Made, generate, put
+from storage.durable import write_file
 
 log = logging.getLogger(__name__)
 
-FORMAT = 2  # of the file: raise it whenever an array changes its meaning
+FORMAT = 3  # of the file: raise it whenever an array changes its meaning
 TRIED = 8  # levels made at the start, to find out whether the engine can play them
 WORTH_KEEPING = 500  # levels made when the file is first written; then at every doubling
 
@@ -67,7 +68,7 @@ class Bank:
         self.file: Path | None = None
         if spec is not None and type(env.unwrapped).__module__.startswith("minigrid."):
             digest = sha256(self.key.encode()).hexdigest()[:12]
-            self.file = cache_folder() / f"{spec.id}-{first}-{count}-{digest}.npz"
+            self.file = cache_folder() / f"{spec.id}-{first}-{count}-{digest}.levels"
         found = self._found()
         made = found or generate(env, range(first, first + min(TRIED, count)), words)
         self.width, self.height, self.sees_through = made.width, made.height, made.sees_through
@@ -132,17 +133,12 @@ def cache_folder() -> Path:
 
 
 def write(file: Path, key: str, made: Made) -> None:
-    """Write levels to a file, whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, beside = tempfile.mkstemp(dir=file.parent, suffix=".part")
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            size = np.array([made.width, made.height, made.sees_through], np.int64)
-            np.savez_compressed(stream, key=np.array(key), seeds=made.seeds, size=size, **made.levels._asdict())
-        os.replace(beside, file)
-    except BaseException:
-        os.unlink(beside)
-        raise
+    """Write levels to a file, whole or not at all: a line with the SHA-256 of the rest, then NumPy's arrays."""
+    stream = io.BytesIO()
+    size = np.array([made.width, made.height, made.sees_through], np.int64)
+    np.savez_compressed(stream, key=np.array(key), seeds=made.seeds, size=size, **made.levels._asdict())
+    content = stream.getvalue()
+    write_file(file, sha256(content).hexdigest().encode() + b"\n" + content)
 
 
 def read(file: Path, key: str, seeds: range) -> Made:
@@ -151,7 +147,10 @@ def read(file: Path, key: str, seeds: range) -> Made:
     Raises:
         Exception: the file is damaged, or holds something else.
     """
-    with open(file, "rb") as stream, np.load(stream, allow_pickle=False) as data:
+    digest, _, content = file.read_bytes().partition(b"\n")
+    if sha256(content).hexdigest().encode() != digest:
+        raise ValueError("it was altered: its checksum differs")
+    with np.load(io.BytesIO(content), allow_pickle=False) as data:
         if str(data["key"]) != key:
             raise ValueError("it holds other levels, or those of another version")
         width, height, sees_through = (int(value) for value in data["size"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ import torch
 import yaml
 from conftest import PROJECT
 from encoder_cases import history, needs_symmetry, reading
+from killed import killed, needs_fork
 from policy_outputs import outputs, save_observation
 from safetensors.torch import load_file, save_file
 from stable_baselines3 import PPO
@@ -19,8 +21,8 @@ from test_agents import SMALL
 
 from agents import Policy, load_policy, make_agent, save_policy
 from agents.saved.policy import environment_id
-from agents.saved.replace import existing, replacing
 from envs import make_vec_env
+from storage.manifest import write_manifest
 
 DISCRETE, CONTINUOUS = ("ppo", "a2c", "dqn", "qrdqn", "recurrent_ppo"), ("ppo", "a2c", "sac", "td3", "recurrent_ppo")
 COMBINATIONS = [
@@ -127,13 +129,22 @@ def test_a_failed_save_keeps_the_previous_policy(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["p"]
 
 
-def test_after_a_crash_between_the_renames_the_previous_policy_is_read(tmp_path):
+@needs_fork
+def test_after_a_kill_at_any_moment_of_a_save_the_old_or_the_new_policy_is_loaded(tmp_path):
+    model, folder, seen = trained(), tmp_path / "p", []
+    for at in itertools.count():
+        save_policy(model, folder, command="old")
+        if not killed(lambda: save_policy(model, folder, command="new"), at):
+            break
+        seen.append(load_policy(folder).spec["command"])
+    assert set(seen) == {"old", "new"} and seen == sorted(seen, reverse=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["p"]
+
+
+def test_policies_without_a_manifest_are_loaded_too(tmp_path):
     folder = save_policy(trained(), tmp_path / "p")
-    folder.rename(tmp_path / ".p.old")
-    assert load_policy(folder).module is not None and existing(folder).name == ".p.old"
-    with replacing(folder) as new:
-        (new / "file").write_text("newer")
-    assert existing(folder) == folder
+    (folder / "manifest.json").unlink()
+    assert load_policy(folder).spec["agent"] == "ppo"
 
 
 def test_a_policy_plays_a_larger_grid_where_its_encoder_allows_it(tmp_path):
@@ -152,6 +163,7 @@ def edit(folder, **changes):
     spec = yaml.safe_load((folder / "policy.yaml").read_text())
     spec = {key: value for key, value in {**spec, **changes}.items() if value != "removed"}
     (folder / "policy.yaml").write_text(yaml.safe_dump(spec))
+    write_manifest(folder)
 
 
 @pytest.mark.parametrize(

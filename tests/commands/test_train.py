@@ -26,6 +26,7 @@ from envs.names import short_names
 from evaluate import evaluate, record
 from evaluation.rollout import rollout
 from evaluation.runs import find_runs, run_folder
+from storage.lock import holding
 from train import train
 
 # two updates of CartPole: in the last one a learning rate that falls to zero has arrived there
@@ -92,6 +93,15 @@ def test_a_finished_run_is_read_an_unfinished_one_kept_aside_and_another_configu
     assert [run.folder.name for run in find_runs(Path("runs"))] == ["seed=0"]
     # device, threads and the like do not make it another run
     assert train(TINY, env="CartPole", device="cpu", threads=2).scores is not None
+
+
+def test_a_second_process_in_a_run_folder_says_so_and_stops(tmp_path):
+    with holding(tmp_path / "run"):
+        second = command("train.py", "env=CartPole", "run_dir=run", *FAST)
+    assert second.returncode == 2 and second.stderr.count("\n") == 1
+    assert second.stderr.startswith(f"error: {tmp_path / 'run'} is in use: process {os.getpid()} is writing to it")
+    assert not (tmp_path / "run").exists()
+    assert train(TINY, env="CartPole", run_dir="run").scores is not None
 
 
 def test_the_engine_is_decided_and_changes_no_number(capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import warnings
 
@@ -12,6 +13,7 @@ import pytest
 import torch
 from gymnasium.envs.registration import register
 from hypothesis import HealthCheck, Phase, given, settings, strategies
+from killed import killed, needs_fork
 from minigrid.core.grid import Grid
 from minigrid.core.mission import MissionSpace
 from minigrid.core.world_object import Ball, Goal
@@ -457,7 +459,8 @@ def damaged(file, how):
         for place in range(len(content) // 2, len(content) // 2 + 64):  # one byte alone may be of no account
             content[place] ^= 255
     if how == "pickled":
-        np.savez(file, key=np.array([object()], object))
+        with file.open("wb") as stream:
+            np.savez(stream, key=np.array([object()], object))
         return
     file.write_bytes(bytes(content))
 
@@ -499,6 +502,37 @@ def test_whichever_byte_of_a_bank_is_altered_the_levels_are_right(tmp_path, monk
         file.write_bytes(bytes(content))
         for array, there in zip(whole(env, 5).levels, made.levels, strict=True):
             assert np.array_equal(array, there)
+
+
+def test_other_levels_under_the_checksum_of_a_bank_are_not_played(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("INDUCTIVE_CACHE", str(tmp_path))
+    env = gymnasium.make("MiniGrid-DoorKey-5x5-v0")
+    made = whole(env, 8)
+    (file,) = tmp_path.iterdir()
+    checksum = file.read_bytes().partition(b"\n")[0]
+    others = generate(env, range(8, 16))  # which the engine could play as well
+    banks.write(file, made.key, others._replace(seeds=others.seeds - 8))
+    file.write_bytes(checksum + b"\n" + file.read_bytes().partition(b"\n")[2])
+    for array, there in zip(whole(env, 8).levels, made.levels, strict=True):
+        assert np.array_equal(array, there)
+    assert "its checksum differs" in caplog.text
+
+
+@needs_fork
+def test_a_bank_whose_writer_is_killed_at_any_moment_is_read_or_made_again(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("INDUCTIVE_CACHE", str(tmp_path))
+    env = gymnasium.make("MiniGrid-DoorKey-5x5-v0")
+    made = whole(env, 4)
+    for at in itertools.count():
+        for file in tmp_path.glob("*.levels"):
+            file.unlink()
+        if not killed(lambda: whole(env, 4), at):
+            break
+        for array, there in zip(whole(env, 4).levels, made.levels, strict=True):
+            assert np.array_equal(array, there)
+    assert at > 5 and not caplog.text
+    whole(env, 5)
+    assert not [*tmp_path.glob(".*")]  # the next writer has removed what the killed ones left
 
 
 def test_a_bank_of_another_version_is_not_used(tmp_path, monkeypatch, caplog):
