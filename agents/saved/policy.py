@@ -6,6 +6,7 @@ and only classes of this project or of a module that the caller trusts are impor
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ import numpy as np
 import torch
 import yaml
 from gymnasium import spaces
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import BasePolicy
@@ -22,8 +22,11 @@ from torch import Tensor, nn
 
 from agents.make import AGENTS
 from agents.saved.acting import Direct, Remembering, acting
+from agents.saved.budget import Budget
+from agents.saved.schema import check_sizes
 from agents.saved.spaces import space_from_data
 from agents.saved.specification import HEADS_BEFORE, encoder_from_data, read_specification, specification
+from agents.saved.tensors import Described, nbytes, read_head, read_tensors
 from storage.durable import newest, replacing
 from symmetry import Symmetry
 
@@ -128,15 +131,15 @@ def load_policy(
     """
     folder = find(source)
     spec = read_specification(folder)
-    if not (folder / "policy.safetensors").exists():
-        raise ValueError(f"{folder / 'policy.safetensors'}, the parameters of the policy, is missing")
+    head = read_head(folder)
     try:
-        with safe_open(folder / "policy.safetensors", framework="pt") as file:
-            saved = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a mapping
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"{folder / 'policy.safetensors'} is damaged: {error}") from error
-    module = build(spec, trust, observation_space)
-    fill(module, saved, folder)
+        check_sizes(spec, len(head), sum(math.prod(tensor.shape) for tensor in head.values()))
+        with Budget(sum(map(nbytes, head.values()))):
+            module = build(spec, trust, observation_space)
+    except ValueError as error:
+        raise ValueError(f"{folder / 'policy.yaml'}: {error}") from error
+    check_fit(module, head, folder)
+    fill(module, read_tensors(folder, head))
     chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     module.to(chosen).set_training_mode(False)
     return Policy(spec, module)
@@ -175,8 +178,6 @@ def build(spec: dict[str, Any], trust: Sequence[str], observation_space: spaces.
         raise ValueError(f"the policy names the agent {agent!r}; this version has {', '.join(AGENTS)}")
     symmetry = None if spec["symmetry"] is None else Symmetry.from_data(spec["symmetry"])
     encoder_class, options = encoder_from_data(encoder, trust, symmetry)
-    if not isinstance(spec["head"], Mapping):
-        raise ValueError(f"the policy's encoder or head is damaged: {spec['head']!r}")
     try:
         return AGENTS[agent].policy(
             observation_space or space_from_data(spec["observation_space"]),
@@ -187,29 +188,42 @@ def build(spec: dict[str, Any], trust: Sequence[str], observation_space: spaces.
             symmetry=symmetry,
             **{**HEADS_BEFORE.get(agent, {}), **spec["head"]},
         )
-    except TypeError as error:
-        raise ValueError(f"the policy cannot be rebuilt: {error}") from error
+    except ValueError:
+        raise
+    except Exception as error:  # whatever the libraries say to a network that cannot be
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"the policy cannot be rebuilt: {reason}") from error
 
 
-def fill(module: BasePolicy, saved: Mapping[str, Tensor], folder: Path) -> None:
-    """Copy the saved parameters into the network.
+def check_fit(module: BasePolicy, saved: Mapping[str, Described], folder: Path) -> None:
+    """Compare the parameters that a file describes with those of the network.
 
     Raises:
-        ValueError: a name is missing or left over, or a shape differs; the first one is named.
+        ValueError: a name is missing or left over, or a shape or dtype differs; the first one is named.
     """
     wanted = parameters(module)
     missing, extra = sorted(wanted.keys() - saved.keys()), sorted(saved.keys() - wanted.keys())
     if missing or extra:
         problem = f"{missing[0]} is missing" if missing else f"the network has no {extra[0]}"
         raise ValueError(f"the parameters in {folder} do not fit the network: {problem}")
+    for name, tensor in wanted.items():
+        if tensor.shape != saved[name].shape:
+            raise ValueError(
+                f"the parameters in {folder} do not fit the network: {name} has shape {tuple(saved[name].shape)}, "
+                f"needed here is {tuple(tensor.shape)}; most encoders fit only the size of the observations "
+                "that they were trained on"
+            )
+        if tensor.dtype != saved[name].dtype:
+            raise ValueError(
+                f"the parameters in {folder} do not fit the network: {name} has dtype {saved[name].dtype}, "
+                f"needed here is {tensor.dtype}"
+            )
+
+
+def fill(module: BasePolicy, saved: Mapping[str, Tensor]) -> None:
+    """Copy saved parameters, which fit, into the network."""
     with torch.no_grad():
-        for name, tensor in wanted.items():
-            if tensor.shape != saved[name].shape:
-                raise ValueError(
-                    f"the parameters in {folder} do not fit the network: {name} has shape {tuple(saved[name].shape)}, "
-                    f"needed here is {tuple(tensor.shape)}; most encoders fit only the size of the observations "
-                    "that they were trained on"
-                )
+        for name, tensor in parameters(module).items():
             tensor.copy_(saved[name])
 
 

@@ -19,16 +19,19 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import yaml
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
 from agents.equivariance.method import promises
 from agents.make import AGENTS, FIXED_POLICY_KEYS
+from agents.saved.schema import LARGEST_YAML, check_policy
 from agents.saved.spaces import space_to_data
 from agents.sb3_policies import HeadedCritics
 from encoders.average import Average
 from encoders.resolve import name_of, resolve
+from storage.manifest import read_checked
+from storage.plain import from_yaml
+from storage.schema import is_whole
 from symmetry import Symmetry
 
 FORMAT = 1
@@ -139,28 +142,25 @@ def normalization(model: BaseAlgorithm) -> dict[str, Any] | None:
 
 
 def read_specification(folder: Path) -> dict[str, Any]:
-    """`policy.yaml`, checked to be complete and of a format this version reads."""
+    """`policy.yaml`, checked to be what a policy's is (`agents.saved.schema`).
+
+    Raises:
+        ValueError: it is damaged, or of a format that this version does not read.
+    """
+    file = folder / "policy.yaml"
+    content = read_checked(folder, "policy.yaml", LARGEST_YAML)
     try:
-        spec = yaml.safe_load((folder / "policy.yaml").read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{folder / 'policy.yaml'} is damaged: {error}") from error
-    if not isinstance(spec, dict) or not isinstance(spec.get("format"), int):
-        raise ValueError(f"{folder / 'policy.yaml'} is damaged: it states no format")
+        spec = from_yaml(content)
+    except ValueError as error:
+        raise ValueError(f"{file} is damaged: {error}") from error
+    if not isinstance(spec, dict) or not is_whole(spec.get("format")) or spec["format"] < 1:
+        raise ValueError(f"{file} is damaged: it states no format")
     if spec["format"] > FORMAT:
         raise ValueError(
             f"{folder} has policy format {spec['format']}, this version reads up to {FORMAT}; update inductive-rl"
         )
-    needed = (
-        "agent",
-        "encoder",
-        "head",
-        "symmetry",
-        "normalization",
-        "environment",
-        "observation_space",
-        "action_space",
-    )
-    missing = [key for key in needed if key not in spec]
-    if missing:
-        raise ValueError(f"{folder / 'policy.yaml'} is damaged: it lacks {', '.join(missing)}")
+    try:
+        check_policy(spec)
+    except ValueError as error:
+        raise ValueError(f"{file} is damaged: {error}") from error
     return spec

@@ -14,7 +14,6 @@ from conftest import PROJECT
 from encoder_cases import history, needs_symmetry, reading
 from killed import killed, needs_fork
 from policy_outputs import outputs, save_observation
-from safetensors.torch import load_file, save_file
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecNormalize
 from test_agents import SMALL
@@ -164,56 +163,6 @@ def edit(folder, **changes):
     spec = {key: value for key, value in {**spec, **changes}.items() if value != "removed"}
     (folder / "policy.yaml").write_text(yaml.safe_dump(spec))
     write_manifest(folder)
-
-
-@pytest.mark.parametrize(
-    ("damage", "error", "message"),
-    [
-        (lambda f: (f / "policy.yaml").unlink(), FileNotFoundError, "there is no policy in"),
-        (lambda f: (f / "policy.safetensors").unlink(), ValueError, "is missing"),
-        (lambda f: (f / "policy.safetensors").write_bytes(b"\x10\0\0\0"), ValueError, "is damaged"),
-        (lambda f: truncate(f / "policy.safetensors", 0.5), ValueError, "is damaged"),
-        (lambda f: (f / "policy.yaml").write_text("format: [1"), ValueError, "is damaged"),
-        (lambda f: (f / "policy.yaml").write_bytes(b"\xff\xfe\x00"), ValueError, "is damaged"),
-        (lambda f: (f / "policy.yaml").write_text("[]"), ValueError, "states no format"),
-        (lambda f: edit(f, format=2), ValueError, "policy format 2, this version reads up to 1; update"),
-        (lambda f: edit(f, head="removed"), ValueError, "lacks head"),
-        (lambda f: edit(f, agent="muzero"), ValueError, "names the agent 'muzero'"),
-        (lambda f: edit(f, head={"no_such": 1}), ValueError, "cannot be rebuilt"),
-        (lambda f: edit(f, encoder={"class": "encoders.mlp.MLP", "options": {"width": 64}}), ValueError, "do not fit"),
-        (
-            lambda f: edit(f, encoder={"class": "os.system", "options": {}}),
-            ValueError,
-            r"was not imported.*trust=\[os\]",
-        ),
-        (lambda f: edit(f, encoder={"options": {}}), ValueError, "encoder or head is damaged"),
-        (lambda f: edit(f, observation_space={"type": "Box"}), ValueError, "not a space"),
-        (lambda f: edit(f, symmetry={"group": 1}), ValueError, "not a symmetry"),
-        (lambda f: drop_a_tensor(f), ValueError, "is missing"),
-        (
-            lambda f: (f / "policy.yaml").write_text("!!python/object/apply:os.system ['touch executed']"),
-            ValueError,
-            "damaged",
-        ),
-    ],
-)
-def test_a_damaged_or_foreign_policy_is_refused_and_nothing_in_it_runs(tmp_path, damage, error, message):
-    folder = save_policy(trained(), tmp_path / "p")
-    assert load_policy(folder)
-    damage(folder)
-    with pytest.raises(error, match=message):
-        load_policy(folder)
-    assert not (tmp_path / "executed").exists()
-
-
-def truncate(file, share):
-    file.write_bytes(file.read_bytes()[: int(file.stat().st_size * share)])
-
-
-def drop_a_tensor(folder):
-    tensors = load_file(folder / "policy.safetensors")
-    tensors.pop(sorted(tensors)[0])
-    save_file(tensors, folder / "policy.safetensors")
 
 
 def test_an_environment_named_in_a_file_is_imported_only_if_trusted(tmp_path):

@@ -158,13 +158,13 @@ def test_only_regular_files_of_the_folder_are_read(tmp_path):
     (folder / "out").symlink_to("../outside")
     (folder / "circle").symlink_to("circle")
     assert read_regular(folder / "link", 100) == b"content"
-    with pytest.raises(ReadError, match="a link out of its folder"):
+    with pytest.raises(ReadError, match="a link to elsewhere"):
         read_regular(folder / "out", 100)
     with pytest.raises(ReadError, match="cannot be read"):
         read_regular(folder / "circle", 100)
     with pytest.raises(ReadError, match="inside has 7 bytes; at most 6 are read"):
         read_regular(folder / "inside", 6)
-    with pytest.raises(ReadError, match=r"cannot be read|not a regular file"):
+    with pytest.raises(ReadError, match="not a regular file"):
         read_regular(folder, 100)
     with pytest.raises(FileNotFoundError):
         read_regular(folder / "nothing", 100)
