@@ -25,7 +25,7 @@ def compare_runs(config: Mapping[str, Any] | Sequence[str] = (), **options: Any)
         options: more entries of the mapping.
 
     Raises:
-        ValueError: no finished run there, or a damaged one.
+        ValueError: no finished run there; damaged ones are left out with a warning.
         OSError: the report cannot be written.
     """
     given = overrides_of(config) if isinstance(config, Mapping) else list(config)

@@ -21,9 +21,8 @@ from stable_baselines3.common.logger import HParam, configure
 from stable_baselines3.common.vec_env import VecEnv
 
 from evaluation.rollout import PATIENCE, Interrupted, Predicts, rollout
+from evaluation.schema import COLUMNS
 from evaluation.scores import Interval, scores
-
-COLUMNS = ("steps", "return", "return_low", "return_high", "success", "success_low", "success_high", "length")
 
 
 def open_logs(model: BaseAlgorithm, folder: Path, config: Mapping[str, Any]) -> None:

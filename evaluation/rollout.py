@@ -70,6 +70,7 @@ def rollout(
 
     Raises:
         EndlessEpisode: no episode of those to be counted has ended for `patience` steps.
+        FloatingPointError: the return of an episode is NaN or infinite.
         Interrupted: `stop` said so.
     """
     env.seed(seed)
@@ -101,6 +102,10 @@ def rollout(
             lengths += 1
             for i in start.nonzero()[0]:
                 if played[i] < share[i]:
+                    if not np.isfinite(returns[i]):
+                        raise FloatingPointError(
+                            f"the rewards of an episode add up to {returns[i]}; rewards are finite, and not too large"
+                        )
                     success = infos[i].get("is_success")
                     finished.append((played[i], i, returns[i], lengths[i], success))
                     waited = 0

@@ -12,10 +12,9 @@ learning_curve.png, policy/ (the last), best/ (best by evaluation, never used in
 
 from __future__ import annotations
 
-import csv
-import json
 import re
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,10 @@ from typing import Any
 import yaml
 
 from configs.flatten import flatten
+from evaluation.schema import CONFIG, LARGEST, TIMING, check_result, read_evaluations
 from storage.durable import write_file
+from storage.plain import from_json, from_yaml
+from storage.reading import read_regular
 
 UNNAMED = (
     "total_timesteps",
@@ -137,26 +139,41 @@ def read_run(folder: Path) -> Run:
     """Read a run folder.
 
     Raises:
-        ValueError: it is not a run folder, or a file in it is damaged.
+        ValueError: it is not a run folder, or a file in it is damaged; the message names file and field.
     """
+    config = _read(folder, "config.yaml", from_yaml, lambda data: CONFIG(data, ""))
+    if config is None:
+        raise ValueError(f"{folder} is not a run folder: it has no config.yaml")
+    result = _read(folder, "result.json", from_json, lambda data: check_result(data, config))
+    timing = _read(folder, "timing.json", from_json, lambda data: TIMING(data, ""))
+    rows = _read(folder, "evaluations.csv", lambda content: read_evaluations(content, result))
+    return Run(folder, config, result, timing, rows or [])
+
+
+def _read(
+    folder: Path, name: str, parse: Callable[[bytes], Any], check: Callable[[Any], None] = lambda data: None
+) -> Any:
+    """The checked content of a file; None if there is no such file."""
     try:
-        config = yaml.safe_load((folder / "config.yaml").read_text())
-        result, timing = (
-            json.loads((folder / name).read_text()) if (folder / name).exists() else None
-            for name in ("result.json", "timing.json")
-        )
-        evaluations = []
-        if (folder / "evaluations.csv").exists():
-            with (folder / "evaluations.csv").open() as file:
-                evaluations = [{k: float(v) if v else None for k, v in row.items()} for row in csv.DictReader(file)]
-    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
-        raise ValueError(f"{folder} is not a run folder, or is damaged: {error}") from error
-    if not isinstance(config, dict):
-        raise ValueError(f"{folder} is not a run folder, or is damaged: config.yaml holds no configuration")
-    return Run(folder, config, result, timing, evaluations)
+        content = read_regular(folder / name, LARGEST[name])
+    except FileNotFoundError:
+        return None
+    try:
+        data = parse(content)
+        check(data)
+    except ValueError as error:
+        raise ValueError(f"{folder / name} is damaged: {error}") from error
+    return data
 
 
 def find_runs(root: Path) -> list[Run]:
-    """Every run below `root` except those set aside (`*.old-<n>`)."""
-    folders = sorted(file.parent for file in root.rglob("config.yaml"))
-    return [read_run(folder) for folder in folders if ".old-" not in folder.name]
+    """Every run below `root` except those set aside (`*.old-<n>`), and damaged ones, for which a warning is printed."""
+    found = []
+    for folder in sorted(file.parent for file in root.rglob("config.yaml")):
+        if ".old-" in folder.name:
+            continue
+        try:
+            found.append(read_run(folder))
+        except ValueError as error:
+            print(f"warning: left out: {error}", file=sys.stderr)
+    return found

@@ -69,5 +69,7 @@ def from_json(content: bytes) -> Any:
     """
     try:
         return json.loads(content)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"it is no JSON: {error}") from error
     except RecursionError as error:
         raise ValueError("it is too deep") from error

@@ -330,6 +330,7 @@ def test_files_from_before_the_critics_shrank_can_be_loaded(agent, tmp_path):
     spec = yaml.safe_load((folder / "policy.yaml").read_text())
     assert spec["head"].pop("critic_hidden") == [256, 256]
     (folder / "policy.yaml").write_text(yaml.safe_dump(spec))
+    (folder / "manifest.json").unlink()
     loaded = load_policy(folder, device="cpu")
     assert torch.equal(loaded.module.critic.qf1[2].weight, model.policy.critic.qf1[2].weight)
 

@@ -671,5 +671,6 @@ def test_an_encoder_of_another_module_is_lifted_only_if_trusted(tmp_path):
     folder = save_policy(model, tmp_path / "p")
     text = (folder / "policy.yaml").read_text().replace("encoders.mlp.MLP", "os.system")
     (folder / "policy.yaml").write_text(text)
+    (folder / "manifest.json").unlink()
     with pytest.raises(ValueError, match=r"was not imported.*trust=\[os\]"):
         load_policy(folder)

@@ -78,6 +78,7 @@ def test_results_and_policies_record_the_releases(trained):
 def test_evaluating_says_when_the_simulator_is_of_another_release(package, matters, run, capsys):
     policy = run / "policy" / "policy.yaml"
     rewritten(policy, yaml.safe_load, yaml.safe_dump, lambda spec: spec["versions"].update({package: "0.1"}))
+    (run / "policy" / "manifest.json").unlink()
     scores = evaluate({"policy": run, "episodes": 2})
     told = f"trained with gymnasium 0.1, and {version('gymnasium')} is installed" in capsys.readouterr().out
     assert told == matters and scores["versions"]["gymnasium"] == version("gymnasium")

@@ -310,4 +310,5 @@ def test_a_policy_trained_with_the_standard_words_still_plays_where_there_are_mo
     assert spec["observation_space"]["spaces"]["mission"]["high"] == len(WORDS) - 1
     del spec["environment"]["words"]  # as in policy files of versions that had no such option
     file.write_text(yaml.safe_dump(spec))
+    (folder / "policy" / "manifest.json").unlink()
     assert evaluate({"policy": folder, "episodes": 2})["episodes"] == 2

@@ -10,7 +10,7 @@ import gymnasium
 import numpy as np
 import pytest
 from conftest import command
-from gymnasium.wrappers import TimeLimit
+from gymnasium.wrappers import TimeLimit, TransformReward
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv
 
@@ -47,6 +47,14 @@ def test_each_environment_plays_a_fixed_share_of_the_episodes_however_short_they
 def test_an_episode_is_the_same_whatever_the_others_lengths_are():
     long, short = (rollout(Idle(), pendulums(3, limit), 4, seed=5).returns for limit in (50, 2))
     assert np.array_equal(long[::2], short[::2]) and not np.array_equal(long[1::2], short[1::2])
+
+
+@pytest.mark.parametrize("reward", [float("nan"), float("inf"), -float("inf")])
+def test_a_return_that_is_not_finite_is_no_score(reward):
+    env = pendulums(3)
+    env.envs[0] = TransformReward(env.envs[0], lambda _: reward)
+    with pytest.raises(FloatingPointError, match=r"add up to -?(nan|inf)"):
+        rollout(Idle(), env, 1, seed=0)
 
 
 def test_a_rollout_that_waits_too_long_for_an_episode_to_end_is_an_error():
