@@ -55,7 +55,7 @@ def train(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> Res
 
     import torch
 
-    from agents.startup import leave_the_compiler_alone
+    from encoders.torch_internals import leave_the_compiler_alone
     from evaluation.callbacks import open_logs
     from evaluation.runs import prepare
     from learning.build import build

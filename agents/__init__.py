@@ -8,7 +8,6 @@ weight_decay.py      AdamW in place of Adam
 dropout.py           dropout while PPO and A2C collect
 diagnostics.py       how far a policy is from a symmetry; attention maps
 export.py            policies as TorchScript (plain.py: its old name)
-startup.py           what a run need not import before its first step
 
 ppo/                 PPO with faster collection and updates
 recurrent/           the same for recurrent PPO

@@ -44,7 +44,6 @@ import numpy as np
 import torch
 from omegaconf import OmegaConf
 from stable_baselines3.common.utils import set_random_seed
-from torch._inductor.utils import fresh_cache
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -53,6 +52,7 @@ from wall import TASKS, wall
 
 from agents import make_agent
 from configs.compose import FOLDER, compose, overrides_of
+from encoders.torch_internals import empty_compiler_cache
 from envs import make_vec_env
 from learning.build import env_options
 from learning.decide import on_policy
@@ -140,7 +140,7 @@ class Contestant:
 
 def seconds_of(compiling: Callable[[], Any]) -> float:
     """Wall seconds of compiling, without any cache."""
-    with fresh_cache():
+    with empty_compiler_cache():
         begin = time.perf_counter()
         compiling()
         return time.perf_counter() - begin

@@ -23,9 +23,9 @@ from unittest.mock import patch
 
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
-from torch._inductor.utils import fresh_cache
 
 from configs.compose import compose
+from encoders.torch_internals import empty_compiler_cache
 from learning.build import build
 from learning.decide import decide
 
@@ -65,7 +65,7 @@ def one(name: str, overrides: Sequence[str], cap: float) -> dict[str, Any]:
     """One run, without any cache."""
     choices, key, enough = TASKS[name]
     config = compose("train", [f"env={name}", *choices, *overrides])
-    with tempfile.TemporaryDirectory() as empty, patch.dict(os.environ, INDUCTIVE_CACHE=empty), fresh_cache():
+    with tempfile.TemporaryDirectory() as empty, patch.dict(os.environ, INDUCTIVE_CACHE=empty), empty_compiler_cache():
         model = build(decide(config)[0]).model
         reached = Reached(key, enough, cap)
         model.learn(config["total_timesteps"], callback=reached)

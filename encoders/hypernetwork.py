@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from encoders.base import Encoder, Flatten, kind_of, mlp
 from encoders.layers.hyper import INTERACTIONS, HyperLinear
 from encoders.layers.stem import Context, Observation, Stem
-from encoders.layers.tracing import traced
 from encoders.layers.unique import unique_rows
 from encoders.ranges import require_choice, require_whole
+from encoders.torch_internals import traced
 
 
 class Hypernetwork(Encoder):

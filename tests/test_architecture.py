@@ -45,6 +45,8 @@ ROOMS: dict[str, set[str]] = {
 LONGEST = 300  # lines
 EXCEPTED = {"envs/engine/kernel.py"}  # numba compiles what lies in one file into one cache
 MOST = 12  # files in a room of agents
+INTERNALS = {"torch": "encoders.torch_internals", "hydra": "configs.hydra_internals"}  # library -> the file for it
+DOCUMENTED = {"agents.saved.budget"}  # PyTorch documents TorchDispatchMode, but keeps it in a private module
 
 
 def python_files():
@@ -94,6 +96,25 @@ def forbidden(room: str, source: str) -> set[str]:
         for other in found
         if not (other in allowed or "*" in allowed or f"{other.rpartition('.')[0]}.*" in allowed)
     }
+
+
+def private_parts(library: str, source: str) -> set[str]:
+    """The names of a library in a source that have a part called `_…` or `experimental`; `__version__` is public."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Attribute):
+            names.add(ast.unparse(node))
+    own = [name.split(".") for name in names if name.startswith(f"{library}.")]
+    private = [parts for parts in own if any(part == "experimental" or is_private(part) for part in parts)]
+    return {".".join(parts) for parts in private}
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.endswith("__")
 
 
 def circle(imports: dict[str, set[str]]) -> list[str] | None:
@@ -155,3 +176,27 @@ def test_files_are_short_enough_to_be_read():
 def test_rooms_of_agents_hold_few_files():
     folders = {path.parent for name, path in FILES.items() if name.startswith("agents")}
     assert {str(folder.relative_to(PROJECT)) for folder in folders if len([*folder.glob("*.py")]) > MOST} == set()
+
+
+@pytest.mark.parametrize("library", INTERNALS)
+def test_private_parts_of_a_library_are_named_in_one_file_only(library):
+    found = {name: private_parts(library, path.read_text()) for name, path in FILES.items()}
+    assert found[INTERNALS[library]]
+    allowed = {INTERNALS[library], *DOCUMENTED}
+    assert {name: parts for name, parts in found.items() if parts and name not in allowed} == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "private"),
+    [
+        ("import torch._dynamo", True),
+        ("from torch import _C", True),
+        ("from torch.fx.experimental.proxy_tensor import make_fx", True),
+        ("def late():\n    from torch._inductor.utils import fresh_cache", True),
+        ("torch._foreach_mul_(tensors, 2.0)", True),
+        ("print(torch.__version__)", False),
+        ("class Own(torch.nn.Module):\n    def forward(self):\n        return self._own", False),
+    ],
+)
+def test_a_private_part_is_found_where_it_is_named(line, private):
+    assert bool(private_parts("torch", line)) == private

@@ -13,17 +13,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-import torch._inductor
 from torch import Tensor
-from torch._dispatch.python import enable_python_dispatcher
-from torch._dynamo.source import ConstantSource
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.fx.experimental.proxy_tensor import make_fx
-from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, StatelessSymbolicContext
 
 from agents.ppo.rollout import Minibatch, Observation, Rollout
 from agents.ppo.update import Update, depends_on_more
 from encoders.layers.normalization import counts_samples
+from encoders.torch_internals import compile_graph, graph_of, is_any_length
 
 
 def compiler() -> str | None:
@@ -37,38 +32,22 @@ def compiled(
     varying: Sequence[bool] = (),
     simplify: Callable[[torch.fx.Graph], None] = lambda graph: None,
 ) -> Callable[..., Any]:
-    """The graph of a function of tensors with these shapes.
+    """Trace and compile a function of tensors with these shapes.
 
     Args:
-        varying: which inputs' first axis is of any length, the same for all of them.
+        varying: which inputs have a first axis of any length, the same length for all of them.
         simplify: changes the graph before it is compiled.
 
     Raises:
-        Exception: what the function does depends on values, or on that length, or there is no compiler.
+        Exception: the function depends on the values of its inputs or on the varying length, or no compiler was found.
     """
-    shapes = ShapeEnv()
-    fakes = FakeTensorMode(shape_env=shapes, allow_non_fake_inputs=True)
-
-    def fake(tensor: Tensor, varies: bool) -> Tensor:
-        axes = [DimDynamic.STATIC] * tensor.dim()
-        if varies:
-            axes[0] = DimDynamic.DUCK
-        context: Any = StatelessSymbolicContext(dynamic_sizes=axes)
-        return fakes.from_tensor(tensor, symbolic_context=context, source=ConstantSource(f"input{id(tensor)}"))
-
-    like = [fake(*each) for each in zip(inputs, [*varying, *[False] * len(inputs)], strict=False)]
-    with fakes, enable_python_dispatcher():
-        graph = make_fx(function)(*like)
+    graph, like = graph_of(function, inputs, varying)
     simplify(graph.graph)
     graph.recompile()
-    for tensor, any_length in zip(like, varying, strict=False):
-        length = tensor.shape[0]
-        if any_length and (isinstance(length, int) or length.node.maybe_as_int() is not None):
-            raise ValueError("it depends on how many different observations there are")
+    if any(varies and not is_any_length(tensor.shape[0]) for tensor, varies in zip(like, varying, strict=False)):
+        raise ValueError("it depends on how many different observations there are")
     with torch.no_grad():
-        # torch.compile would trace the graph again, and at every call look whether that still holds
-        examples: list[Any] = like if any(varying) else list(inputs)
-        return torch._inductor.compile(graph, examples)
+        return compile_graph(graph, like if any(varying) else list(inputs))
 
 
 def cuda_graph(function: Callable[..., Any], inputs: Sequence[Tensor]) -> tuple[Callable[[], None], Any]:

@@ -14,6 +14,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from encoders.torch_internals import scale_all
+
 ALIGNED = 64  # bytes, as torch allocates: elsewhere, matrix products of some processors round differently
 
 
@@ -132,7 +134,7 @@ class FlatAdam:
         (beta1, beta2), mean, square = self.group["betas"], *self.moments
         steps = self.steps[0].item()
         if self.decayed:
-            torch._foreach_mul_(self.decayed, self.kept)
+            scale_all(self.decayed, self.kept)
         mean.lerp_(gradient, 1 - beta1)
         square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
         scale = torch.sqrt(square, out=self.scale).div_(math.sqrt(1 - beta2**steps)).add_(self.group["eps"])

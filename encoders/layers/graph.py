@@ -21,7 +21,7 @@ from torch import Tensor
 
 from encoders.base import describe
 from encoders.layers.topology import Topology
-from encoders.layers.tracing import traced
+from encoders.torch_internals import traced
 
 PARTS = {
     "nodes": ("N", "F"),
