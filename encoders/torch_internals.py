@@ -89,6 +89,6 @@ def empty_compiler_cache() -> AbstractContextManager[Any]:
     return fresh_cache()
 
 
-def scale_all(tensors: Sequence[Tensor], factor: float) -> None:
+def scale_all(tensors: list[Tensor], factor: float) -> None:
     """Multiply all tensors by a number, in place and in one call."""
     torch._foreach_mul_(tensors, factor)
