@@ -13,9 +13,11 @@ ppo/                 PPO with faster collection and updates
 recurrent/           the same for recurrent PPO
 equivariance/        the ways to use a symmetry
 saved/               policies as files
+imported/            policies that Stable-Baselines3 saved
 """
 
+from agents.imported.policy import import_sb3
 from agents.make import AGENTS, make_agent
 from agents.saved.policy import Policy, load_policy, save_policy
 
-__all__ = ["AGENTS", "Policy", "load_policy", "make_agent", "save_policy"]
+__all__ = ["AGENTS", "Policy", "import_sb3", "load_policy", "make_agent", "save_policy"]

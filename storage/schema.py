@@ -9,6 +9,7 @@ A check takes a value and its name, and raises ValueError with one line: what th
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -57,7 +58,8 @@ def number(least: float = -1e30, most: float = 1e30) -> Check:
 
 def bound(value: Any, name: str) -> None:
     """A number or infinity, and no NaN."""
-    if type(value) not in (int, float) or (not abs(value) <= 1e30 and not math.isinf(value)):
+    # spaces are often bounded by the largest float of their dtype
+    if type(value) not in (int, float) or not (abs(value) <= sys.float_info.max or math.isinf(value)):
         refuse(name, "a number, or infinity", value)
 
 

@@ -22,6 +22,7 @@ ROOMS: dict[str, set[str]] = {
     "agents.a2c": {"agents.ppo", "encoders", "encoders.layers", "symmetry"},
     "agents.continuous": {"agents.ppo", "encoders", "encoders.layers", "symmetry"},
     "agents.recurrent": {"agents.ppo", "encoders", "encoders.layers", "symmetry"},
+    "agents.imported": {"agents", "agents.saved", "storage"},
     "agents.saved": {"agents", "agents.*", "encoders", "encoders.layers", "storage", "symmetry"},
     "agents": {"agents.*", "encoders", "encoders.layers", "storage", "symmetry"},
     "configs": {"agents", "encoders", "envs"},

@@ -1,0 +1,49 @@
+"""SB3's policies as they are, naming their encoders and heads as ours do (`agents.heads`).
+
+Ours put one linear head on the encoder's features; here SB3's hidden layers lie between.
+"""
+
+from __future__ import annotations
+
+from sb3_contrib.qrdqn.policies import QRDQNPolicy
+from stable_baselines3.dqn.policies import DQNPolicy
+from stable_baselines3.sac.policies import SACPolicy
+from stable_baselines3.td3.policies import TD3Policy
+
+from agents.sb3_policies import (
+    HeadedActorCriticPolicy,
+    HeadedDQNPolicy,
+    HeadedQRDQNPolicy,
+    HeadedSACPolicy,
+    HeadedTD3Policy,
+)
+
+
+class ImportedActorCriticPolicy(HeadedActorCriticPolicy):
+    """PPO, A2C and TRPO: `net_arch` is an option of ours too."""
+
+
+class ImportedDQNPolicy(HeadedDQNPolicy):
+    """DQN with SB3's Q network."""
+
+    make_q_net = DQNPolicy.make_q_net
+
+
+class ImportedQRDQNPolicy(HeadedQRDQNPolicy):
+    """QR-DQN with sb3-contrib's quantile network."""
+
+    make_quantile_net = QRDQNPolicy.make_quantile_net
+
+
+class ImportedSACPolicy(HeadedSACPolicy):
+    """SAC with SB3's actor and critics."""
+
+    make_actor = SACPolicy.make_actor
+    make_critic = SACPolicy.make_critic
+
+
+class ImportedTD3Policy(HeadedTD3Policy):
+    """TD3 and DDPG with SB3's actor and critics."""
+
+    make_actor = TD3Policy.make_actor
+    make_critic = TD3Policy.make_critic
