@@ -3,9 +3,11 @@
     python evaluate.py policy=pretrained/CartPole-homomorphic video=replay.gif
     python evaluate.py policy=pretrained/DoorKey-6x6-gnn env=DoorKey-8x8 episodes=200
     python evaluate.py policy=runs/DoorKey-5x5/ppo-transformer/default/seed=0 attention=maps.png
+    python evaluate.py policy=Pendulum-v1.zip normalization=vecnormalize.pkl env=Pendulum
 
 `env=` replaces the environment's id only: the view, shuffle, history and normalization the policy was trained with
 stay. `env.kwargs.<name>=` adds to the environment's own keyword arguments: `env.kwargs.max_episode_steps=200`.
+A `.zip` is a model that Stable-Baselines3 saved; it does not say where it was trained, so `env=` is needed.
 
 From Python: `evaluate({"policy": "pretrained/CartPole-homomorphic", "episodes": 20})`.
 """
@@ -27,6 +29,7 @@ from storage.durable import write_file
 
 if TYPE_CHECKING:
     from agents import Policy
+    from envs.vec_env import VecEnv
 
 ENVIRONMENTS = 20  # played side by side
 STATES = 2000  # whose symmetry is looked at
@@ -64,9 +67,8 @@ def evaluate(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> 
 def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     import torch
 
-    from agents import load_policy
     from agents.diagnostics import equivariance_error, forced_ties, transformer_of
-    from agents.saved.policy import environment_id, find
+    from agents.saved.policy import environment_id
     from agents.saved.specification import versions
     from envs import make_vec_env
     from envs.levels import EVALUATION
@@ -80,8 +82,7 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     if settings["device"] == "cuda" and not torch.cuda.is_available():
         raise UsageError("device=cuda, but PyTorch sees no CUDA device here; use device=cpu or device=auto")
     torch.set_num_threads(settings["threads"])
-    loading = {"device": settings["device"], "trust": settings["trust"]}
-    policy = load_policy(settings["policy"], **loading)
+    policy = load(settings)
     if settings["attention"]:
         transformer_of(policy)  # or say now that there is none
     options = {k: v for k, v in (policy.spec["environment"] or {}).items() if k not in ("engine", "bank")}
@@ -95,12 +96,15 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     n_envs = min(settings["episodes"], ENVIRONMENTS)
     # levels that training never draws
     env = make_vec_env(**options, n_envs=n_envs, engine="auto", bank=0, first_level=EVALUATION)
-    if env.action_space != policy.action_space:
+    if env.action_space != policy.action_space and not is_sb3(settings):
         raise ValueError(f"the policy acts in {policy.action_space}, {options['id']} in {env.action_space}")
     if another or env.observation_space != policy.observation_space:
         # the network is rebuilt for the space at hand, so that a larger grid can be played where the encoder allows it
-        policy = load_policy(settings["policy"], **loading, observation_space=env.observation_space)
+        policy = load(settings, env)
 
+    likely = Path(settings["policy"]).with_suffix("") / "vecnormalize.pkl"  # where RL Baselines3 Zoo puts it
+    if is_sb3(settings) and settings["normalization"] is None and likely.is_file():
+        print(f"note: {likely} is not used; if the policy was trained with it, add normalization={likely}")
     name = short_name_of(options["id"]) or options["id"]
     played = f"{settings['episodes']} episodes with sampled actions, as many with greedy ones"
     print(f"{settings['policy']} in {name}: {played}", flush=True)
@@ -131,10 +135,8 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     if symmetry is not None:
         share, error = result["forced_ties"], result["equivariance_error"]
         print(f"symmetry {symmetry.group.name}: forced ties in {share:.1%} of states, equivariance error {error}")
-    folder = find(settings["policy"])
-    beside = folder.parent if folder.name == "policy" else folder  # a run's policy/, or a folder of its own
     file = f"evaluation-{re.sub(r'[/:]', '_', name)}-{settings['seed']}.json"
-    output = Path(settings["output"]) if settings["output"] else beside / file
+    output = Path(settings["output"]) if settings["output"] else beside(settings, file)
     write_file(output, json.dumps(result, indent=2) + "\n")
     print(f"scores: {output}")
     if settings["video"]:
@@ -142,6 +144,40 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     if settings["attention"]:
         print(attend(policy, options, settings["seed"], Path(settings["attention"])))
     return result
+
+
+def is_sb3(settings: Mapping[str, Any]) -> bool:
+    """Whether the policy is in the zip of a Stable-Baselines3 model."""
+    return Path(settings["policy"]).suffix == ".zip"
+
+
+def load(settings: Mapping[str, Any], env: VecEnv | None = None) -> Policy:
+    """The policy that the settings name, for the spaces of `env` if it is given.
+
+    Raises:
+        FileNotFoundError, ValueError: as `agents.load_policy` and `agents.import_sb3`.
+    """
+    from agents import import_sb3, load_policy
+
+    source, statistics, device = settings["policy"], settings["normalization"], settings["device"]
+    seen = None if env is None else env.observation_space
+    if is_sb3(settings):
+        acted = None if env is None else env.action_space
+        return import_sb3(source, statistics, device=device, observation_space=seen, action_space=acted)
+    if statistics is not None:
+        raise UsageError("normalization= belongs to the .zip of a Stable-Baselines3 model; this policy has its own")
+    return load_policy(source, device=device, trust=settings["trust"], observation_space=seen)
+
+
+def beside(settings: Mapping[str, Any], file: str) -> Path:
+    """Where a file about the policy goes: into its run folder or its own, or beside its zip."""
+    from agents.saved.policy import find
+
+    if is_sb3(settings):
+        source = Path(settings["policy"])
+        return source.with_name(f"{source.stem}-{file}")
+    folder = find(settings["policy"])
+    return (folder.parent if folder.name == "policy" else folder) / file
 
 
 def record(policy: Policy, options: dict[str, Any], seed: int, file: Path) -> str:

@@ -32,7 +32,15 @@ GROUPS_OF = {"train": GROUPS, "evaluate": ("env",), "compare": ()}
 BARE = {"evaluate": "policy", "compare": "runs"}  # what a word alone means
 NEEDED = {"train": (), "evaluate": ("policy",), "compare": ("runs",)}  # without which nothing composes
 IDENTITY = (*GROUPS, "env.id", "encoder.class")  # what a run's defaults belong to
-PATHS = ("policy", "normalization", "runs", "run_dir", "video", "attention", "output")  # run folders hold `=` and commas
+PATHS = (
+    "policy",
+    "normalization",
+    "runs",
+    "run_dir",
+    "video",
+    "attention",
+    "output",
+)  # run folders hold `=`
 # what other programs call an option, and what it may be here
 ALIASES = {
     **dict.fromkeys(("lr", "learningrate", "alpha", "step_size"), ("agent.learning_rate",)),

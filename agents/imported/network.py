@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from agents.imported import policies
 from agents.make import AGENTS
-from agents.saved.budget import Budget
+from agents.saved.budget import Budget, OverBudget
 
 FAMILIES: dict[str, tuple[str, type[BasePolicy]]] = {  # an agent of ours, where SB3 defines its policy, and our class
     "ppo": ("stable_baselines3.common.policies", policies.ImportedActorCriticPolicy),
@@ -75,13 +75,18 @@ def build(
     if not isinstance(actions, AGENTS[family].actions):
         raise ValueError(f"its policy is one of {family}, which cannot act in {actions!s:.100}")
     options = {**arguments(family, data), **architecture(family, tensors, observed, actions)}
-    with Budget(sum(tensor.numel() * tensor.itemsize for tensor in tensors.values())):
-        module = FAMILIES[family][1](observed, actions, lambda _: 0.0, **options)  # type: ignore[arg-type]
-    fill(module, tensors)
-    if options.get("use_sde"):
-        with torch.random.fork_rng():
-            torch.manual_seed(0)  # the same file explores alike each time
-            module.reset_noise()  # type: ignore[operator]
+    with torch.random.fork_rng():
+        torch.manual_seed(0)  # the same file explores alike each time
+        try:
+            with Budget(sum(tensor.numel() * tensor.itemsize for tensor in tensors.values())):
+                module: Any = FAMILIES[family][1](observed, actions, lambda _: 0.0, **options)  # type: ignore[arg-type]
+        except OverBudget as error:
+            raise ValueError(f"its spaces are too large for its parameters: {error}") from error
+        except Exception as error:  # whatever SB3 says to a network that cannot be
+            raise ValueError(f"its policy cannot be built: {(str(error).splitlines() or [''])[0]:.200}") from error
+        fill(module, tensors)
+        if options.get("use_sde"):
+            module.reset_noise()
     return module
 
 
@@ -148,11 +153,10 @@ def architecture(
     q_net = "q_net.q_net" if family == "dqn" else "quantile_net.quantile_net"
     encoder = {"ppo": "", "dqn": "q_net.", "qrdqn": "quantile_net."}.get(family, "actor.") + "features_extractor"
     found: dict[str, Any] = {"features_extractor_class": FlattenExtractor}
-    if f"{encoder}.linear.0.weight" in tensors:
+    if sizes := widths(tensors, f"{encoder}.linear"):
         if not is_image_space(observed):
             raise ValueError(f"its policy reads images of bytes, and the observation space is {observed!s:.100}")
-        size = len(tensors[f"{encoder}.linear.0.weight"])
-        found = {"features_extractor_class": NatureCNN, "features_extractor_kwargs": {"features_dim": size}}
+        found = {"features_extractor_class": NatureCNN, "features_extractor_kwargs": {"features_dim": sizes[0]}}
     if family == "ppo":
         actor, critic = (widths(tensors, f"mlp_extractor.{net}") for net in ("policy_net", "value_net"))
         return {**found, "net_arch": {"pi": actor, "vf": critic}, "share_features_extractor": False}
@@ -172,8 +176,8 @@ def architecture(
 def widths(tensors: Mapping[str, Tensor], name: str) -> list[int]:
     """The outputs of the linear layers `name`.0, `name`.2, ..., between which activations are."""
     found: list[int] = []
-    while (layer := f"{name}.{2 * len(found)}.weight") in tensors:
-        found.append(len(tensors[layer]))
+    while (layer := tensors.get(f"{name}.{2 * len(found)}.weight")) is not None and layer.dim() == 2:
+        found.append(len(layer))
     return found
 
 

@@ -86,7 +86,7 @@ class Machine:
 
     def result(self) -> Any:
         """What is left at the end."""
-        (tree,) = self.stack
+        (tree,) = self.popped(len(self.stack))
         return tree
 
     def run(self, operation: str, argument: Any) -> None:

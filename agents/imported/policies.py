@@ -5,7 +5,10 @@ Ours put one linear head on the encoder's features; here SB3's hidden layers lie
 
 from __future__ import annotations
 
+from typing import Any
+
 from sb3_contrib.qrdqn.policies import QRDQNPolicy
+from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.dqn.policies import DQNPolicy
 from stable_baselines3.sac.policies import SACPolicy
 from stable_baselines3.td3.policies import TD3Policy
@@ -20,7 +23,11 @@ from agents.sb3_policies import (
 
 
 class ImportedActorCriticPolicy(HeadedActorCriticPolicy):
-    """PPO, A2C and TRPO: `net_arch` is an option of ours too."""
+    """PPO, A2C and TRPO with SB3's layers and heads."""
+
+    def _build(self, lr_schedule: Any) -> None:
+        self.register_buffer("ties", None, persistent=False)
+        ActorCriticPolicy._build(self, lr_schedule)
 
 
 class ImportedDQNPolicy(HeadedDQNPolicy):

@@ -48,7 +48,6 @@ def import_sb3(
     statistics = None if normalization is None else _statistics(Path(normalization))
     try:
         data, weights, version = read_parts(content)
-        family, algorithm = family_of(data)
         observed, acted = (read_space(data.get(f"{what}_space"), what) for what in ("observation", "action"))
         observed = observed if observation_space is None else as_played(observed, observation_space, "observation")
         acted = acted if action_space is None else as_played(acted, action_space, "action")
@@ -62,9 +61,10 @@ def import_sb3(
         )
     chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     module.to(chosen).set_training_mode(False)
+    encoder = module.features_extractor_class
     spec = {
-        "agent": algorithm,
-        "encoder": {"class": f"stable_baselines3.{family}", "options": {}},
+        "agent": family_of(data)[1],
+        "encoder": {"class": f"{encoder.__module__}.{encoder.__qualname__}", "options": {}},
         "head": {},
         "symmetry": None,
         "observation_space": space_to_data(observed),

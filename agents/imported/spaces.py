@@ -60,7 +60,7 @@ def _fields(kind: str, text: Mapping[str, Any], what: str) -> dict[str, Any]:
     number = int(str(text.get("n")))
     if not 0 < number <= LARGEST or str(text.get("start", 0)) != "0":
         raise ValueError("no number of choices, or choices that do not count from 0")
-    return {"n": number, "start": 0}
+    return {"n": number, "start": 0} if kind == "Discrete" else {"n": number}
 
 
 def _bound(text: Mapping[str, Any], key: str, shape: list[int], dtype: str, what: str) -> Any:
