@@ -42,6 +42,8 @@ def checked(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str,
             continue
         if not isinstance(value, int) or isinstance(value, bool) or value < LEAST[key]:
             raise UsageError(f"{key} is a whole number, at least {LEAST[key]}; got {value!r}")
+    if not isinstance(settled["env"].get("id", ""), str):
+        raise UsageError(f"env.id is the id of an environment, like CartPole-v1; got {settled['env']['id']!r}")
     scale = settled["env"].get("reward_scale")
     if not isinstance(scale, (int, float)) or isinstance(scale, bool) or not 0 < scale < float("inf"):
         raise UsageError(f"env.reward_scale is a positive number; got {scale!r}")

@@ -14,6 +14,8 @@ class EnvironmentFailed(RuntimeError):
 class Reported(gymnasium.Wrapper):
     """Raises an environment's exceptions as `EnvironmentFailed`, with its id, and the episode's seed and step.
 
+    An environment that calls `sys.exit` has failed too.
+
     Attributes:
         place: (seed of the last seeded reset, episodes since then, steps of this episode; 0 for the reset itself).
         ended: the place at which the last episode ended.
@@ -38,17 +40,17 @@ class Reported(gymnasium.Wrapper):
         self.steps = 0
         try:
             return self.env.reset(seed=seed, options=options)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self._failed(error) from error
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         self.steps += 1
         try:
             return self.env.step(action)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self._failed(error) from error
 
-    def _failed(self, error: Exception) -> EnvironmentFailed:
+    def _failed(self, error: BaseException) -> EnvironmentFailed:
         said = f": {error}" if str(error) else ""
         return EnvironmentFailed(f"environment {self.id} raised {type(error).__name__} {at(self.place)}{said}")
 

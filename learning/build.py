@@ -14,6 +14,7 @@ from agents import make_agent
 from agents.equivariance.normalization import SymmetricStatistics
 from agents.make import encoder_named
 from agents.ppo.rollout import Rollout
+from agents.saved.policy import described
 from configs.compose import UsageError
 from encoders.base import kind_of
 from envs import make_vec_env, symmetric_ids
@@ -52,7 +53,7 @@ def build(config: Mapping[str, Any]) -> Built:
     """Make what a configuration describes, its `auto`s decided as far as they can be before (`learning.decide`).
 
     Raises:
-        ValueError: the parts do not fit together, or do not fit into memory.
+        ValueError: the parts do not fit together, do not fit into memory, or make a policy that cannot be saved.
     """
     options = env_options(config)
     playing = {"engine": config["env"]["engine"], "bank": config["env"].get("bank")}
@@ -66,6 +67,7 @@ def build(config: Mapping[str, Any]) -> Built:
     env = _normalized(made, symmetry, config) if config["env"]["normalize"] else made
     memory = _memory(env, config)
     model = _model(config, env, symmetry)
+    described(model, environment={**options, "reward_scale": 1.0})  # or say now that its policy cannot be saved
     return Built(env, evaluation_env, model, memory)
 
 

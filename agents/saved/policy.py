@@ -23,11 +23,12 @@ from torch import Tensor, nn
 from agents.make import AGENTS
 from agents.saved.acting import Direct, Remembering, acting
 from agents.saved.budget import Budget
-from agents.saved.schema import check_sizes
+from agents.saved.schema import check_policy, check_sizes
 from agents.saved.spaces import space_from_data
 from agents.saved.specification import HEADS_BEFORE, encoder_from_data, read_specification, specification
 from agents.saved.tensors import Described, nbytes, read_head, read_tensors
 from storage.durable import newest, replacing
+from storage.plain import from_yaml
 from symmetry import Symmetry
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -95,20 +96,33 @@ def save_policy(
         command: the command that trained it.
 
     Raises:
-        ValueError: a model that `make_agent` did not make, or encoder options that are not plain data.
+        ValueError: a model that `make_agent` did not make, or options that a policy file cannot hold.
         OSError: the folder cannot be written; what was there before is still there.
     """
-    spec = specification(model, environment=environment, score=score, command=command)
-    try:
-        text = yaml.safe_dump(spec, sort_keys=False)
-    except yaml.YAMLError as error:
-        raise ValueError(f"the policy's options are not plain data: {error}") from error
+    text = described(model, environment=environment, score=score, command=command)
     folder = Path(folder)
     with replacing(folder) as new:
         tensors = {name: tensor.detach().contiguous().cpu() for name, tensor in parameters(model.policy).items()}
         (new / "policy.safetensors").write_bytes(serialize(tensors))
         (new / "policy.yaml").write_text(text)
     return folder
+
+
+def described(model: BaseAlgorithm, **about: Any) -> str:
+    """The text of `policy.yaml` for a model, known to be one that can be read again; `about` as for `save_policy`.
+
+    Raises:
+        ValueError: a model that `make_agent` did not make, or options that a policy file cannot hold.
+    """
+    try:
+        text = yaml.safe_dump(specification(model, **about), sort_keys=False)
+    except yaml.YAMLError as error:
+        raise ValueError(f"the policy's options are not plain data: {error}") from error
+    try:
+        check_policy(from_yaml(text.encode()))
+    except ValueError as error:
+        raise ValueError(f"the policy cannot be written to a file that can be read again: {error}") from error
+    return text
 
 
 def load_policy(

@@ -15,6 +15,7 @@ LARGEST_YAML = 2_000_000  # bytes
 MOST = 2**31  # of a whole number that counts nothing here
 LEVELS = 1000  # the most that a MiniGrid level may have of anything
 ORDER = 1024  # points that a group moves
+SMALL = 500  # a size that need not be compared: it may belong to a part that the network does not have
 
 GENERATORS = several(several(whole(0, ORDER - 1), ORDER, 1), 16, 1)
 PERMUTATION = several(whole(0, MOST), 100_000)
@@ -167,7 +168,7 @@ def check_sizes(spec: Mapping[str, Any], tensors: int, numbers: int) -> None:
         elif isinstance(value, int):
             last = name.rpartition(".")[2]
             most, of = (tensors, "tensors") if last.endswith(("layers", "n_critics")) else (numbers, "numbers")
-            if value > most:
+            if value > max(most, SMALL):
                 raise ValueError(f"{name} is {value:,}, and the file of the parameters holds {most:,} {of}")
 
     check(spec["head"], "head")

@@ -176,6 +176,13 @@ def test_an_environment_named_in_a_file_is_imported_only_if_trusted(tmp_path):
         environment_id(load_policy(folder))
 
 
+def test_what_could_not_be_loaded_is_not_saved(tmp_path):
+    for environment in ({"id": "two\nlines"}, {"id": "CartPole-v1", "reward_scale": float("nan")}):
+        with pytest.raises(ValueError, match=r"cannot be written to a file that can be read again: environment\."):
+            save_policy(trained(steps=0), tmp_path / "p", environment=environment)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_only_models_of_make_agent_can_be_saved(tmp_path):
     with pytest.raises(ValueError, match=r"made by agents\.make_agent"):
         save_policy(PPO("MlpPolicy", make_vec_env("CartPole", n_envs=1)), tmp_path / "p")

@@ -19,7 +19,9 @@ from envs.errors import EnvironmentFailed
         (0, 2, r"in the reset of episode 2 since reset\(seed=7\)"),
     ],
 )
-@pytest.mark.parametrize("error", [ValueError("the door is gone"), KeyError("door"), ZeroDivisionError()])
+@pytest.mark.parametrize(
+    "error", [ValueError("the door is gone"), KeyError("door"), ZeroDivisionError(), SystemExit(0)]
+)
 def test_an_exception_of_an_environment_says_its_id_seed_and_step(step, episode, where, error):
     env = make_vec_env("Broken-v0", n_envs=1, seed=7, kwargs={"step": step, "episode": episode, "error": error})
     with pytest.raises(
