@@ -221,7 +221,7 @@ CORPUS = {
     },
     **{
         f"{value} layers": ("vector", say("encoder.options.layers", value), "layers|Type-check")
-        for value in (1.5, 10**6, 10**9, -1, 300)
+        for value in (1.5, 10**6, 10**9, -1, 600)
     },
     "another width": ("vector", say("encoder.options.width", 8), "has shape"),
     "another activation": ("vector", say("encoder.options.activation", "os.system"), "encoder.activation"),
