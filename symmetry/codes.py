@@ -1,7 +1,7 @@
-"""Arrays of categorical codes under a group: cells move, and what is written in them is renamed.
+"""Arrays of categorical codes under a group: the group moves cells and renames the codes in them.
 
-A code is a name, not a quantity, so no matrix acts on it. Its one-hot form has one: with σ the permutation of cells and
-τ that of values, one_hot(g·x) = (σ(g) ⊗ τ(g)) one_hot(x). The codes themselves are moved by a gather and a look-up.
+A code is a name, not a quantity, so a group element acts on codes by a gather and a table look-up, not by a matrix. It
+acts on their one-hot form linearly: one_hot(g·x) = (σ(g) ⊗ τ(g)) one_hot(x), where σ permutes cells and τ values.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from symmetry.representation import Representation
 
 Rename = tuple[int, Representation, tuple[int, int] | None]
 
-SMALLEST_TABLE = 256  # look-ups of uint8 codes cannot run past their table
+SMALLEST_TABLE = 256  # entries: no uint8 code lies outside the table
 
 
 class Codes:
@@ -26,21 +26,22 @@ class Codes:
 
     Args:
         group: the group.
-        shape: of one observation: cells in C order, followed by an axis of channels where a cell has several codes.
+        shape: the shape of one observation: its cells in C order, then an axis of channels if a cell has several codes.
         cells: σ, a permutation of the cells; `Representation.trivial(group, n)` if they stay.
-        renames: τ, as (channel, permutation of the values 0..V-1, where). `where` is None, or (other channel, value):
-            only in cells with that value there. Each channel has one entry without `where`, or entries with one only,
-            whose values differ; elsewhere it then keeps its value. A code of V or more is never renamed.
+        renames: τ, as triples (channel, permutation of the values 0..V-1, where). If `where` is None, the entry renames
+            the channel in every cell. If it is (other channel, value), the entry renames the channel only in cells
+            whose other channel has that value. A channel has either one entry without `where`, or entries whose
+            `where` name the same other channel and different values. Codes of V or more are never renamed.
 
     Attributes:
-        size: how many numbers an observation has.
-        channels: how many codes a cell has.
-        values: how the one-hot form of one cell transforms: the direct sum of the `renames` in order, and, where a
-            channel's entries all have a `where`, of the values it has elsewhere.
+        size: the number of codes in an observation.
+        channels: the number of codes in a cell.
+        values: how the one-hot form of one cell transforms. It is the direct sum of the `renames`, in order. A channel
+            whose entries all have a `where` adds a trivial part, for its values in all other cells.
 
     Raises:
-        ValueError: sizes that do not match, a permutation with signs or of another group, a channel without an entry,
-            entries that contradict each other, or a condition on a value that is itself renamed.
+        ValueError: sizes do not match, a permutation has signs or is of another group, a channel has no entry, entries
+            contradict each other, or a `where` names a value that is itself renamed.
     """
 
     def __init__(self, group: Group, shape: Sequence[int], cells: Representation, renames: Sequence[Rename]):
@@ -50,7 +51,7 @@ class Codes:
         self.size = prod(self.shape)
         self.channels = self.size // cells.size
         if cells.size * self.channels != self.size or self.channels not in (1, self.shape[-1]):
-            raise ValueError(f"codes of shape {self.shape} do not have {cells.size} cells, as `cells` says")
+            raise ValueError(f"codes of shape {self.shape} do not have {cells.size} cells, which `cells` permutes")
         self.renames: tuple[Rename, ...] = tuple(
             (int(channel), values, None if where is None else (int(where[0]), int(where[1])))
             for channel, values, where in renames
@@ -103,17 +104,19 @@ class Codes:
                 or len({other for other, _ in several}) > 1
                 or len({value for _, value in several}) < len(several)
             ):
-                raise ValueError(f"channel {channel} is renamed twice: each entry needs another value of one channel")
+                raise ValueError(
+                    f"channel {channel} is renamed twice: its entries need `where` with different values of one channel"
+                )
         for channel, _, where in self.renames:
             if not 0 <= channel < self.channels or (where and not 0 <= where[0] < self.channels):
                 raise ValueError(f"a cell has channels 0..{self.channels - 1}, `renames` names {channel}, {where}")
             if where and (where[0] == channel or where in renamed):
                 raise ValueError(
-                    f"channel {channel} is renamed where channel {where[0]} is {where[1]}, which itself moves"
+                    f"channel {channel} is renamed where channel {where[0]} is {where[1]}, which is itself renamed"
                 )
 
     def _conditions_of(self, blocks: list[Rename]) -> list[tuple[slice, int, list[int], bool]]:
-        """Which columns of the one-hot form count only where a channel has (or has none of) some values."""
+        """Conditions on columns of the one-hot form: (columns, channel, values, whether the channel must have one)."""
         conditions, start = [], 0
         for channel, values, where in blocks:
             columns = slice(start, start := start + values.size)
@@ -125,7 +128,7 @@ class Codes:
         return conditions
 
     def _tables_of(self, g: int) -> list[tuple[int, Tensor, tuple[int, int] | None]]:
-        """The look-up tables of what g really renames: new value = table[old value]."""
+        """The look-up tables of the channels that g renames: new value = table[old value]."""
         tables = []
         for channel, values, where in self.renames:
             if (values.source[g] != torch.arange(values.size)).any():
@@ -148,7 +151,9 @@ class Codes:
         return flat.reshape(x.shape)
 
     def one_hot(self, x: Tensor) -> Tensor:
-        """The one-hot form (batch, cells, values.size) of codes (batch, *shape), 0/1 in x's type if that is floating.
+        """The one-hot form (batch, cells, values.size) of codes (batch, *shape).
+
+        The result has the type of x if that is a floating-point type, and PyTorch's default type otherwise.
 
         one_hot(codes(g, x))[:, σ(g)c] = values(g, one_hot(x)[:, c]).
         """
@@ -174,7 +179,7 @@ class Codes:
         return f"Codes({self.group.name}, shape {self.shape}, {self.values.size} values a cell)"
 
     def to_data(self) -> dict[str, Any]:
-        """Plain numbers, enough for `from_data`."""
+        """Lists and numbers from which `from_data` rebuilds the codes."""
 
         def permutations(representation: Representation) -> list[list[int]]:
             return [list(permutation) for permutation, _ in representation.generators]
@@ -193,7 +198,7 @@ class Codes:
         """The inverse of `to_data`.
 
         Raises:
-            ValueError: something is missing or contradictory.
+            ValueError: an entry is missing or has the wrong type, or `Codes` refuses the arguments.
         """
 
         def representation(permutations: list[list[int]]) -> Representation:

@@ -1,8 +1,9 @@
-"""Convolution and pooling on grids whose group moves cells (Cohen & Welling 2016, group equivariant networks).
+"""Equivariant convolution and pooling on grids (Cohen & Welling 2016, Group Equivariant Convolutional Networks).
 
-A field f: cells → R^n transforms as (g·f)(p) = ρ(g) f(g⁻¹p): the group moves the cells and ρ acts on what is in them. A
-convolution with weights W[o, i, δ] commutes with that if W[:, :, gδ] = ρ_out(g) W[:, :, δ] ρ_in(g)⁻¹: its weights are
-those of a linear map from ρ_in ⊗ (how the offsets move) to ρ_out. Tensors are (batch, channels, x, y).
+A field f: cells → R^n transforms as (g·f)(p) = ρ(g) f(g⁻¹p): the group moves the cells, and ρ acts on the channels. A
+convolution with weights W[o, i, δ] is equivariant if W[:, :, gδ] = ρ_out(g) W[:, :, δ] ρ_in(g)⁻¹. Its weights are then
+those of an equivariant linear map from ρ_in ⊗ κ to ρ_out, where κ permutes the offsets δ of the kernel. Tensors are
+(batch, channels, x, y).
 """
 
 from __future__ import annotations
@@ -17,24 +18,24 @@ from symmetry.tied import Tied
 
 
 class EquivariantConv2d(Tied):
-    """A convolution with conv(g·f) = g·conv(f) on a grid, its border included.
+    """A convolution with conv(g·f) = g·conv(f) on the whole grid, borders included.
 
     Args:
-        rep_in, rep_out: how the channels of a cell transform; sizes are the numbers of channels.
-        plane: how the group acts on the plane, see `symmetry.plane`.
-        grid: cells along x and y of the input.
-        kernel: cells along both sides of the kernel.
-        stride: every so many cells there is an output.
-        padding: "same" (zeros around, kernels of odd size) or "valid" (none).
+        rep_in, rep_out: how the channels of input and output transform; their sizes are the numbers of channels.
+        plane: how the group acts on the plane; see `symmetry.plane`.
+        grid: numbers of cells of the input along x and y.
+        kernel: number of cells along each side of the square kernel.
+        stride: distance between neighbouring outputs, in cells.
+        padding: "same" (zeros around the grid; the kernel needs an odd size) or "valid" (none).
         bias, gain: as in `EquivariantLinear`.
 
     Attributes:
-        out_grid: cells along x and y of the output.
+        out_grid: numbers of cells of the output along x and y.
 
     Raises:
-        ValueError: different groups, only zero is equivariant, an even kernel with "same" padding, a stride that does
-            not start and end at opposite borders, a kernel larger than the grid, or a grid that is not square where
-            the group exchanges its axes.
+        ValueError: the groups differ, the only equivariant map is zero, the kernel is even with "same" padding or
+            larger than the grid, the stride does not divide the way from the first to the last position of the kernel
+            along an axis that the group moves, or the group exchanges the axes and the grid is not square.
     """
 
     def __init__(
@@ -63,14 +64,14 @@ class EquivariantConv2d(Tied):
         steps = [cells_along + 2 * border - kernel for cells_along in grid]
         if min(steps) < 0:
             raise ValueError(
-                f"a kernel of size {kernel} is larger than the grid {grid[0]}x{grid[1]}; use a smaller one"
+                f"a kernel of size {kernel} is larger than the grid {grid[0]}x{grid[1]}; use a smaller kernel"
             )
         for axis, (rest, moved) in enumerate(zip(steps, moved_axes(plane), strict=True)):
             if moved and rest % stride:
                 fitting = [s for s in range(1, rest + 1) if rest % s == 0]
                 raise ValueError(
                     f"stride {stride} over {grid[axis]} cells is not symmetric under {plane.group.name}: the last "
-                    f"output is not at the border; strides that are: {', '.join(map(str, fitting))}"
+                    f"output is not at the border; symmetric strides: {', '.join(map(str, fitting))}"
                 )
         super().__init__(rep_in.tensor(cells(plane, (kernel, kernel))), rep_out, rep_out if bias else None, gain)
         self.shape = (rep_out.size, rep_in.size, kernel, kernel)
@@ -84,7 +85,7 @@ class EquivariantConv2d(Tied):
         return F.conv2d(x, *self.weight_and_bias(), stride=self.stride, padding=self.border)
 
     def to_plain(self) -> nn.Conv2d:
-        """An ordinary layer with this weight and bias."""
+        """A plain `nn.Conv2d` with the weight and bias of this layer."""
         out_channels, in_channels, kernel, _ = self.shape
         plain = nn.Conv2d(
             in_channels, out_channels, kernel, self.stride, self.border, bias=self.free_bias is not None, device="meta"
@@ -97,21 +98,21 @@ class EquivariantConv2d(Tied):
 
 
 class EquivariantPool2d(nn.Module):
-    """The largest or the mean value of each channel in windows that tile the grid; over the whole grid: window=grid.
+    """The maximum or the mean of each channel over windows that tile the grid; window=grid pools the whole grid.
 
     Args:
         rep: how the channels of a cell transform.
-        plane: how the group acts on the plane, see `symmetry.plane`.
-        grid: cells along x and y of the input.
-        window: cells along both sides of a window, or along x and along y.
+        plane: how the group acts on the plane; see `symmetry.plane`.
+        grid: numbers of cells of the input along x and y.
+        window: number of cells along both sides of a window, or a pair (along x, along y).
         mode: "max" (representations without signs only) or "mean".
 
     Attributes:
-        out_grid: cells along x and y of the output.
+        out_grid: numbers of cells of the output along x and y.
 
     Raises:
-        ValueError: windows that do not tile the grid, or that the group does not move onto each other, the maximum of
-            numbers that change sign, or a grid that is not square where the group exchanges its axes.
+        ValueError: the groups differ, the windows do not tile the grid, the representation changes signs and mode is
+            "max", or the group exchanges the axes and the grid or the windows are not square.
     """
 
     def __init__(
@@ -143,5 +144,5 @@ class EquivariantPool2d(nn.Module):
         return self.pool(x)
 
     def to_plain(self) -> nn.MaxPool2d | nn.AvgPool2d:
-        """The ordinary layer."""
+        """The plain PyTorch layer."""
         return self.pool

@@ -1,8 +1,8 @@
 """Finite groups, given by generators and closed by enumeration.
 
-A group is its generators, written as permutations of {0, ..., n-1}; every element is found by multiplying the identity
-with generators until nothing new appears. Each element remembers one such factorisation, so whatever is given for
-the generators (a representation, see `symmetry.representation`) extends to the whole group.
+Generators are permutations of {0, ..., n-1}. The elements are found by multiplying the identity by generators until no
+new element appears. One such factorisation is kept for each element. With it, a map that is given on the generators,
+such as a representation (see `symmetry.representation`), extends to the whole group.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Group:
     Attributes:
         generators: permutations p of {0, ..., n-1}; p maps j to p[j].
         elements: every permutation of the group, the identity first.
-        factors: for each element but the identity, a pair (k, parent) with element = generators[k] ∘ elements[parent].
+        factors: for each element (k, parent) with element = generators[k] ∘ elements[parent]; for the identity None.
         products: `products[k][h]` is the index of generators[k] ∘ elements[h].
 
     Raises:
@@ -40,7 +40,7 @@ class Group:
         self.factors: list[tuple[int, int] | None] = [None]
         self.products: list[list[int]] = [[] for _ in self.generators]
         self._index = {identity: 0}
-        for parent, element in enumerate(self.elements):  # the list grows while it is read: breadth first
+        for parent, element in enumerate(self.elements):  # the list grows during the loop: a breadth-first search
             for k, generator in enumerate(self.generators):
                 product = compose(generator, element)
                 if product not in self._index:
@@ -109,7 +109,7 @@ def symmetric(n: int) -> Group:
 
 
 def product(g: Group, h: Group) -> Group:
-    """The direct product G × H: G moves the first points and H those after them; generators of G, then of H."""
+    """The direct product G × H: G permutes the first points, H the rest. Generators: those of G, then those of H."""
     first, second = len(g.generators[0]), len(h.generators[0])
     moved = [(*generator, *range(first, first + second)) for generator in g.generators]
     moved += [(*range(first), *(first + j for j in generator)) for generator in h.generators]

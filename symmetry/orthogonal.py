@@ -1,4 +1,4 @@
-"""Representations of finite groups by orthogonal matrices: rotations by 120°, say, which permute no coordinates."""
+"""Representations of finite groups by orthogonal matrices, such as rotations of the plane by 120°."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from symmetry.group import Group
 from symmetry.representation import Representation
 
-TOLERANCE = 1e-9  # of the laws, for matrices written in float64
+TOLERANCE = 1e-9  # within which float64 matrices must be orthogonal and multiply as the group does
 
 
 class OrthogonalRepresentation:
@@ -22,11 +22,11 @@ class OrthogonalRepresentation:
 
     Attributes:
         size: the dimension n.
-        matrices: all of them in float64, (|G|, n, n).
+        matrices: ρ(g) for every g, float64 (|G|, n, n).
 
     Raises:
-        ValueError: a matrix is not orthogonal, sizes differ, or they do not extend to a homomorphism (the message
-            names the product that breaks it).
+        ValueError: a matrix is not orthogonal, sizes differ, or the matrices do not extend to a homomorphism (the
+            message names a product for which they do not).
     """
 
     is_permutation = False
@@ -56,7 +56,7 @@ class OrthogonalRepresentation:
 
     @classmethod
     def of(cls, rep: Representation | OrthogonalRepresentation) -> OrthogonalRepresentation:
-        """The same representation, written as matrices."""
+        """The same representation, as matrices."""
         if isinstance(rep, OrthogonalRepresentation):
             return rep
         return cls(rep.group, [rep.matrix(rep.group.generator(k)) for k in range(len(rep.group.generators))])
@@ -79,7 +79,7 @@ class OrthogonalRepresentation:
         )
 
     def __mul__(self, copies: int) -> OrthogonalRepresentation:
-        """The direct sum of `copies` copies, laid out copy after copy."""
+        """The direct sum of `copies` copies, one copy after another."""
         if copies < 1:
             raise ValueError(f"a multiple of a representation needs at least one copy, got {copies}")
         generators = [self.group.generator(k) for k in range(len(self.group.generators))]

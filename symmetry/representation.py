@@ -1,8 +1,8 @@
 """Representations of finite groups by signed permutations.
 
-ρ(g) e_j = s_g(j) e_{π_g(j)} with s_g(j) = ±1: each coordinate moves to another one and may change its sign. These are
-the symmetries of simulators (mirror a state, swap two actions), and they need no linear algebra: applying one is a
-gather and a multiplication, exact in every floating-point format.
+ρ(g) e_j = s_g(j) e_{π_g(j)} with s_g(j) = ±1: a group element permutes the coordinates and may change their signs. Most
+symmetries of simulators have this form, such as mirroring a state or swapping two actions. ρ(g) is applied by a gather
+and a multiplication by ±1, which are exact in every floating-point format.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ class Representation:
 
     Args:
         group: the group.
-        generators: one (permutation, signs) pair for each generator of the group: coordinate j goes to
+        generators: one pair (permutation, signs) for each generator of the group; coordinate j moves to
             permutation[j] and is multiplied by signs[j].
 
     Attributes:
-        size: the dimension n of the space acted upon.
+        size: the dimension n of the space on which ρ acts.
         source, sign: tensors (|G|, n) with (ρ(g)x)[i] = sign[g, i] · x[source[g, i]].
 
     Raises:
-        ValueError: a pair is no signed permutation, sizes differ, or the pairs do not extend to a homomorphism
-            (the message names the product that breaks it).
+        ValueError: a pair is not a signed permutation, sizes differ, or the pairs do not extend to a homomorphism
+            (the message names a product for which they do not).
     """
 
     group: Group
@@ -52,7 +52,7 @@ class Representation:
         signs_at = torch.tensor([list(signs) for _, signs in generators], dtype=torch.float64).gather(1, sources)
         self._set(group, *_extend(group, sources, signs_at))
         for k, (source, sign) in enumerate(zip(sources, signs_at, strict=True)):
-            products = group.products[k]  # ρ(g)ρ(h) for the generator g and every h, beside ρ(gh)
+            products = group.products[k]  # the index of gh for this generator g and every h
             same = (self.source[:, source] == self.source[products]) & (
                 self.sign[:, source] * sign == self.sign[products]
             )
@@ -68,7 +68,7 @@ class Representation:
 
     @classmethod
     def derived(cls, group: Group, source: Tensor, sign: Tensor | None = None) -> Representation:
-        """One with these `source` and `sign`, a homomorphism because of what it is made from: nothing is checked."""
+        """A representation with these `source` and `sign`, without a check that they are a homomorphism."""
         representation = cls.__new__(cls)
         representation._set(group, source, torch.ones(source.shape, dtype=torch.float64) if sign is None else sign)
         return representation
@@ -92,17 +92,17 @@ class Representation:
         return self(g, torch.eye(self.size, dtype=torch.float64)).T
 
     def unsigned(self) -> Representation:
-        """|ρ|: the same permutations without signs; how scales (standard deviations) transform."""
+        """|ρ|: the same permutations without signs, as standard deviations transform."""
         return self.derived(self.group, self.source)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of the vectors it acts on: (size,)."""
+        """The shape of the vectors on which ρ acts: (size,)."""
         return (self.size,)
 
     @property
     def is_permutation(self) -> bool:
-        """Whether no sign is negative, so that every pointwise nonlinearity commutes with ρ."""
+        """Whether all signs are positive, so that every pointwise nonlinearity commutes with ρ."""
         return bool((self.sign > 0).all())
 
     def __add__(self, other: Representation) -> Representation:
@@ -112,13 +112,13 @@ class Representation:
         return self.derived(self.group, source, torch.cat([self.sign, other.sign], dim=1))
 
     def __mul__(self, copies: int) -> Representation:
-        """The direct sum of `copies` copies, laid out copy after copy."""
+        """The direct sum of `copies` copies, one copy after another."""
         if copies < 1:
             raise ValueError(f"a multiple of a representation needs at least one copy, got {copies}")
         return self.trivial(self.group, copies).tensor(self)
 
     def tensor(self, other: Representation) -> Representation:
-        """The tensor product ρ(g) ⊗ ρ'(g), as of channels in cells; pair (i, j) is coordinate i · other.size + j."""
+        """The tensor product ρ ⊗ ρ'; the pair (i, j) has coordinate i · other.size + j."""
         self._same_group(other, "multiply")
         source = self.source[:, :, None] * other.size + other.source[:, None]
         return self.derived(self.group, source.flatten(1), (self.sign[:, :, None] * other.sign[:, None]).flatten(1))
@@ -145,17 +145,17 @@ class Representation:
 
     @classmethod
     def trivial(cls, group: Group, size: int = 1) -> Representation:
-        """Nothing moves: ρ(g) = 1."""
+        """The trivial representation: ρ(g) = 1."""
         return cls.derived(group, torch.arange(size).repeat(group.order, 1))
 
     @classmethod
     def one_dimensional(cls, group: Group, signs: Sequence[int]) -> Representation:
-        """One number that each generator multiplies by its sign; -1 for all of them is the sign representation."""
+        """A one-dimensional representation: generator k multiplies by signs[k]."""
         return cls(group, [((0,), (s,)) for s in signs])
 
     @classmethod
     def permutation(cls, group: Group, images: Sequence[Sequence[int]] | None = None) -> Representation:
-        """Coordinate j goes to `images[k][j]` under generator k; default: the group's own action on its points."""
+        """Generator k moves coordinate j to `images[k][j]`; default: the group's own action on its points."""
         images = group.generators if images is None else images
         return cls(group, [(image, (1,) * len(image)) for image in images])
 
@@ -166,7 +166,7 @@ class Representation:
 
 
 def _extend(group: Group, sources: Tensor, signs: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """(source, sign) of all elements from those of the generators, by the elements' factorisations."""
+    """`source` and `sign` of every element, from those of the generators and the factorisation of each element."""
     size = sources.shape[1]
     source = torch.empty(group.order, size, dtype=torch.long)
     sign = torch.ones(group.order, size, dtype=torch.float64)

@@ -155,8 +155,8 @@ SWAP = permutations(C2, [1, 0])
         ((2,), trivial(C2, 2), [(0, SWAP, None), (1, SWAP, None)], r"channels 0\.\.0"),
         ((2,), trivial(C2, 2), [(0, SWAP, None), (0, SWAP, None)], "renamed twice"),
         ((2,), trivial(C2, 1), [(0, trivial(C2, 3), None), (1, SWAP, (0, 1)), (1, SWAP, (0, 1))], "renamed twice"),
-        ((2,), trivial(C2, 1), [(0, SWAP, None), (1, SWAP, (0, 1))], "which itself moves"),
-        ((2,), trivial(C2, 2), [(0, SWAP, (0, 1))], "which itself moves"),
+        ((2,), trivial(C2, 1), [(0, SWAP, None), (1, SWAP, (0, 1))], "which is itself renamed"),
+        ((2,), trivial(C2, 2), [(0, SWAP, (0, 1))], "which is itself renamed"),
     ],
 )
 def test_what_contradicts_itself_is_refused(shape, cells, renames, message):
