@@ -1,9 +1,10 @@
 """PPO's steps as compiled graphs: forward, loss, backward, clipping and Adam of a minibatch in one call.
 
-What agents/ppo/update.py does is traced once, down to tensor operations, and compiled by TorchInductor: into C++ on the
-CPU, into kernels on the GPU, whose launches are recorded as one CUDA graph and replayed. What changes from call to call
-(parameters, moments, the nonces of dropout) is what a graph reads; statistics that a layer keeps are not. Operations
-are fused and reordered, so results equal the eager form's to rounding.
+The step of agents/ppo/update.py is traced once, down to ATen operations. TorchInductor compiles the graph to C++ on the
+CPU and to kernels on the GPU, where their launches are recorded as one CUDA graph and replayed. Everything that changes
+from call to call (parameters, moments, the nonces of dropout) is an input of the graph. Running statistics of a layer
+are not inputs, so batch normalization is refused. TorchInductor fuses and reorders operations, so results equal those
+of the eager form to rounding.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def compiled(
 
 
 def cuda_graph(function: Callable[..., Any], inputs: Sequence[Tensor]) -> tuple[Callable[[], None], Any]:
-    """Record what a function launches, without running it -> a function that replays it, the outputs it fills."""
+    """Record the kernels that a function launches without running them -> a function to replay them, the outputs."""
     torch.cuda.synchronize()
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
@@ -60,21 +61,22 @@ def cuda_graph(function: Callable[..., Any], inputs: Sequence[Tensor]) -> tuple[
 
 
 class Replayed:
-    """A function of tensors as one CUDA graph, always in the same memory.
+    """A function of tensors as one CUDA graph, which always uses the same memory.
 
-    TorchInductor's own CUDA graphs leave out functions that change their inputs, as learning does.
+    TorchInductor's own CUDA graphs do not support functions that change their inputs, as a learning step does.
 
     Args:
-        function: returns a tensor or several.
-        inputs: of the shapes of all later ones.
-        shared: how many of the first inputs are used in place, read and changed; the others are copied in at each call.
+        function: returns one tensor or several.
+        inputs: examples with the shapes of all later inputs.
+        shared: the number of leading inputs that the graph reads and changes in place; the others are copied into the
+            graph's memory at each call.
         record: `cuda_graph`, or a replacement for it in tests.
     """
 
     def __init__(self, function: Callable[..., Any], inputs: Sequence[Tensor], shared: int, record: Any = cuda_graph):
         self.shared = shared
         self.inputs = [*inputs[:shared], *(each.clone() for each in inputs[shared:])]
-        # the first call compiles and times kernels, which cannot be recorded; it works on copies, so nothing is learned
+        # the first call compiles and times kernels, which cannot be recorded; it runs on copies, so nothing is learned
         function(*(each.clone() for each in inputs))
         self.replay, self.outputs = record(function, self.inputs)
 
@@ -87,13 +89,13 @@ class Replayed:
 
 
 class CompiledUpdate(Update):
-    """`Update` in graphs. Sizes other than those it was prepared for (an incomplete last minibatch) run eagerly."""
+    """`Update` in graphs; batches of another size than the prepared one (an incomplete last minibatch) run eagerly."""
 
     def prepare(self, rollout: Rollout, batch_size: int, environments: int) -> None:
-        """Trace and compile, for minibatches of this size and for acting on so many environments at a time.
+        """Trace and compile learning for minibatches of this size, and acting for this number of environments.
 
         Raises:
-            Exception: the encoder cannot be traced (the message says why), or compiling failed.
+            Exception: the policy cannot be traced (the message says why), or compiling failed.
         """
         if depends_on_more(self.policy):
             raise ValueError("its output depends on more than the observation")
@@ -115,13 +117,15 @@ class CompiledUpdate(Update):
             return self._step(vectors, scalars, nonces, again)
 
         inputs = self._inputs(batch, [0.2, 0.2, *self.adam.numbers()])
-        fixed = count + 2 + 5 + 1  # all up to the rows
+        fixed = (
+            count + 2 + 5 + 1
+        )  # the inputs before the distinct observations: vectors, scalars, nonces, samples, rows
         varying = [False] * fixed + [True] * (len(inputs) - fixed) if repeats else ()
         self.learning = compiled(learn, inputs, varying)
         if not repeats:
             if self.adam.flat.is_cuda:
                 self.learning = Replayed(self.learning, inputs, shared=count)
-            # with distinct observations there is little left to act on
+            # with distinct observations, acting evaluates new ones only, which are few
             self._prepare_acting(rollout.blank(environments))
 
     def _prepare_acting(self, observations: Observation) -> None:
@@ -150,12 +154,14 @@ class CompiledUpdate(Update):
         parts = self._readable(observations)
         if parts is None:
             return super().values(observations)
-        return self.acting(self.adam.flat, self.noise_like, self._nonces(), *parts)[1]  # the actions are not taken
+        return self.acting(self.adam.flat, self.noise_like, self._nonces(), *parts)[
+            1
+        ]  # no action is taken, so the noise does not matter
 
     def _readable(self, observations: Observation) -> list[Tensor] | None:
-        """Observations as the acting graph reads them; None if it was made for another number of them."""
-        # the graph reads memory as it was told; environments may give keys in another order, wider numbers, or
-        # transposed images
+        """Observations as inputs of the acting graph; None if it was compiled for another number of environments."""
+        # the graph assumes one order of keys, one dtype and one memory layout; environments may give keys in another
+        # order, wider dtypes or transposed images
         parts = parts_of(observations if self.keys is None else {key: observations[key] for key in self.keys})
         if len(parts[0]) != self.environments:
             return None
@@ -172,7 +178,7 @@ class CompiledUpdate(Update):
         return measured[:-1], measured[-1]
 
     def _inputs(self, batch: Minibatch, numbers: list[float]) -> list[Tensor]:
-        """What the graph reads. Numbers that change from call to call are data, or each would be compiled into it."""
+        """The inputs of the learning graph; numbers are passed as a tensor, since tracing would fix their values."""
         flat = self.adam.flat
         scalars = torch.tensor(numbers, pin_memory=flat.is_cuda).to(flat.device, non_blocking=True)
         samples = (batch.actions, batch.log_probs, batch.values, batch.advantages, batch.returns)
@@ -181,25 +187,25 @@ class CompiledUpdate(Update):
         return [*state, *samples, *rows, *parts_of(batch.observations)]
 
     def _nonces(self) -> Tensor:
-        """The nonces of all dropout layers, on which the masks depend besides the observation."""
+        """The nonces of all dropout layers; a mask depends on the layer's nonce and on the observation."""
         nonces = [part.nonce for part in self.network.dropouts]
         return torch.stack(nonces) if nonces else self.no_nonces
 
     def _network(
         self, parameters: Sequence[Tensor], nonces: Tensor, observations: Observation, rows: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Output, values and log_std of the network with these parameters, in Adam's order."""
+        """Output, values and log_std of the network with the given parameters, which are in Adam's order."""
         index = {id(parameter): i for i, parameter in enumerate(self.adam.parameters)}
         named = {name: parameters[index[id(p)]] for name, p in self.network.named_parameters() if id(p) in index}
         places = {id(part.nonce): i for i, part in enumerate(self.network.dropouts)}
         named |= {name: nonces[places[id(b)]] for name, b in self.network.named_buffers() if id(b) in places}
-        # SB3 keeps one encoder under several names; if they were tied, it would be put back wrongly afterwards
+        # SB3 registers one encoder under several names; with tie_weights=True functional_call restores it wrongly
         output, values = torch.func.functional_call(self.network, named, (observations, rows), tie_weights=False)
         log_std = named.get("policy.log_std")
         return output, values, log_std if log_std is None else self.policy.expand(log_std)  # type: ignore[operator]
 
     def _step(self, vectors: Sequence[Tensor], scalars: Tensor, nonces: Tensor, batch: Minibatch) -> Tensor:
-        """`Update.__call__` as a function of tensors -> statistics and the gradient's norm; changes the vectors."""
+        """`Update.__call__` as a function of tensors -> statistics, gradient norm; changes the vectors in place."""
         clip_range, clip_range_vf, *numbers = scalars.unbind()
         with torch.enable_grad():
             leaves = [view.detach().requires_grad_() for view in self.adam.views(vectors[0])]

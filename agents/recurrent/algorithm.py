@@ -1,9 +1,9 @@
-"""sb3-contrib's RecurrentPPO without what is done around it: same hyperparameters, logs and files, equal to rounding.
+"""A faster RecurrentPPO with sb3-contrib's hyperparameters, logs and files; results equal to rounding.
 
-    update    each LSTM is called once for a stretch of time in which sequences go on (agents/recurrent/sequences.py)
-    distinct  each distinct observation is encoded once: a rollout's while collecting, a minibatch's while learning
+    update    a minibatch takes a few calls of each LSTM, with little padding (agents/recurrent/sequences.py)
+    distinct  each distinct observation is encoded once per rollout in collection and once per minibatch in learning
 
-What only sb3-contrib's class can do (`sb3_only`) is left to it.
+Options that only sb3-contrib's class supports (`sb3_only`) run on that class.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class FastRecurrentPPO(Epochs, RecurrentPPO):
         return Settings(self.policy, loss, self.max_grad_norm, self.target_kl)
 
     def order(self, size: int) -> np.ndarray:
-        """Samples in order, from a random one on."""
+        """The indices of all samples, rotated by a random offset; sequences stay in order of time."""
         return np.roll(np.arange(size), -np.random.randint(size))
 
     def _collect(self, env: VecEnv, callback: BaseCallback, rollout_buffer: Any, n_rollout_steps: int) -> bool:
@@ -81,7 +81,7 @@ class FastRecurrentPPO(Epochs, RecurrentPPO):
         rewards[list(last)] += self.gamma * values.cpu().numpy()
 
     def features_of(self, observation: Any, update: Update) -> tuple[Any, Tensor, Tensor]:
-        """-> what the rollout keeps of observations; the features that actor and critic read."""
+        """-> observations in the form that the rollout stores; the actor's features; the critic's features."""
         distinct = self.rollout_buffer.distinct
         if distinct is not None:
             return distinct.look_up(observation, update.network.encode)
@@ -89,7 +89,7 @@ class FastRecurrentPPO(Epochs, RecurrentPPO):
         return tensors, *update.network.encode(tensors)
 
     def begun(self, states: Tensor) -> Tensor:
-        """States (LSTMs, 2, layers, environments, width), forgotten where an episode starts."""
+        """States (LSTMs, 2, layers, environments, width), set to zero where an episode starts."""
         starts = np.asarray(self._last_episode_starts)
         if not starts.any():
             return states

@@ -1,6 +1,6 @@
-"""The network of recurrent PPO in two parts: what reads one observation, and what remembers.
+"""The network of recurrent PPO in two parts: the encoder, without memory, and the LSTM with its heads.
 
-features = encoder(observation)               of each distinct observation once, where that is possible
+features = encoder(observation)               computed once for each distinct observation, where possible
 output, value = heads(LSTM(features, state))  for one step of all environments, or for sequences
 """
 
@@ -27,15 +27,15 @@ class SequenceMinibatch(Minibatch):
 
 
 class RecurrentActorCritic(nn.Module):
-    """sb3-contrib's recurrent actor and critic: with an LSTM each, one that they share, or a critic without.
+    """sb3-contrib's recurrent actor and critic: with one LSTM each, a shared LSTM, or an LSTM for the actor only.
 
-    A shared LSTM learns from the actor's loss alone, as sb3-contrib's does.
+    As in sb3-contrib, a shared LSTM gets gradients from the actor's loss alone.
 
     Args:
         policy: a `RecurrentActorCriticPolicy`.
 
     Attributes:
-        lstms: the actor's, and the critic's if it has one of its own.
+        lstms: the LSTM of the actor, and that of the critic if it has its own.
     """
 
     def __init__(self, policy: Any):
@@ -46,15 +46,15 @@ class RecurrentActorCritic(nn.Module):
         self.lstms: list[nn.LSTM] = [policy.lstm_actor] if own is None else [policy.lstm_actor, own]
 
     def encode(self, observations: Any) -> tuple[Tensor, Tensor]:
-        """-> the features that the actor and the critic read."""
+        """-> the features of the actor and those of the critic."""
         policy = self.policy
         with acting(self.dropouts):
-            # not the policy's own, which looks for padding
+            # `HeadedRecurrentPolicy` overrides this method to skip padding; here there is none
             features: Any = ActorCriticPolicy.extract_features(policy, observations)
         return (features, features) if policy.share_features_extractor else features
 
     def forward(self, batch: SequenceMinibatch) -> tuple[Tensor, Tensor]:
-        """-> the policy head's output and the value of each sample."""
+        """-> the output of the policy head and the value, for each sample."""
         features, policy = self.encode(batch.observations), self.policy
         actors, critics = features if batch.rows is None else (part[batch.rows] for part in features)
         latent_pi = recurrent(self.lstms[0], actors, batch.sequences, 0)
@@ -63,11 +63,11 @@ class RecurrentActorCritic(nn.Module):
         return self.heads(latent_pi, latent_pi.detach() if policy.shared_lstm else policy.critic(critics))
 
     def step(self, actors: Tensor, critics: Tensor, states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """-> outputs and values after one step of each environment, and the states after it.
+        """One step of every environment -> outputs, values, and the states after the step.
 
         Args:
-            actors, critics: the features that each reads, (environments, features).
-            states: before it, (LSTMs, 2, layers, environments, width).
+            actors, critics: the features of the actor and of the critic, (environments, features).
+            states: the states before the step, (LSTMs, 2, layers, environments, width).
         """
         latents, after = zip(*map(step, self.lstms, (actors, critics), states), strict=True)
         if len(self.lstms) == 2:

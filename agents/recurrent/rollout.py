@@ -1,4 +1,4 @@
-"""The rollout of recurrent PPO: what `agents.ppo.rollout` keeps, the states of LSTMs, and minibatches of sequences."""
+"""The rollout of recurrent PPO: PPO's rollout, the states of the LSTMs, and minibatches of whole sequences."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from agents.recurrent.sequences import Sequences, arranged
 
 
 class RecurrentRollout(Rollout):
-    """Minibatches are those of sb3-contrib's buffer: samples in order, cut where an episode or environment begins."""
+    """A rollout with sb3-contrib's minibatches: samples in order, cut where an episode or an environment begins."""
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
@@ -26,11 +26,11 @@ class RecurrentRollout(Rollout):
         self.states = []
 
     def remember(self, states: Tensor) -> None:
-        """The states (LSTMs, 2, layers, environments, width) before the step that is added next."""
+        """Store the states (LSTMs, 2, layers, environments, width) before the step that is added next."""
         self.states.append(states)
 
     def minibatches(self, order: np.ndarray, batch_size: int) -> Iterator[SequenceMinibatch]:  # type: ignore[override]
-        """All samples in the given order, which keeps that of time but for one place where it jumps."""
+        """Minibatches of samples in the given order: all indices, rotated (`FastRecurrentPPO.order`)."""
         for index in np.split(order, range(batch_size, len(order), batch_size)):
             places = torch.from_numpy(index).to(self.device)
             observations, rows = self._observed(places)
@@ -39,7 +39,7 @@ class RecurrentRollout(Rollout):
             yield SequenceMinibatch(observations, rows, *samples, self.sequences(index))
 
     def sequences(self, index: np.ndarray) -> Sequences:
-        """Where samples of these indices stand, and what was remembered before each sequence."""
+        """The sequences that samples with these indices form, with the LSTM states before each sequence."""
         environments, times = np.divmod(index, self.n_steps)
         fresh = self.starts[environments, times] == 1
         begins = fresh | (times == 0)

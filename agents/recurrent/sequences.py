@@ -1,12 +1,12 @@
-"""Sequences of different lengths, read by an LSTM in few calls and with few steps of padding.
+"""Sequences of different lengths, run through an LSTM in few calls and with little padding.
 
-Sequences are sorted, longest first, so that those which still go on at any time are the first ones. The LSTM is called
-for one stretch of time after another, each with the sequences that have not ended when it begins; within a stretch,
-those that end are padded. A stretch ends where its end saves `WORTH` steps of padding or more.
+Sequences are sorted, longest first. Time is divided into stretches, and the LSTM is called once for each stretch, with
+the sequences that have not ended when it begins. Sequences that end within a stretch are padded to its end. A new
+stretch begins wherever it saves at least `WORTH` steps of padding.
 
-    length 9  |=========|==========         one call for the first stretch, with three sequences,
-    length 5  |=====    |                   one for the second, with one
-    length 4  |====     |
+    length 30  |=====|=========================    one call for the first stretch, with three sequences,
+    length 5   |=====|                             and one for the second, with one sequence
+    length 4   |==== |
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-WORTH = 32  # steps of padding that take an LSTM as long as another call of it (0.8 ms each on one CPU core, width 256)
+WORTH = 32  # steps of padding that cost as much as one more call of the LSTM: 0.8 ms on one CPU core, width 256
 
 
 @dataclass
 class Sequences:
-    """Where each sample of a minibatch stands. Samples are sequence after sequence, each in the order of time.
+    """The layout of the sequences of a minibatch, whose samples are ordered by sequence and then by time.
 
-    A cell is a sequence at a time: real, or padding.
+    A cell is one time step of one sequence in a call of the LSTM. It holds a sample or padding.
 
     Attributes:
-        stretches: (steps, sequences) of each call of the LSTM.
-        cells: which sample each cell reads (padding any): stretch after stretch, time after time.
+        stretches: (time steps, sequences) of each call of the LSTM.
+        cells: the sample in each cell, ordered by stretch, time and sequence; padding holds an arbitrary sample.
         places: the cell of each sample.
-        states: what each LSTM remembers before each sequence: (LSTMs, 2, layers, sequences, width).
+        states: the state of each LSTM before each sequence, (LSTMs, 2, layers, sequences, width).
     """
 
     stretches: list[tuple[int, int]]
@@ -42,7 +42,7 @@ class Sequences:
 
 
 def arranged(lengths: np.ndarray) -> tuple[np.ndarray, list[tuple[int, int]], np.ndarray, np.ndarray]:
-    """-> the order of sequences of these lengths, longest first; `stretches`, `cells`, `places` of `Sequences`."""
+    """-> the indices that sort these lengths, longest first; `stretches`, `cells` and `places` of `Sequences`."""
     order = np.argsort(-lengths, kind="stable")
     first = (np.cumsum(lengths) - lengths)[order]  # the first sample of each sequence
     sizes = lengths[order]
@@ -60,9 +60,9 @@ def arranged(lengths: np.ndarray) -> tuple[np.ndarray, list[tuple[int, int]], np
 
 
 def cuts(sizes: np.ndarray) -> Iterator[tuple[int, int]]:
-    """The ends of stretches, and how many sequences each has, for falling lengths."""
+    """The end of each stretch and its number of sequences, from lengths in descending order."""
     active = len(sizes)
-    for left in range(len(sizes) - 1, 0, -1):  # sequences that go on after the shortest of the others has ended
+    for left in range(len(sizes) - 1, 0, -1):  # the number of sequences that would go on after the cut
         if (active - left) * (sizes[left - 1] - sizes[left]) >= WORTH:
             yield int(sizes[left]), active
             active = left
@@ -72,7 +72,7 @@ def cuts(sizes: np.ndarray) -> Iterator[tuple[int, int]]:
 def recurrent(
     lstm: nn.LSTM, features: Float[Tensor, "samples features"], sequences: Sequences, number: int
 ) -> Float[Tensor, "samples width"]:
-    """The outputs of LSTM number `number` for each sample of a minibatch."""
+    """The output of LSTM `number` for each sample of a minibatch."""
     cells = features[sequences.cells]
     (hidden, memory), outputs, done = sequences.states[number], [], 0
     for steps, active in sequences.stretches:
@@ -87,7 +87,7 @@ def recurrent(
 def step(lstm: nn.LSTM, features: Float[Tensor, "batch features"], state: Tensor) -> tuple[Tensor, Tensor]:
     """One step of an LSTM: -> outputs (batch, width), state after it (2, layers, batch, width).
 
-    A call of the LSTM itself arranges its weights anew, which takes longer than the step.
+    Calling the module would rearrange its weights each time, which takes longer than the step itself.
     """
     states = []
     for layer, (hidden, memory) in enumerate(state.unbind(1)):
