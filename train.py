@@ -22,7 +22,7 @@ from configs.compose import compose, compose_defaults, overrides_of
 
 @dataclass(frozen=True)
 class Result:
-    """What a run came to.
+    """The outcome of a run.
 
     Attributes:
         folder: the run folder.

@@ -1,4 +1,4 @@
-"""The policy of recurrent PPO: an LSTM over the episode between encoder and heads, called as rarely as possible."""
+"""The policy of recurrent PPO: an LSTM over the episode between encoder and heads, run in as few calls as possible."""
 
 from __future__ import annotations
 
@@ -30,29 +30,31 @@ class HeadedRecurrentPolicy(Headed, DropsWhileCollecting, Decayed, RecurrentActo
     def _build(self, lr_schedule: Any) -> None:
         super()._build(lr_schedule)
         features = self.action_net.in_features
-        self.action_net = head(features, int(self.action_net.out_features), gain=SMALL)  # NumPy's int for MultiDiscrete
-        self.value_net = head(features, 1)  # the constructor goes on to add the LSTMs and makes the optimizer last
+        self.action_net = head(
+            features, int(self.action_net.out_features), gain=SMALL
+        )  # MultiDiscrete gives a NumPy integer
+        self.value_net = head(features, 1)  # the constructor then adds the LSTMs and makes the optimizer last
 
     def extract_features(self, obs: Any, features_extractor: BaseFeaturesExtractor | None = None) -> Any:
-        """Features of each observation; while training, those that are all zeros, as padding is, are encoded once.
+        """Features of each observation; in training mode, all-zero observations, such as padding, are encoded once.
 
-        f(obs)[i] = f(obs[i]), so equal observations have equal features and nothing changes but the work. (An encoder
-        with batch statistics no longer counts the padding among them.)
+        f(obs)[i] = f(obs[i]), so equal observations have equal features and the result is the same. (The statistics of
+        batch normalization then count the padding as one observation.)
         """
         if not self.training:
             return super().extract_features(obs, features_extractor)
         entries = list(obs.values()) if isinstance(obs, dict) else [obs]
         real = torch.stack([(entry != 0).reshape(len(entry), -1).any(dim=1) for entry in entries]).any(dim=0)
         encoded = torch.cat([real.nonzero().flatten(), (~real).nonzero().flatten()[:1]])
-        place = torch.where(real, real.cumsum(dim=0) - 1, len(encoded) - 1)  # of each observation among the encoded
+        place = torch.where(real, real.cumsum(dim=0) - 1, len(encoded) - 1)  # the row in `encoded` of each observation
         few = {key: entry[encoded] for key, entry in obs.items()} if isinstance(obs, dict) else obs[encoded]
         features = super().extract_features(few, features_extractor)
-        if isinstance(features, tuple):  # an encoder each for actor and critic
+        if isinstance(features, tuple):  # actor and critic have their own encoders
             return tuple(each.index_select(0, place) for each in features)
         return features.index_select(0, place)
 
     def evaluate_actions(self, obs: Any, actions: Tensor, *states: Any) -> tuple[Tensor, Tensor, Tensor]:
-        """SB3's values, log probabilities and entropies; PyTorch's Bernoulli takes no MultiBinary actions as bytes."""
+        """SB3's values, log probabilities and entropies; actions as floats, since torch's Bernoulli takes no bytes."""
         return super().evaluate_actions(obs, actions.float(), *states)
 
     @staticmethod
@@ -62,18 +64,18 @@ class HeadedRecurrentPolicy(Headed, DropsWhileCollecting, Decayed, RecurrentActo
         episode_starts: Float[Tensor, "batch"],
         lstm: nn.LSTM,
     ) -> tuple[Float[Tensor, "batch hidden"], tuple[Tensor, Tensor]]:
-        """LSTM outputs and last (h, c): one call for each stretch of time in which no episode starts, not one per step.
+        """LSTM outputs and last (h, c), with one call of the LSTM for each stretch of time in which no episode starts.
 
-        The law is sb3-contrib's: before step t of sequence n, (h, c) ← (1 − start[n, t]) · (h, c). Where no sequence
-        starts at t this multiplies by one, so all steps from one start to the next are one run of the LSTM's own
-        recurrence. The batch is sequence after sequence, all of one length. In those of the recurrent rollout buffer,
-        which cuts at every start and pads with zeros, episodes start at step 0 only: one call. So is acting.
+        As in sb3-contrib, (h, c) ← (1 − start[n, t]) · (h, c) before step t of sequence n. If no sequence starts at t,
+        the factor is one, so all steps between two starts are one call of the LSTM. The batch holds one sequence after
+        another, all of the same length. The recurrent rollout buffer cuts sequences at every start and pads them with
+        zeros, so its episodes start at step 0 only and take one call, as acting does.
         """
         sequences = lstm_states[0].shape[1]
         steps = features.reshape(sequences, -1, lstm.input_size).swapaxes(0, 1)
         starts = episode_starts.reshape(sequences, -1).swapaxes(0, 1)
         cuts = [0]
-        if len(steps) > 1:  # reading where episodes start makes the CPU wait for the device: not when acting
+        if len(steps) > 1:  # when acting there is one step; reading `starts` would make the CPU wait for the device
             cuts += (starts[1:].any(dim=1).nonzero().flatten() + 1).tolist()
         outputs = []
         for first, end in zip(cuts, [*cuts[1:], len(steps)], strict=True):

@@ -1,6 +1,6 @@
-"""What a training configuration may say, as far as the configuration alone can tell: kinds and ranges of values.
+"""Checks of a training configuration that need nothing but the configuration: types and ranges of values.
 
-The ranges of an agent's and an encoder's options are checked by what has them (agents/ranges.py, encoders/ranges.py).
+The options of agents and encoders have their own checks (agents/ranges.py, encoders/ranges.py).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 from configs.compose import UsageError
 
-LEAST = {  # whole numbers, and the least each may be
+LEAST = {  # options that are whole numbers -> their smallest values
     "total_timesteps": 1,
     "n_envs": 1,
     "seed": 0,
@@ -23,18 +23,19 @@ LEAST = {  # whole numbers, and the least each may be
     "env.bank": 0,
 }
 AUTO = ("threads", "evaluation.every")
-LEVELS = 2**31  # evaluations play those from there on
+LEVELS = 2**31  # evaluations play the levels from this seed on
 
 
 def checked(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration, its whole numbers as such: 1e5 is 100000, for every option that is a whole number.
+    """The configuration with whole numbers as integers: 1e5 becomes 100000 in every option that is a whole number.
 
     Args:
-        config: a composed configuration; it stays as it is.
-        defaults: what the same choices give without further options; it tells which options are whole numbers.
+        config: a composed configuration, which is not changed.
+        defaults: the configuration of the same choices without further options; options whose default is an integer
+            are whole numbers.
 
     Raises:
-        UsageError: the first value that no run can have, and what it may be.
+        UsageError: a value is outside its range; the message names the first one and the range.
     """
     settled = _whole(config, defaults)
     for key, value in _leaves(settled).items():
@@ -60,7 +61,7 @@ def checked(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str,
 
 
 def _whole(config: Mapping[str, Any], defaults: Any, prefix: str = "") -> dict[str, Any]:
-    """Floats that are whole numbers as integers, where the default is one or `LEAST` names the option."""
+    """Replace floats by integers where they are whole and the default is an integer or `LEAST` names the option."""
     settled = {}
     for key, value in config.items():
         usual = defaults.get(key) if isinstance(defaults, Mapping) else None
@@ -74,7 +75,7 @@ def _whole(config: Mapping[str, Any], defaults: Any, prefix: str = "") -> dict[s
 
 
 def _leaves(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Values by dotted name, of the top level and of the mappings in it."""
+    """The values of the top level and of the mappings in it, by dotted name."""
     leaves: dict[str, Any] = {}
     for key, value in config.items():
         within = value.items() if isinstance(value, Mapping) else ()

@@ -22,11 +22,11 @@ def command_line(
 ) -> None:
     """The main function of an entry point: one job, or all of a sweep (-m); exits with 0, 1 (failed) or 2 (usage).
 
-    Before the first job of a sweep runs, each is composed and checked: a combination that is impossible is found now,
-    not tomorrow. A job that fails does not end the sweep; those that did are listed at its end.
+    All jobs of a sweep are composed and checked before the first one runs, so an impossible combination is found at
+    once. A job that fails does not end the sweep; the failed jobs are listed at the end.
 
     Args:
-        name: of the configuration: train, evaluate or compare.
+        name: the name of the configuration: train, evaluate or compare.
         run: takes the overrides of one job and returns its exit code.
         possible: raises ValueError or OSError if a job cannot be run.
     """
@@ -42,7 +42,7 @@ def command_line(
         codes.append(code)
         if failure:
             failures.append((" ".join(overrides), failure))
-        if code == INTERRUPTED:  # Ctrl-C ends a sweep, not only its present run
+        if code == INTERRUPTED:  # Ctrl-C ends the whole sweep, not only the present job
             sys.exit(INTERRUPTED)
 
     only_shown = arguments.help or arguments.hydra_help or arguments.cfg or arguments.info
@@ -84,13 +84,13 @@ def _outcome(run: Callable[[list[str]], int], overrides: list[str]) -> tuple[int
         failed = isinstance(error, FloatingPointError) or (isinstance(error, OSError) and error.errno is not None)
         print(f"error: {error}", file=sys.stderr)
         return 1 if failed else 2, str(error)
-    except Exception as error:  # not the user's words, so where it happened matters
+    except Exception as error:  # not a mistake of the user, so the traceback is needed
         traceback.print_exc()
         return 1, f"{type(error).__name__}: {error}"
 
 
 def _check_sweep(name: str, sweep: Sequence[list[str]], possible: Callable[[list[str]], Any] | None) -> None:
-    """Raise UsageError with every job that is impossible, each with the reason; seeds do not make one so."""
+    """Raise UsageError that lists every impossible job and the reason; jobs that differ only in seed count once."""
     problems: dict[str, str] = {}
     seen: set[tuple[str, ...]] = set()
     for overrides in sweep:
@@ -102,7 +102,7 @@ def _check_sweep(name: str, sweep: Sequence[list[str]], possible: Callable[[list
             check_options(name, overrides)
             if possible is not None:
                 possible(overrides)
-        except Exception as error:  # of an environment too, when it is made
+        except Exception as error:  # an environment may raise any exception when it is made
             known = isinstance(error, (ValueError, OSError))
             problems[" ".join(choices)] = str(error) if known else f"{type(error).__name__}: {error}"
     if len(problems) == 1 and len(seen) == 1:
@@ -113,7 +113,7 @@ def _check_sweep(name: str, sweep: Sequence[list[str]], possible: Callable[[list
 
 
 def _refuse_flags(name: str) -> None:
-    """Exit for an option that is written as a flag, --env CartPole or --seed=1, and say how it is written."""
+    """Exit if an option is written as a flag (--env CartPole, --seed=1); the message gives the right form."""
     words = sys.argv[1:]
     for word, following in zip(words, [*words, ""][1:], strict=True):
         flag, equals, value = word.partition("=")
@@ -127,7 +127,7 @@ def _refuse_flags(name: str) -> None:
 
 
 def _described(name: str, overrides: Sequence[str]) -> str:
-    """The files of what was chosen: every option, and what it may be."""
+    """The text of the chosen configuration files, which list every option and its possible values."""
     chosen = [o.partition("=") for o in overrides if o.partition("=")[0] in GROUPS_OF[name]]
     files = [FOLDER / group / f"{choice}.yaml" for group, _, choice in chosen]
     return "\n".join(f"== configs/{file.relative_to(FOLDER)} ==\n{file.read_text()}" for file in files if file.exists())

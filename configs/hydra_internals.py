@@ -1,7 +1,7 @@
-"""What is used of Hydra that Hydra does not promise to keep, in one place (hydra-core is pinned to 1.3 for it).
+"""The parts of Hydra that Hydra does not promise to keep, in one place (hydra-core is pinned to 1.3 for them).
 
-`split_sweep` is what `-m` will run, found before Hydra runs it, so that all jobs can be checked first. `read_flags` is
-Hydra's own parser, so that flags and overrides are told apart as Hydra does.
+`split_sweep` lists the jobs of a sweep (`-m`) before Hydra runs them, so that all can be checked first. `read_flags`
+uses Hydra's own parser, so that it separates flags from overrides as Hydra does.
 """
 
 from __future__ import annotations

@@ -7,14 +7,14 @@ from typing import Any
 from minigrid.core.constants import COLOR_NAMES, COLOR_TO_IDX, OBJECT_TO_IDX
 
 STATES = 4  # of a door: open, closed, locked; of the agent: its direction
-PIXELS = 255  # the bound of pixels, which codes stay below
+PIXELS = 255  # the bound of pixels; codes are smaller
 
 
 def tables_of(core: Any) -> tuple[dict[str, int], dict[str, int]]:
     """The codes of the objects and of the colours that an environment may show, by name.
 
     MiniGrid's own environments show its own objects, in the colours of COLOR_NAMES. A user's environment may show
-    whatever is in MiniGrid's tables by the time it is made.
+    everything that MiniGrid's tables hold when the environment is made.
     """
     if not type(core).__module__.startswith("minigrid."):
         return dict(OBJECT_TO_IDX), dict(COLOR_TO_IDX)
@@ -23,7 +23,7 @@ def tables_of(core: Any) -> tuple[dict[str, int], dict[str, int]]:
 
 
 def number_of_codes(core: Any) -> tuple[int, int, int]:
-    """How many codes an environment has for types, for colours and for states: (11, 6, 4) for MiniGrid's own.
+    """The numbers of codes that an environment has for types, colours and states; MiniGrid's own have (11, 6, 4).
 
     An environment whose objects have codes outside the tables declares the largest one as the bound of its image, which
     MiniGridEnv leaves at 255.

@@ -1,13 +1,13 @@
 """Find the symmetry of a low-dimensional environment from its simulator alone.
 
-The search is for pairs of signed permutations, T of the simulator's state x and Q of the action, with
-F(Tx, Qa) = T F(x, a), the same reward and the same end, on sampled transitions. The signed permutation P of the
-observation is then found by comparison: number i of the twins' observations is ± number j of the originals'. All pairs
-form a group.
+The search is for pairs of signed permutations, T of the simulator's state x and Q of the action a. On sampled
+transitions x' = F(x, a), a symmetry satisfies F(Tx, Qa) = T F(x, a) with the same reward and the same end of the
+episode. The signed permutation P of the observation is then read off: each component of the transformed observations
+equals ± one component of the original ones. The pairs found form a group.
 
-1. A permutation must preserve which number of the next state depends on which number of the state (one-sided
-   differences).
-2. Each remaining pair is tried on one transition after another, and dropped at the first one that it breaks.
+1. One-sided differences show which components of the next state depend on which components of the state. A permutation
+   must preserve this dependence.
+2. Each remaining pair is tested on one transition after another, and dropped at the first one that violates it.
 
 python -m envs.discover env=CartPole
 """
@@ -33,15 +33,15 @@ from symmetry import Group, Representation, Symmetry
 
 LARGEST_STATE = 8
 MOST_CANDIDATES = 200_000
-SMALL = 1e-4  # step of the differences that show dependence
+SMALL = 1e-4  # step of the one-sided differences
 
-Signed = tuple[tuple[int, ...], tuple[int, ...]]  # number j goes to images[j], multiplied by signs[j]
-Triple = tuple[Signed, Signed, Signed]  # what happens to state, observation and action
+Signed = tuple[tuple[int, ...], tuple[int, ...]]  # component j moves to images[j] and is multiplied by signs[j]
+Triple = tuple[Signed, Signed, Signed]  # of state, observation and action
 
 
 @dataclass
 class Transition:
-    """One step: (state, action) -> (next state, observation, reward and end)."""
+    """One step: (state, action) -> next state, observation, and outcome (reward, terminated, truncated)."""
 
     state: np.ndarray
     action: Any
@@ -53,17 +53,18 @@ class Transition:
 def discover_symmetries(
     env: gymnasium.Env | str, samples: int = 64, seed: int = 0, tolerance: float = 1e-6
 ) -> list[Symmetry]:
-    """The signed permutations of observation and action that transitions obey: a list of one `Symmetry`, or of none.
+    """The signed permutations that sampled transitions obey: a list with one `Symmetry`, or an empty list.
 
     Args:
         env: an environment with vector observations, discrete or vector actions, and a vector `env.unwrapped.state`
-            of at most 8 numbers that determines what follows.
-        samples: how many transitions of random play a candidate must obey.
-        seed: of that play.
-        tolerance: relative to max(1, |x|).
+            of at most 8 components that determines the next state.
+        samples: number of transitions of random play that a candidate must obey.
+        seed: seed of the random play.
+        tolerance: the largest error of a component x, relative to max(1, |x|).
 
     Raises:
-        ValueError: the environment is of another kind, draws random numbers in its steps, or is too large to search.
+        ValueError: the spaces or the state are of another kind, a step draws random numbers, or there are too many
+            candidates.
     """
     env = make_env(env) if isinstance(env, str) else env
     core = env.unwrapped
@@ -81,7 +82,7 @@ def discover_symmetries(
 
 
 def rewrite_state(env: Any, g: int, state: Representation) -> None:
-    """The twin with T(g)x for `env.unwrapped.state`."""
+    """Replace the state x of `env.unwrapped` by T(g)x."""
     env.unwrapped.state = state(g, torch.as_tensor(np.asarray(env.unwrapped.state, np.float64))).numpy()
 
 
@@ -152,7 +153,7 @@ def _action_candidates(space: spaces.Space) -> Iterator[Signed]:
 
 
 def _dependence(core: Any, transitions: list[Transition]) -> np.ndarray:
-    """depends[i, j]: whether number i of the next state ever changes with number j of the state."""
+    """depends[i, j]: whether component i of the next state changes with component j of the state in any sample."""
     size = len(transitions[0].state)
     depends = np.zeros((size, size), bool)
     for transition in transitions[:8]:
@@ -179,7 +180,7 @@ def _observation_of(
     order, signs = [], []
     for j in range(seen.shape[1]):
         free = [i for i in range(seen.shape[1]) if i not in order]
-        free.sort(key=lambda i: i != j)  # j itself first, so that numbers that are always equal stay in place
+        free.sort(key=lambda i: i != j)  # j itself first, so that components that are always equal stay in place
         fits = [(i, s) for i in free for s in (1, -1) if _equal(images[:, i], s * seen[:, j], tolerance)]
         if not fits:
             return None
@@ -207,7 +208,7 @@ def _equal(a: np.ndarray, b: np.ndarray, tolerance: float) -> bool:
 def _close(found: list[Triple]) -> Symmetry:
     """The symmetry whose group is formed by the triples (state, observation, action), with few generators."""
 
-    def points(triple: Triple) -> tuple[int, ...]:  # n numbers and their negatives, for each of the three
+    def points(triple: Triple) -> tuple[int, ...]:  # the n components and their negatives, for each of the three
         images: list[int] = []
         for order, signs in triple:
             start = len(images)

@@ -1,7 +1,7 @@
-"""Missions as word ids, and the vocabulary that the ids stand for.
+"""Missions as word ids, and the vocabulary of the ids.
 
 An id below `len(WORDS)` means the same word in every environment and every policy file. The words of one environment
-follow: those of its mission space, or those of the option `env.words`.
+follow after them: those of its mission space, or those of the option `env.words`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 MISSION_LENGTH = 72  # the longest sentence of BabyAI's grammar
 LARGEST_VOCABULARY = 256  # ids are bytes
-ENUMERATED = 1_000  # missions of a mission space
+ENUMERATED = 1_000  # combinations of placeholders that are read for their words
 
 # Every word of every MiniGrid and BabyAI mission. 0 pads, 1 stands for a word outside the vocabulary. The order is part
 # of the policy format: new words go to the end.
@@ -35,7 +35,7 @@ right room rooms square the then to traverse unlock up use yellow you your
 """.split()
 UNKNOWN = 1
 
-_named: set[str] = set()  # unknown words the user has been told of
+_named: set[str] = set()  # unknown words that have been logged
 
 
 def missions_vary(env: Any) -> bool:
@@ -45,10 +45,10 @@ def missions_vary(env: Any) -> bool:
 
 
 def words_beyond(env: Any) -> tuple[str, ...]:
-    """The words outside `WORDS` that may be in an environment's missions, in a fixed order.
+    """The words outside `WORDS` that an environment's missions may contain, in a fixed order.
 
     They come from the missions of its mission space and from the names of the objects and colours that it may show,
-    which BabyAI's sentences use. Words for which a vocabulary of 256 has no room are left out.
+    which BabyAI's sentences use. Words that do not fit into a vocabulary of 256 are left out.
     """
     if not missions_vary(env):
         return ()
@@ -66,7 +66,7 @@ def checked_words(words: Sequence[str]) -> tuple[str, ...]:
     """The option `env.words` without duplicates and without the words of `WORDS`.
 
     Raises:
-        ValueError: not a list of single words, or too many of them.
+        ValueError: `words` is not a list of single words, or has too many.
     """
     if not isinstance(words, (list, tuple)) or not all(
         isinstance(word, str) and split(word) == [word] for word in words
@@ -75,7 +75,7 @@ def checked_words(words: Sequence[str]) -> tuple[str, ...]:
     beyond = tuple(dict.fromkeys(word for word in words if word not in WORDS))
     if len(WORDS) + len(beyond) > LARGEST_VOCABULARY:
         most = LARGEST_VOCABULARY - len(WORDS)
-        raise ValueError(f"env.words has at most {most} words beside MiniGrid's own, got {len(beyond)}")
+        raise ValueError(f"env.words has at most {most} words besides MiniGrid's own, got {len(beyond)}")
     return beyond
 
 
@@ -87,7 +87,7 @@ def word_ids(mission: str, beyond: tuple[str, ...] = ()) -> np.ndarray:
         beyond: the words that follow `WORDS` in the vocabulary.
 
     Raises:
-        ValueError: the mission has more words than that.
+        ValueError: the mission has more than MISSION_LENGTH words.
     """
     words = split(mission)
     if len(words) > MISSION_LENGTH:
@@ -112,7 +112,7 @@ def _numbered(beyond: tuple[str, ...]) -> dict[str, int]:
 
 
 def _choices(placeholders: Sequence[Sequence[str]]) -> Iterable[tuple[str, ...]]:
-    """Combinations of placeholders: the first ENUMERATED, then each value beside the first values of the others."""
+    """The first ENUMERATED combinations of placeholders, then each value with the first values of the others."""
     yield from islice(product(*placeholders), ENUMERATED)
     for place, values in enumerate(placeholders):
         for value in values:

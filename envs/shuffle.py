@@ -1,7 +1,7 @@
-"""The cells of a grid, moved by one permutation that never changes: the same information, without its layout.
+"""The cells of a grid, moved by one fixed permutation: the same information, without its layout.
 
-What an encoder loses by it is what its bias was worth. A dense layer or attention without positions loses nothing. A
-convolution or a graph of neighbours relates cells that are not neighbours.
+The loss in performance measures what an encoder's spatial bias is worth. A dense layer, or attention without positions,
+loses nothing. A convolution or a graph of neighbours now relates cells that are not neighbours.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def permutation(cells: int, seed: int) -> Int[np.ndarray, "cells"]:
     """The permutation σ of a seed: the cell shown at place i (row by row of the array) is cell σ(i).
 
     Raises:
-        ValueError: not a seed.
+        ValueError: `seed` is not a whole number of at least 0.
     """
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise ValueError(f"env.shuffle is null, or the seed of a permutation: a whole number, at least 0; got {seed!r}")
@@ -29,16 +29,16 @@ def permutation(cells: int, seed: int) -> Int[np.ndarray, "cells"]:
 
 
 def unshuffled(values: Shaped[np.ndarray, "... x y"], seed: int) -> Shaped[np.ndarray, "... x y"]:
-    """One value for each cell shown, moved to the cell's own place."""
+    """Values of the shuffled cells, moved back to the places of the cells before shuffling."""
     *rest, x, y = values.shape
     return values.reshape(*rest, x * y)[..., np.argsort(permutation(x * y, seed))].reshape(values.shape)
 
 
 class ShuffledCells(gymnasium.ObservationWrapper):
-    """A `MiniGridObservation` whose image shows every cell in the place of another, always the same one.
+    """A `MiniGridObservation` whose image has its cells moved by the permutation of a seed.
 
     Raises:
-        ValueError: the view shows pixels, or not a seed.
+        ValueError: the view shows pixels, or `seed` is not a whole number of at least 0.
     """
 
     def __init__(self, env: gymnasium.Env, seed: int):
@@ -57,7 +57,7 @@ class ShuffledCells(gymnasium.ObservationWrapper):
 
 
 class ShuffledEngine:
-    """An engine that does for all environments of another engine what `ShuffledCells` does for one."""
+    """An engine that moves the cells in all images of another engine, as `ShuffledCells` does for one environment."""
 
     def __init__(self, engine: Engine, seed: int):
         self.engine, self.n = engine, engine.n

@@ -1,4 +1,4 @@
-"""The vectorised environments that `envs.make_vec_env` returns, and those that step the real environments in turn."""
+"""The type of vectorised environments that `envs.make_vec_env` returns, and the form that steps Gymnasium's in turn."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from symmetry import Symmetry
 
 
 class VecEnv(sb3.VecEnv):
-    """SB3's `VecEnv`, which also knows what its environments declare and what steps them.
+    """SB3's `VecEnv` with the declared symmetry of its environments and the name of their engine.
 
     Attributes:
-        symmetry: what the environment declares, or None.
+        symmetry: the symmetry that the environment declares, or None.
         engine: "gymnasium" or "batched".
     """
 
@@ -27,7 +27,7 @@ class VecEnv(sb3.VecEnv):
 
 
 class LevelsVecEnv(sb3.DummyVecEnv, VecEnv):
-    """Environments in turn; `infos[i]` of a step that ends an episode also tells the level of the one that begins.
+    """Environments stepped in turn; when an episode ends, `infos[i]` also has the level seed of the next episode.
 
     Raises:
         FloatingPointError: an environment returned NaN or infinity; the message says which, when, and for which key.
@@ -38,7 +38,7 @@ class LevelsVecEnv(sb3.DummyVecEnv, VecEnv):
     def __init__(self, env_fns: list[Callable[[], gymnasium.Env]]):
         super().__init__(env_fns)
         self.floats = [key for key, array in self.buf_obs.items() if array.dtype.kind == "f"]
-        # views, which see what the buffers hold at any time
+        # views of the buffers, so they always show the present contents
         self.flat = [array.reshape(-1) for array in (self.buf_rews, *(self.buf_obs[key] for key in self.floats))]
 
     def reset(self) -> Any:
@@ -57,7 +57,7 @@ class LevelsVecEnv(sb3.DummyVecEnv, VecEnv):
         return observation, reward, done, infos
 
     def _check_finite(self, ended: Any) -> None:
-        # A sum of squares is finite only if every number is, and takes a quarter of the time of asking each.
+        # A sum of squares is finite only if every number is, and takes a quarter of the time of checking each number.
         finite = True
         for array in self.flat:
             finite = finite and isfinite(np.vdot(array, array))
@@ -71,7 +71,7 @@ class LevelsVecEnv(sb3.DummyVecEnv, VecEnv):
                 self._check_one(i, self.buf_infos[i]["terminal_observation"] if i in ended else None)
 
     def _check_one(self, i: int, last: Any) -> None:
-        """Raise the FloatingPointError described above for environment i, unless its action was to blame."""
+        """Raise FloatingPointError if environment i returned NaN or infinity, unless its action was not finite."""
         action = getattr(self, "actions", None)
         if action is not None and not np.isfinite(action[i]).all():
             return

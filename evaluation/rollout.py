@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from stable_baselines3.common.vec_env import VecEnv
 
-STATES = 200  # observations of a rollout that are kept
+STATES = 200  # observations that a rollout keeps
 PATIENCE = 30_000  # steps of each environment; the longest time limit of Gymnasium and ALE is 27,000
 
 
 class Predicts(Protocol):
-    """Whatever acts as SB3's policies do."""
+    """A policy with the `predict` method of SB3's policies."""
 
     def predict(
         self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False
@@ -23,22 +23,22 @@ class Predicts(Protocol):
 
 
 class Interrupted(Exception):
-    """A rollout was asked to stop before its last episode ended."""
+    """The caller stopped a rollout before its last episode ended."""
 
 
 class EndlessEpisode(ValueError):
-    """A rollout waited too long for an episode to end."""
+    """No episode ended for `patience` steps."""
 
 
 @dataclass(frozen=True)
 class Episodes:
-    """What happened in each of n episodes.
+    """The measurements of n episodes.
 
     Attributes:
         returns: (n,) undiscounted sums of the environment's own rewards.
         lengths: (n,) steps.
         successes: (n,) 0 or 1 where the environment defines success (`info["is_success"]` at the end), else None.
-        states: a batch of observations: one from each of the first steps, from each environment in turn.
+        states: a batch of observations, one from each of the first steps, taken from the environments in turn.
     """
 
     returns: np.ndarray
@@ -60,18 +60,18 @@ def rollout(
 ) -> Episodes:
     """Play `episodes` fresh episodes; actions are sampled, or greedy if `deterministic`.
 
-    Every environment plays a fixed share of the episodes, so that short ones are not counted more often than long ones.
-    Environment i is seeded with seed + i and sampling with `seed`; the global random state is left as it was.
+    Every environment plays a fixed share of the episodes, so that short episodes are not counted more often than long.
+    Environment i is seeded with seed + i, and sampling with `seed`. PyTorch's global random state is restored.
 
     Args:
-        keep: number of steps from which an observation is kept.
-        patience: steps of each environment to wait for the next episode to end.
-        stop: asked before every step whether to give up.
+        keep: number of steps from which one observation is kept.
+        patience: the most steps of each environment between two ends of episodes.
+        stop: called before every step; True stops the rollout.
 
     Raises:
-        EndlessEpisode: no episode of those to be counted has ended for `patience` steps.
+        EndlessEpisode: none of the episodes that count has ended for `patience` steps.
         FloatingPointError: the return of an episode is NaN or infinite.
-        Interrupted: `stop` said so.
+        Interrupted: `stop` returned True.
     """
     env.seed(seed)
     share = np.array([(episodes + i) // env.num_envs for i in range(env.num_envs)])

@@ -29,13 +29,13 @@ EVALUATION_ENVS = 20
 
 @dataclass(frozen=True)
 class Built:
-    """What a configuration describes.
+    """The environments and the model of a configuration.
 
     Attributes:
         env: the training environments, as the model sees them.
-        evaluation_env: other levels, or another seed, and the environment's own rewards.
-        model: untrained.
-        memory: how much memory the agent's samples take, in words.
+        evaluation_env: environments with other levels or another seed, and with unscaled rewards.
+        model: the untrained model.
+        memory: a sentence on the memory that the agent's samples take.
     """
 
     env: VecEnv
@@ -50,7 +50,7 @@ class Built:
 
 
 def build(config: Mapping[str, Any]) -> Built:
-    """Make what a configuration describes, its `auto`s decided as far as they can be before (`learning.decide`).
+    """Build the environments and the model of a configuration that `learning.decide.decide` has been applied to.
 
     Raises:
         ValueError: the parts do not fit together, do not fit into memory, or make a policy that cannot be saved.
@@ -67,7 +67,7 @@ def build(config: Mapping[str, Any]) -> Built:
     env = _normalized(made, symmetry, config) if config["env"]["normalize"] else made
     memory = _memory(env, config)
     model = _model(config, env, symmetry)
-    described(model, environment={**options, "reward_scale": 1.0})  # or say now that its policy cannot be saved
+    described(model, environment={**options, "reward_scale": 1.0})  # raises now if the policy cannot be saved
     return Built(env, evaluation_env, model, memory)
 
 
@@ -96,7 +96,7 @@ def _model(config: Mapping[str, Any], env: VecEnv, symmetry: Symmetry | None) ->
 
 
 def env_options(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a configuration that `envs.make_env` takes."""
+    """The options of a configuration that `envs.make_env` takes."""
     others = ("name", "normalize", "engine", "bank", *(["words"] if not config["env"].get("words") else []))
     return {key: value for key, value in config["env"].items() if key not in others}
 
@@ -125,10 +125,10 @@ def _normalized(env: VecEnv, symmetry: Symmetry | None, config: Mapping[str, Any
 
 
 def _memory(env: VecEnv, config: Mapping[str, Any]) -> str:
-    """How much memory the agent's samples take at most, in words.
+    """A sentence on the memory that the agent's samples take at most.
 
     Raises:
-        UsageError: more than there is.
+        UsageError: they take more memory than this machine has free.
     """
     agent, n_envs = config["agent"], config["n_envs"]
     step = Rollout.nbytes(1, 1, env.observation_space, env.action_space)

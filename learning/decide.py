@@ -1,7 +1,7 @@
-"""Every `auto` of a training configuration: what it becomes, and why.
+"""The rules that replace every `auto` of a training configuration by a value, with the reason for it.
 
-A rule reads the configuration, the hardware, the installed tools and what was built; never a stopwatch, so the same
-command gives the same arithmetic.
+A rule reads the configuration, the hardware, the installed tools, the environments and the model. No rule measures
+time, so equal commands give equal arithmetic.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from agents.ranges import check_ranges
 from configs.compose import UsageError
 from envs.make import BANK, has_levels, words_of
 
-Decision = tuple[dict[str, Any], dict[str, str]]  # the configuration decided, and reasons by option
+Decision = tuple[dict[str, Any], dict[str, str]]  # the decided configuration, and the reason for each decided option
 
 
 def decide(config: Mapping[str, Any], env: Any = None, model: Any = None) -> Decision:
-    """The configuration with every `auto` decided that can be, and the reason for each in words.
+    """Decide every `auto` that can be decided -> the configuration, and the reason for each option in words.
 
-    Before anything is built: device, threads, symmetry, intervals of evaluation, rollout, bank and words of levels.
-    With environments and model: the engine, and how the agent computes.
+    Without environments and model: device, threads, symmetry, evaluations, rollout, bank and words of levels.
+    With environments and model: the engine and the implementation of the agent.
 
     Args:
-        config: a checked configuration; it stays as it is.
+        config: a checked configuration, which is not changed.
         env: the training environments.
         model: the untrained model.
 
     Raises:
-        UsageError: a choice that this machine, or this encoder, does not allow.
-        ValueError: an agent cannot compute in the way that was chosen.
+        UsageError: this machine or this encoder does not support a chosen option.
+        ValueError: the agent does not support the chosen implementation.
     """
     reasons: dict[str, str] = {}
     rules = (_device, _threads, _symmetry, _evaluation, _rollout, _levels) if model is None else ()
@@ -77,10 +77,10 @@ def _evaluation(config: Mapping[str, Any], reasons: dict[str, str]) -> dict[str,
 
 
 def _rollout(config: Mapping[str, Any], reasons: dict[str, str]) -> dict[str, Any]:
-    """On-policy agents: rollouts of equal length, none longer than asked for, that together make total_timesteps.
+    """For on-policy agents: rollouts of equal length, at most the configured one, that together make total_timesteps.
 
-    Their number is k = ⌈total / (n_steps · n_envs)⌉, their length ⌈total / (k · n_envs)⌉ steps: the run ends fewer than
-    k · n_envs steps late. Where total is a multiple of a rollout, nothing changes.
+    There are k = ⌈total / (n_steps · n_envs)⌉ rollouts of ⌈total / (k · n_envs)⌉ steps, so the run exceeds total by
+    fewer than k · n_envs steps. If total is a multiple of a rollout, nothing changes.
     """
     agent, n_envs, total = config["agent"], config["n_envs"], config["total_timesteps"]
     check_ranges({key: value for key, value in agent.items() if key not in ("name", "algorithm")})
@@ -100,21 +100,21 @@ def _rollout(config: Mapping[str, Any], reasons: dict[str, str]) -> dict[str, An
 
 
 def on_policy(agent: Mapping[str, Any]) -> bool:
-    """Whether an agent's configuration describes one that learns from rollouts."""
+    """Whether an agent with this configuration learns from rollouts."""
     return "gae_lambda" in agent
 
 
 def _levels(config: Mapping[str, Any], reasons: dict[str, str]) -> dict[str, Any]:
     env = dict(config["env"])
-    if "bank" not in env and has_levels(env["id"], env["kwargs"]):  # a MiniGrid environment of one's own, as env=gym
+    if "bank" not in env and has_levels(env["id"], env["kwargs"]):  # a user's MiniGrid environment, by env=gym
         env["bank"] = BANK
     if "bank" in env and not env.get("words") and (words := words_of(env["id"], env["kwargs"])):
-        env["words"] = words  # recorded, so that whoever plays the policy numbers them alike
+        env["words"] = words  # recorded, so that word ids are the same wherever the policy is played
     return {"env": env}
 
 
 def _implementation(config: Mapping[str, Any], model: Any, reasons: dict[str, str]) -> dict[str, Any]:
-    """How the agent computes: `implementation`, `distinct` and `overlap`, as far as it has them."""
+    """The agent's options with `implementation`, `distinct` and `overlap` decided, if it has them."""
     agent = dict(config["agent"])
     if "implementation" not in agent:
         return agent
@@ -130,7 +130,7 @@ def _implementation(config: Mapping[str, Any], model: Any, reasons: dict[str, st
 
 
 def opening(folder: Path, config: Mapping[str, Any], reasons: Mapping[str, str]) -> str:
-    """What is about to run, where, and why there."""
+    """The text printed before learning: run folder, environments, device and implementation, with reasons."""
 
     def because(option: str, before: str = "") -> str:
         return f" ({before}{reasons[option]})" if option in reasons else ""

@@ -1,4 +1,4 @@
-"""Train, watch, measure and save: what happens in a run folder."""
+"""Train a model in its run folder: learn, evaluate, save the policy and write the reports."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def learn(built: Built, config: Mapping[str, Any], folder: Path) -> dict[str, An
     Raises:
         FloatingPointError: learning diverged, or the environment returned NaN or infinity.
         EndlessEpisode: no episode of an evaluation has ended.
-        RuntimeError: something that learns, or an environment, raised a ValueError.
+        RuntimeError: the algorithm or the environment raised a ValueError while learning.
     """
     begin = time.perf_counter()
     model, env, evaluation = built.model, built.evaluation_env, config["evaluation"]
@@ -81,7 +81,7 @@ def learn(built: Built, config: Mapping[str, Any], folder: Path) -> dict[str, An
             save_policy(model, folder / "policy", **about)
             raise EndlessEpisode(f"{error}; what was learned is in {folder / 'policy'}") from error
         except ValueError as error:
-            if "found invalid values" in str(error):  # torch's word for a distribution of NaNs
+            if "found invalid values" in str(error):  # PyTorch's message for a distribution with NaN parameters
                 raise FloatingPointError(
                     f"learning diverged: the policy is not finite after {model.num_timesteps:,} steps; "
                     "try a lower learning rate"
@@ -108,7 +108,9 @@ def learn(built: Built, config: Mapping[str, Any], folder: Path) -> dict[str, An
         "machine": platform.platform(),
     }
     write_file(folder / "timing.json", json.dumps(timing, indent=2) + "\n")
-    write_file(folder / "result.json", json.dumps(result, indent=2) + "\n")  # last: it says that the run is finished
+    write_file(
+        folder / "result.json", json.dumps(result, indent=2) + "\n"
+    )  # written last, since it marks the run as finished
     run = read_run(folder)
     draw_run(run, folder / "learning_curve.png")
     print(result_table(run))
@@ -118,14 +120,14 @@ def learn(built: Built, config: Mapping[str, Any], folder: Path) -> dict[str, An
 def _result(
     model: BaseAlgorithm, config: Mapping[str, Any], final: Episodes, diagnosed: Mapping[str, float]
 ) -> dict[str, Any]:
-    """The content of `result.json`, which holds no clocks: the same run, the same file."""
+    """The content of `result.json`; it holds no times, so equal runs give equal files."""
     return {
         **{key: config[key]["name"] for key in ("env", "agent", "encoder")},
         "symmetry": config["symmetry"]["method"],
         "seed": config["seed"],
         "steps": model.num_timesteps,
         **as_score(scores(final), config["evaluation"]["final_episodes"]),
-        **{key: round(value, 5) for key, value in diagnosed.items()},  # an exact law leaves rounding errors
+        **{key: round(value, 5) for key, value in diagnosed.items()},  # an exact symmetry leaves rounding errors
         "parameters": parameter_counts(model.policy),
         "simulator": simulator_of(config["env"]["id"]),
         "versions": versions(),
@@ -133,6 +135,6 @@ def _result(
 
 
 def as_score(measured: Mapping[str, Any], episodes: int) -> dict[str, Any]:
-    """Intervals as data, with how they were measured."""
+    """Intervals as data, with the number of episodes and the kind of actions."""
     intervals = {key: interval and interval.to_data() for key, interval in measured.items()}
     return {"actions": "sampled", "episodes": episodes, **intervals}

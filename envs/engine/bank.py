@@ -1,6 +1,6 @@
-"""Banks of levels: each level is made when it is first drawn, and kept in a file for later programs.
+"""Banks of levels: each level is made when it is first drawn, and kept in a file for later runs.
 
-Files are read as data only and written whole or not at all. A damaged or outdated file is ignored and made again.
+Files are read as data only. They are written whole or not at all. A damaged or outdated file is ignored and replaced.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ WORTH_KEEPING = 500  # levels made when the file is first written; then at every
 
 
 class Bank:
-    """Levels first ... first + count - 1 of an environment, made when they are needed; level s is that of seed s.
+    """Levels first ... first + count - 1 of an environment, made when needed; level s is the level of seed s.
 
     Files are in the folder $INDUCTIVE_CACHE (default: `inductive` in $XDG_CACHE_HOME or ~/.cache), one for each release
     of MiniGrid and of Gymnasium. Levels of classes outside the minigrid package are not kept, since their code may
@@ -38,11 +38,11 @@ class Bank:
     Args:
         env: makes the levels.
         first: the seed of the first level.
-        count: how many levels.
-        words: that missions say beside `envs.missions.WORDS`.
+        count: the number of levels.
+        words: the words of missions besides `envs.missions.WORDS`.
 
     Attributes:
-        levels: a row for every level, zeros where it has not been made.
+        levels: one row for each level; rows of levels not yet made are zeros.
         made: bool (count,), which levels have been made.
 
     Raises:
@@ -72,16 +72,16 @@ class Bank:
         found = self._found()
         made = found or generate(env, range(first, first + min(TRIED, count)), words)
         self.width, self.height, self.sees_through = made.width, made.height, made.sees_through
-        # rows never written take no memory
+        # the operating system gives memory only to rows that are written
         self.levels = Levels(*(np.zeros((count, *array.shape[1:]), array.dtype) for array in made.levels))
-        # files and copies lose the alignment of records, for which numba would compile everything again
+        # files and copies lose the alignment of records; numba would compile everything again for unaligned ones
         self.levels = self.levels._replace(agent=np.zeros(count, AGENT))
         self.made = np.zeros(count, bool)
         self.kept = len(found.seeds) if found else 0
         self._take(made)
 
     def make(self, rows: np.ndarray) -> None:
-        """Make those of these levels (rows: seed - first) that have not been made.
+        """Make the levels in these rows (seed - first) that have not been made.
 
         Raises:
             Unsupported: a level cannot be represented.
@@ -120,9 +120,9 @@ class Bank:
             return None
         try:
             return read(self.file, self.key, range(self.first, self.first + self.count))
-        except Exception as error:  # zip, zlib, NumPy and struct each raise errors of their own for damage
+        except Exception as error:  # for damaged files zip, zlib, NumPy and struct raise errors of different types
             if not quietly:
-                log.warning("the level bank %s cannot be used (%s); it is made again", self.file, error)
+                log.warning("the level bank %s cannot be used (%s); its levels are made again", self.file, error)
             return None
 
 
@@ -145,7 +145,7 @@ def read(file: Path, key: str, seeds: range) -> Made:
     """Read levels from a file.
 
     Raises:
-        Exception: the file is damaged, or holds something else.
+        Exception: the file is damaged, or holds other levels.
     """
     digest, _, content = file.read_bytes().partition(b"\n")
     if sha256(content).hexdigest().encode() != digest:
@@ -161,10 +161,10 @@ def read(file: Path, key: str, seeds: range) -> Made:
 
 
 def check(found: Made, seeds: range) -> None:
-    """Check that compiled code, which tests no bounds, would stay within its arrays with these levels.
+    """Check that the compiled code, which tests no bounds, stays within its arrays on these levels.
 
     Raises:
-        ValueError: it would not.
+        ValueError: an array has the wrong shape or type, or a value out of range.
     """
     levels, count = found.levels, len(found.seeds)
     size = MARGIN + (found.height + 2 * MARGIN) * (found.width + MARGIN)

@@ -1,4 +1,4 @@
-"""What both adapters return from an engine: observations, windows of them, and the infos of ended episodes."""
+"""The results of an engine as both adapters return them: observations, windows of observations, and infos."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PLAIN = "observation"  # the key of a plain Box, as in History
 
 
 class Engine(Protocol):
-    """Environments stepped together, like `Batch` and `Classic`; its arrays hold until the next step."""
+    """Environments stepped together, like `Batch` and `Classic`; the next step overwrites its arrays."""
 
     n: int
     seen: dict[str, np.ndarray]  # the observation of every environment; a plain Box has the key PLAIN
@@ -29,7 +29,7 @@ class Engine(Protocol):
         ...
 
     def ended(self, i: int) -> dict[str, Any]:
-        """What the environment adds to the last info of an episode."""
+        """The entries that the environment adds to the last info of an episode."""
         ...
 
     def close(self) -> None: ...
@@ -40,16 +40,16 @@ class Divisible(Protocol):
     """An engine that can also step some of its environments, like `Batch`."""
 
     def step_part(self, actions: np.ndarray, start: int, stop: int) -> np.ndarray:
-        """`step`, for the environments from `start` to `stop` - 1 only."""
+        """`step` for environments `start` to `stop` - 1 only."""
         ...
 
 
 class Part:
-    """Consecutive environments: how to step them, and their part of the engine's arrays.
+    """Consecutive environments of an engine: their step function and their slices of its arrays.
 
     Args:
         batch: the engine.
-        start, stop: which environments, if the engine is `Divisible`; default: all.
+        start, stop: environments `start` to `stop` - 1, if the engine is `Divisible`; default: all.
     """
 
     def __init__(self, batch: Any, start: int = 0, stop: int | None = None):
@@ -94,8 +94,8 @@ class Episodes:
 
     Args:
         batch: the engine.
-        space: of one observation, windows included.
-        history: how many observations a window has; 0: there are no windows.
+        space: the space of one observation, with windows.
+        history: number of observations in a window; 0 means no windows.
     """
 
     def __init__(self, batch: Engine, space: spaces.Space, history: int):
@@ -139,7 +139,7 @@ class Episodes:
         return observation[PLAIN][row] if self.plain else {key: array[row] for key, array in observation.items()}
 
     def of_episode(self, i: int) -> dict[str, Any]:
-        """What the environment and `Monitor` add to the last info of an episode of environment i."""
+        """The entries that environment i and `Monitor` add to the last info of an episode."""
         result = self.batch.result
         statistics = {
             "r": round(float(result["episode_return"][i]), 6),

@@ -481,7 +481,7 @@ def test_a_damaged_bank_is_made_again_with_a_message(how, tmp_path, monkeypatch,
     (file,) = tmp_path.iterdir()
     damaged(file, how)
     again = whole(env, 20)
-    assert "it is made again" in caplog.text and caplog.text.count("\n") == 1
+    assert "its levels are made again" in caplog.text and caplog.text.count("\n") == 1
     caplog.clear()
     kept = banks.Bank(env, 0, 20)
     assert kept.made.all() and not caplog.text and list(tmp_path.iterdir()) == [file]
