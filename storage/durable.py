@@ -10,6 +10,7 @@ renames, and `newest` finds it there after a crash.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shutil
@@ -24,6 +25,7 @@ from storage.manifest import damage, write_manifest
 log = logging.getLogger(__name__)
 
 UNFINISHED = ".unfinished"
+FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 def write_file(file: Path, content: bytes | str) -> None:
@@ -96,13 +98,26 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def _beside(place: Path) -> Iterator[Path]:
-    """Yields an empty folder beside `place` in which to write it; those of dead processes are removed."""
+    """Yields an empty folder beside `place` in which to write it; those of dead processes are removed.
+
+    Raises:
+        OSError: it cannot be written; on a full disk, the message says what to do.
+    """
     place.parent.mkdir(parents=True, exist_ok=True)
     for left in place.parent.glob(f".*{UNFINISHED}"):
         _remove_if_abandoned(left)
     unfinished, lock = _unfinished(place)
     try:
         yield unfinished
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        taken = sum(path.stat().st_size for path in unfinished.rglob("*") if path.is_file()) / 1e6
+        raise OSError(
+            error.errno,
+            f"the disk is full: {place} needs more than the {taken:.1f} MB that were left for it. What was there "
+            f"before is intact; free some space on the disk of {place.parent} and start again",
+        ) from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
         unlock(lock)
