@@ -177,7 +177,8 @@ def beside(settings: Mapping[str, Any], file: str) -> Path:
         source = Path(settings["policy"])
         return source.with_name(f"{source.stem}-{file}")
     folder = find(settings["policy"])
-    return (folder.parent if folder.name == "policy" else folder) / file
+    of_a_run = folder.name in ("policy", ".policy.old")  # the latter after a crash
+    return (folder.parent if of_a_run else folder) / file
 
 
 def record(policy: Policy, options: dict[str, Any], seed: int, file: Path) -> str:

@@ -81,7 +81,7 @@ def newest(folder: Path) -> Path:
     problem = damage(folder) if folder.is_dir() else "it is missing"
     if problem is None:
         return folder
-    log.warning("%s cannot be read (%s); the version before it is: %s", folder, problem, old)
+    log.warning("%s cannot be read (%s); the version before it is read instead: %s", folder, problem, old)
     return old
 
 

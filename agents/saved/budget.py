@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -16,7 +17,9 @@ class OverBudget(ValueError):
 
 
 class Budget(TorchDispatchMode):
-    """Within it, every operation is first done on tensors without memory, and refused if its results are too large.
+    """Within it, an operation whose result would be too large is refused.
+
+    What could be large is first done on tensors without memory, which tells the size.
 
     Args:
         parameters: bytes that the parameters take. Four times as many are allowed, and 64 MB.
@@ -31,13 +34,15 @@ class Budget(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if not func.is_view:
-            self.check(func, args, kwargs)
+        given = tree_flatten((args, kwargs))[0]
+        tensors = [each for each in given if isinstance(each, torch.Tensor)]
+        most = math.prod(map(factor, given))  # no result has more numbers, and most operations are small by this alone
+        if not func.is_view and (not tensors or 8 * most > self.most):
+            self.check(func, args, kwargs, tensors)
         return func(*args, **kwargs)
 
-    def check(self, func: Any, args: Any, kwargs: Any) -> None:
+    def check(self, func: Any, args: Any, kwargs: Any, given: list[torch.Tensor]) -> None:
         """Raise OverBudget if the result would be too large."""
-        given = [each for each in tree_flatten((args, kwargs))[0] if isinstance(each, torch.Tensor)]
         rehearsed = dict(kwargs)
         if "device" in rehearsed or not given:
             rehearsed["device"] = "meta"
@@ -50,6 +55,12 @@ class Budget(TorchDispatchMode):
             self.allocated += sum(sizes)
         if max([self.allocated, *sizes]) > self.most:
             raise OverBudget(f"the network that it describes takes more than {self.most / 1e6:,.0f} MB of memory")
+
+
+def factor(argument: Any) -> float:
+    """How many times an argument of an operation may multiply the size of its result."""
+    value = argument.numel() if isinstance(argument, torch.Tensor) else argument
+    return 1 + abs(value) if isinstance(value, (int, float)) and math.isfinite(value) else 1
 
 
 def without_memory(value: Any) -> Any:

@@ -104,6 +104,14 @@ def test_a_second_process_in_a_run_folder_says_so_and_stops(tmp_path):
     assert train(TINY, env="CartPole", run_dir="run").scores is not None
 
 
+def test_after_a_crash_in_a_save_the_policy_before_is_evaluated_and_that_is_said(caplog):
+    run = train(TINY, env="CartPole", run_dir="run").folder
+    (run / "policy").rename(run / ".policy.old")  # as between the two renames
+    assert evaluate(policy=run, episodes=2)["sampled"]
+    assert "run/policy cannot be read (it is missing); the version before it is read instead" in caplog.text
+    assert [path.name for path in run.glob("evaluation-*.json")] == ["evaluation-CartPole-0.json"]
+
+
 def test_the_engine_is_decided_and_changes_no_number(capsys):
     mine = train(TINY, env="DoorKey-5x5", run_dir="mine").folder
     assert "8 environments in the batched engine, 10,000 levels" in capsys.readouterr().out.splitlines()[0]
