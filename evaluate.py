@@ -3,6 +3,7 @@
     python evaluate.py policy=pretrained/CartPole-homomorphic video=replay.gif
     python evaluate.py policy=pretrained/DoorKey-6x6-gnn env=DoorKey-8x8 episodes=200
     python evaluate.py policy=runs/DoorKey-5x5/ppo-transformer/default/seed=0 attention=maps.png
+    python evaluate.py policy=pretrained/DoorKey-6x6-gnn export=policy.onnx
     python evaluate.py policy=Pendulum-v1.zip normalization=vecnormalize.pkl env=Pendulum
 
 `env=` replaces the environment's id only: the view, shuffle, history and normalization the policy was trained with
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 ENVIRONMENTS = 20  # played side by side
 STATES = 2000  # whose symmetry is looked at
 MOMENTS = 4  # whose attention is drawn
+EXAMPLES = 100  # observations on which an exported file is compared with its policy
 
 
 def evaluate(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> dict[str, Any]:
@@ -58,7 +60,11 @@ def evaluate(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> 
         raise UsageError(f"video is the name of a .gif file; got {settings['video']}")
     if settings["attention"] is not None and Path(settings["attention"]).suffix != ".png":
         raise UsageError(f"attention is the name of a .png file; got {settings['attention']}")
-    for key in ("video", "attention", "output"):
+    if settings["export"] is not None and Path(settings["export"]).suffix not in (".onnx", ".pt"):
+        raise UsageError(
+            f"export is the name of a .onnx file, or of a .pt file of TorchScript; got {settings['export']}"
+        )
+    for key in ("video", "attention", "export", "output"):
         if settings[key] is not None and not Path(settings[key]).parent.is_dir():
             raise UsageError(f"{key}={settings[key]}: there is no folder {Path(settings[key]).parent}")
     return _evaluate(settings)
@@ -68,6 +74,7 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     import torch
 
     from agents.diagnostics import equivariance_error, forced_ties, transformer_of
+    from agents.export import check_export
     from agents.saved.policy import environment_id
     from agents.saved.specification import versions
     from envs import make_vec_env
@@ -85,6 +92,8 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     policy = load(settings)
     if settings["attention"]:
         transformer_of(policy)  # or say now that there is none
+    if settings["export"]:
+        check_export(policy, settings["export"])
     options = {k: v for k, v in (policy.spec["environment"] or {}).items() if k not in ("engine", "bank")}
     another = settings.get("env") or {}
     options["id"] = another.get("id") or environment_id(policy, settings["trust"])
@@ -141,6 +150,8 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     print(f"scores: {output}")
     if settings["video"]:
         print(record(policy, options, settings["seed"], Path(settings["video"])))
+    if settings["export"]:
+        print(export(policy, episodes.states, Path(settings["export"])))
     if settings["attention"]:
         print(attend(policy, options, settings["seed"], Path(settings["attention"])))
     return result
@@ -191,6 +202,21 @@ def record(policy: Policy, options: dict[str, Any], seed: int, file: Path) -> st
         rate = env.metadata.get("render_fps", 10)
     imageio.mimsave(file, frames, duration=1000 / rate, loop=0)  # type: ignore[arg-type]
     return f"video: {file}, one episode of {len(frames) - 1} steps, return {total:.2f}"
+
+
+def export(policy: Policy, states: Any, file: Path) -> str:
+    """Write the greedy actions as ONNX or TorchScript; returns a line that says so."""
+    from agents.export import save_onnx, save_plain
+
+    (save_onnx if file.suffix == ".onnx" else save_plain)(policy, file, rows(states, EXAMPLES))
+    return f"export: {file}, whose actions were compared with the policy's"
+
+
+def rows(observations: Any, count: int) -> Any:
+    """The first `count` of a batch of observations."""
+    if isinstance(observations, Mapping):
+        return {key: part[:count] for key, part in observations.items()}
+    return observations[:count]
 
 
 def attend(policy: Policy, options: dict[str, Any], seed: int, file: Path) -> str:

@@ -7,7 +7,7 @@ ranges.py            the values that hyperparameters may have
 weight_decay.py      AdamW in place of Adam
 dropout.py           dropout while PPO and A2C collect
 diagnostics.py       how far a policy is from a symmetry; attention maps
-export.py            policies as TorchScript (plain.py: its old name)
+export.py            policies as TorchScript and ONNX (plain.py: its old name)
 
 ppo/                 PPO with faster collection and updates
 recurrent/           the same for recurrent PPO

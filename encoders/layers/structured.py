@@ -125,7 +125,7 @@ class Totals(Structured):
         out = self.convolved(h, weights, bias)
         for line, relations in self.of.items():
             total = h.sum(ALONG[line])
-            received = (self.kept(line) @ total).reshape(*total.shape[:2], -1)
+            received = (self.kept(line) @ total).unflatten(1, (-1, len(relations))).flatten(2)
             # not in place: this is a view of the convolution's output, and autograd would copy its gradient
             out = out + F.linear(received, self.beside(weights, relations)).unsqueeze(ALONG[line])
         if self.has_rim:

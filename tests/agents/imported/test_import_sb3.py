@@ -16,6 +16,8 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from torch import nn
 
 from agents import import_sb3
+from agents.export import save_onnx
+from agents.imported.statistics import Statistics
 from evaluate import evaluate
 
 NUMBERS = spaces.Box(np.array([-1.0, -2.5], np.float32), np.array([1.0, 0.3], np.float32))
@@ -179,3 +181,18 @@ def test_a_model_is_evaluated_by_name_and_its_scores_lie_beside_it(tmp_path, cap
     options = {"normalization": str(tmp_path / "model" / "vecnormalize.pkl"), "env": "CartPole", "episodes": 2}
     assert evaluate({"policy": str(file), **options})["sampled"]
     assert "note:" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("case", ["ppo", "ppo with numbers as actions", "dqn", "sac", "ddpg", "dqn of images"])
+def test_an_imported_model_is_exported_to_onnx(tmp_path, case):
+    runtime, _ = (pytest.importorskip(package) for package in ("onnxruntime", "onnx"))
+    algorithm, env, options = CASES[case]
+    env = gymnasium.make(env) if isinstance(env, str) else env
+    policy = import_sb3(saved(tmp_path, algorithm, env, **options), device="cpu")
+    if case == "sac":
+        policy.spec["normalization"] = Statistics(np.ones((2, 3)), np.full((2, 3), 2.0), 1, 1e-8, 0.5).to_data()
+    seen = observations(env, 30)
+    session = runtime.InferenceSession(save_onnx(policy, tmp_path / "policy.onnx", seen[:10]))
+    given = policy.module.obs_to_tensor(seen)[0].numpy()  # channels first
+    expected = policy.predict(seen, deterministic=True)[0]
+    np.testing.assert_allclose(session.run(["actions"], {"observation": given})[0], expected, rtol=1e-4, atol=1e-4)
