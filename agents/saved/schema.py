@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +14,8 @@ from storage.schema import nested, number, one_of, optional, plain, record, seve
 
 LARGEST_YAML = 2_000_000  # bytes
 MOST = 2**31  # of a whole number that counts nothing here
-LEVELS = 1000  # the most that a MiniGrid level may have of anything
+GRID = 1000  # the most of anything in a MiniGrid level
+GRIDS = 20_000  # and the most that all its numbers may multiply to: rooms in rows and columns of rooms
 ORDER = 1024  # points that a group moves
 SMALL = 500  # a size that need not be compared: it may belong to a part that the network does not have
 
@@ -143,9 +145,13 @@ def _check_environment(options: Mapping[str, Any], space: Mapping[str, Any]) -> 
             f"{f'windows of {windows:,}' if windows else 'no windows'}"
         )
     if str(options.get("id")).startswith(("MiniGrid-", "BabyAI-")):
-        for name, value in (options.get("kwargs") or {}).items():
-            if isinstance(value, (int, float)) and abs(value) > LEVELS and name != "max_steps":
-                raise ValueError(f"environment.kwargs.{name} is at most {LEVELS:,} in MiniGrid; got {value!r}")
+        kwargs = {key: value for key, value in (options.get("kwargs") or {}).items() if key != "max_steps"}
+        numbers = {key: abs(value) for key, value in kwargs.items() if isinstance(value, (int, float))}
+        for key, value in numbers.items():
+            if value > GRID:
+                raise ValueError(f"environment.kwargs.{key} is at most {GRID:,} in MiniGrid; got {value:,}")
+        if math.prod(max(value, 1) for value in numbers.values()) > GRIDS:
+            raise ValueError(f"environment.kwargs describes too large a grid: {', '.join(numbers)}")
 
 
 def check_sizes(spec: Mapping[str, Any], tensors: int, numbers: int) -> None:

@@ -20,9 +20,11 @@ import numpy as np
 from envs.engine.kernel import AGENT, EMPTY, MARGIN, VIEW, WALL, Levels
 from envs.engine.levels import NUMBERS, Made, generate, put
 from storage.durable import write_file
+from storage.reading import read_regular
 
 log = logging.getLogger(__name__)
 
+LARGEST = 2**34  # bytes of a file
 FORMAT = 3  # of the file: raise it whenever an array changes its meaning
 TRIED = 8  # levels made at the start, to find out whether the engine can play them
 WORTH_KEEPING = 500  # levels made when the file is first written; then at every doubling
@@ -147,7 +149,7 @@ def read(file: Path, key: str, seeds: range) -> Made:
     Raises:
         Exception: the file is damaged, or holds other levels.
     """
-    digest, _, content = file.read_bytes().partition(b"\n")
+    digest, _, content = read_regular(file, LARGEST).partition(b"\n")
     if sha256(content).hexdigest().encode() != digest:
         raise ValueError("it was altered: its checksum differs")
     with np.load(io.BytesIO(content), allow_pickle=False) as data:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import warnings
 
 import gymnasium
@@ -458,6 +459,10 @@ def damaged(file, how):
     if how == "altered":
         for place in range(len(content) // 2, len(content) // 2 + 64):  # one byte alone may be of no account
             content[place] ^= 255
+    if how == "a pipe":
+        file.unlink()
+        os.mkfifo(file)
+        return
     if how == "pickled":
         with file.open("wb") as stream:
             np.savez(stream, key=np.array([object()], object))
@@ -473,7 +478,7 @@ def whole(env, count, first=0):
     return bank
 
 
-@pytest.mark.parametrize("how", ["truncated", "empty", "altered", "pickled"])
+@pytest.mark.parametrize("how", ["truncated", "empty", "altered", "pickled", "a pipe"])
 def test_a_damaged_bank_is_made_again_with_a_message(how, tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("INDUCTIVE_CACHE", str(tmp_path))
     env = gymnasium.make("MiniGrid-DoorKey-5x5-v0")

@@ -328,6 +328,11 @@ CORPUS = {
         say("environment", {"id": "MiniGrid-Empty-8x8-v0", "kwargs": {"size": 10**5}}),
         "environment.kwargs.size",
     ),
+    "many rooms": (
+        "grid",
+        say("environment", {"id": "BabyAI-GoTo-v0", "kwargs": {"num_rows": 900, "num_cols": 900, "room_size": 900}}),
+        "too large a grid: num_cols, num_rows, room_size",
+    ),
     "words of numbers": ("grid", say("environment.words", [1, 2]), "environment.words"),
     # parameters
     "no parameters": ("vector", lambda folder: (folder / "policy.safetensors").unlink(), "is missing"),
