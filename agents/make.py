@@ -1,7 +1,7 @@
 """An agent: an SB3 or sb3-contrib algorithm with one of our encoders and heads in its policy.
 
-PPO, recurrent PPO, A2C, SAC and TD3 have faster forms (agents/ppo, agents/recurrent, agents/a2c, agents/continuous),
-which learn what SB3's learn.
+Each has a faster form, which learns what SB3's learns: agents/ppo, agents/recurrent, agents/a2c, agents/dqn and
+agents/continuous.
 """
 
 from __future__ import annotations
@@ -29,9 +29,11 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from agents import sb3_policies
 from agents.a2c.algorithm import FastA2C
-from agents.continuous.algorithm import Fast, FastSAC, FastTD3
+from agents.continuous.algorithm import FastSAC, FastTD3
+from agents.dqn.algorithm import FastDQN, FastQRDQN
 from agents.equivariance.loss import penalize
 from agents.equivariance.method import decided, encoding, required, using
+from agents.off_policy.algorithm import OffPolicy
 from agents.ppo.algorithm import FastPPO
 from agents.ppo.learning import Learning
 from agents.ranges import check_ranges
@@ -56,14 +58,14 @@ class Agent:
     algorithm: type[BaseAlgorithm]
     policy: type[BasePolicy]
     actions: tuple[type[spaces.Space], ...]
-    fast: type[Learning] | type[Fast] | None = None
+    fast: type[Learning] | type[OffPolicy] | None = None
 
 
 AGENTS = {
     "ppo": Agent(PPO, sb3_policies.HeadedActorCriticPolicy, ANY, FastPPO),
     "a2c": Agent(A2C, sb3_policies.HeadedActorCriticPolicy, ANY, FastA2C),
-    "dqn": Agent(DQN, sb3_policies.HeadedDQNPolicy, DISCRETE),
-    "qrdqn": Agent(QRDQN, sb3_policies.HeadedQRDQNPolicy, DISCRETE),
+    "dqn": Agent(DQN, sb3_policies.HeadedDQNPolicy, DISCRETE, FastDQN),
+    "qrdqn": Agent(QRDQN, sb3_policies.HeadedQRDQNPolicy, DISCRETE, FastQRDQN),
     "sac": Agent(SAC, sb3_policies.HeadedSACPolicy, CONTINUOUS, FastSAC),
     "td3": Agent(TD3, sb3_policies.HeadedTD3Policy, CONTINUOUS, FastTD3),
     "recurrent_ppo": Agent(RecurrentPPO, HeadedRecurrentPolicy, ANY, FastRecurrentPPO),
@@ -105,9 +107,10 @@ def make_agent(
         policy_kwargs: further keywords of SB3's policy, as data (log_std_init, n_critics, lstm_hidden_size, ...).
         trust: modules outside this project that may be imported for `encoder`.
         options: hyperparameters of the algorithm; "lin_3e-4" is a schedule that falls linearly to zero, and
-            `action_noise` the standard deviation of Gaussian exploration noise. For "ppo", "sac" and "td3" also
-            `implementation`, for "ppo" `distinct`, `overlap` and `precision`, see `agents.ppo.algorithm.FastPPO` and
-            `agents.continuous.algorithm.Fast`; implementation="sb3" gives SB3's own class, and so does "auto" where
+            `action_noise` the standard deviation of Gaussian exploration noise. Also
+            `implementation`; for on-policy agents, "dqn" and "qrdqn" `distinct`; for "ppo" `overlap` and `precision`:
+            see `agents.ppo.learning.Learning`, `agents.ppo.algorithm.FastPPO`, `agents.off_policy.algorithm.OffPolicy`
+            and `agents.dqn.algorithm.Valued`. implementation="sb3" gives SB3's own class, and so does "auto" where
             only that can do what the other options ask for.
 
     Raises:

@@ -128,7 +128,18 @@ class HeadedActorCriticPolicy(Headed, DropsWhileCollecting, Decayed, ActorCritic
         return found
 
 
-class HeadedDQNPolicy(Headed, Decayed, DQNPolicy):
+class SetsModeOnce:
+    """A policy whose training mode is set where it changes: SB3 walks through all modules in every step."""
+
+    training: bool
+
+    def set_training_mode(self, mode: bool) -> None:
+        """SB3's."""
+        if mode != self.training:
+            super().set_training_mode(mode)  # type: ignore[misc]
+
+
+class HeadedDQNPolicy(Headed, SetsModeOnce, Decayed, DQNPolicy):
     """DQN: a linear Q head on the encoder's features, or a dueling one."""
 
     penalized = ("q",)
@@ -152,7 +163,7 @@ class HeadedDQNPolicy(Headed, Decayed, DQNPolicy):
         return {name: (ACTS, networks[name].q_net(part)) for name, part in features.items()}
 
 
-class HeadedQRDQNPolicy(Headed, Decayed, QRDQNPolicy):
+class HeadedQRDQNPolicy(Headed, SetsModeOnce, Decayed, QRDQNPolicy):
     """QR-DQN: a linear quantile head, laid out quantile after quantile as SB3 reads it."""
 
     penalized = ("quantiles",)
@@ -184,7 +195,7 @@ class HeadedQRDQNPolicy(Headed, Decayed, QRDQNPolicy):
         return {name: (ACTS, networks[name].quantile_net(part).reshape(shape)) for name, part in features.items()}
 
 
-class HeadedCritics(Headed):
+class HeadedCritics(Headed, SetsModeOnce):
     """What SAC and TD3 share: continuous critics Q(s, a) = head(trunk(features ⊕ a)).
 
     Args:
@@ -217,11 +228,6 @@ class HeadedCritics(Headed):
             network.q_networks[index] = critic(*inputs, self.critic_hidden)
             setattr(network, f"qf{index}", network.q_networks[index])
         return network.to(self.device)  # type: ignore[attr-defined]
-
-    def set_training_mode(self, mode: bool) -> None:
-        """SB3's, which walks through all modules twice in every step, where it changes something."""
-        if mode != self.training:  # type: ignore[has-type]
-            super().set_training_mode(mode)  # type: ignore[misc]
 
     def encoders(self) -> dict[str, nn.Module]:
         return {name: getattr(self, name).features_extractor for name in self.networks}

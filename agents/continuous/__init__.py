@@ -2,9 +2,8 @@
 
     algorithm.py   FastSAC, FastTD3: options, `auto` rule, acting, logs
     laws.py        what SAC and TD3 do to their networks with one minibatch
-    networks.py    these networks, each on one flat vector: learning by Adam, targets that follow
-    compiled.py    the same laws as compiled graphs
+    networks.py    these networks, and the update that hands them to the law
+    compiled.py    the same update as compiled graphs
 
-learn (SB3's) -> collect_rollouts (SB3's) -> act (algorithm.py); then train -> an update (networks.py or compiled.py),
-which hands its networks to the law. Adam and the compiler are shared with agents/ppo/ (flat_adam.py, compiled.py).
+learn (SB3's) -> collect_rollouts (SB3's) -> act (algorithm.py); then train (agents/off_policy/) -> an update.
 """

@@ -54,17 +54,6 @@ class Networks(NamedTuple):
     temperature: Any = None
 
 
-class Batch(NamedTuple):
-    """Transitions (s, a, s', d, r) and their discounts, as SB3's replay buffers sample them."""
-
-    observations: Any
-    actions: Float[Tensor, "batch actions"]
-    next_observations: Any
-    dones: Float[Tensor, "batch 1"]
-    rewards: Float[Tensor, "batch 1"]
-    discounts: Float[Tensor, "batch 1"] | float
-
-
 @dataclass(frozen=True)
 class SAC:
     """SAC's law.
@@ -135,7 +124,7 @@ class TD3:
         return [torch.empty_like(actions).normal_(0, self.target_policy_noise)]
 
     def __call__(self, nets: Networks, batch: Batch, noises: Sequence[Tensor], follows: bool) -> list[Tensor]:
-        """One minibatch -> `statistics`; the actor learns and the targets follow if `follows`."""
+        """One minibatch -> `statistics`; the actor learns and the targets follow if `follows`, else its loss is NaN."""
         with torch.no_grad():
             noise = noises[0].clamp(-self.target_noise_clip, self.target_noise_clip)
             next_actions = (nets.actor_target(batch.next_observations) + noise).clamp(-1, 1)
@@ -145,7 +134,7 @@ class TD3:
         critic_loss = torch.as_tensor(sum(F.mse_loss(value, wanted) for value in values))
         nets.critic.learn(critic_loss)
         if not follows:
-            return [torch.zeros_like(critic_loss), critic_loss]
+            return [torch.full_like(critic_loss, torch.nan), critic_loss]
         actor_loss = -nets.critic(batch.observations, nets.actor(batch.observations), 1)[0].mean()
         nets.actor.learn(actor_loss)
         nets.critic_target.follow(self.tau)

@@ -9,6 +9,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.vec_env import VecEnv
 
+from agents.dqn.algorithm import Valued
 from agents.equivariance.augment import augmented
 from agents.equivariance.normalization import check_actions
 from agents.ppo.learning import Learning
@@ -76,7 +77,7 @@ def using(
     check_actions(symmetry, env.action_space)
     if method == "augment":
         return augmented(algorithm, options, symmetry, env.observation_space)
-    if issubclass(algorithm, Learning):
+    if issubclass(algorithm, (Learning, Valued)):
         if options.get("distinct") is True:
             raise ValueError("agent.distinct=true would weigh the penalty by observations; use agent.distinct=auto")
         return {**options, "distinct": False}

@@ -5,6 +5,7 @@ Index k of the flattened arrays is step k % n_steps of environment k // n_steps,
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -62,6 +63,15 @@ class ObservationTable:
         self.outputs: Tensor | None = None
         self.values = torch.zeros(0, device=self.device)
 
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @property
+    def index_nbytes(self) -> int:
+        """The bytes of the index by which observations are found: a Python dict from their bytes to their numbers."""
+        keys = len(self.numbers) * (sys.getsizeof(self.rows[0].tobytes()) + sys.getsizeof(len(self.numbers)))
+        return sys.getsizeof(self.numbers) + keys
+
     def number(self, observation: dict[str, np.ndarray]) -> np.ndarray:
         """The numbers (n,) of a batch of observations; new ones are added."""
         count = len(next(iter(observation.values())))
@@ -83,8 +93,14 @@ class ObservationTable:
 
     def observations(self, first: int = 0, end: int | None = None) -> dict[str, Tensor]:
         """Observations number `first`, first + 1, ..., end - 1 (None: all from `first` on), unpacked."""
-        table = torch.from_numpy(self.rows[first : len(self.numbers) if end is None else end]).to(self.device)
-        parts = table.split(list(self.sizes.values()), dim=1)
+        return self._unpacked(self.rows[first : len(self.numbers) if end is None else end])
+
+    def at(self, chosen: np.ndarray) -> dict[str, Tensor]:
+        """These observations, unpacked."""
+        return self._unpacked(self.rows.take(chosen, axis=0))
+
+    def _unpacked(self, rows: np.ndarray) -> dict[str, Tensor]:
+        parts = torch.from_numpy(rows).to(self.device).split(list(self.sizes.values()), dim=1)
         return {key: part.reshape(-1, *self.space[key].shape) for key, part in zip(self.sizes, parts, strict=True)}  # type: ignore[misc]
 
     def look_up(

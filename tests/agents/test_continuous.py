@@ -18,7 +18,7 @@ from test_methods import Point
 from agents import Policy, load_policy, make_agent, save_policy
 from agents.continuous import compiled as graphs
 from agents.continuous.algorithm import FastSAC, FastTD3
-from agents.continuous.replay import sample
+from agents.off_policy.replay import sample
 from envs import make_vec_env
 
 FAST = {"sac": FastSAC, "td3": FastTD3}

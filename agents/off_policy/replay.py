@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from stable_baselines3.common.buffers import ReplayBuffer
 from torch import Tensor
 
-from agents.continuous.laws import Batch
+
+class Batch(NamedTuple):
+    """Transitions (s, a, s', d, r) and their discounts, as SB3's replay buffers sample them."""
+
+    observations: Any
+    actions: Float[Tensor, "batch actions"]
+    next_observations: Any
+    dones: Float[Tensor, "batch 1"]
+    rewards: Float[Tensor, "batch 1"]
+    discounts: Float[Tensor, "batch 1"] | float
 
 
 def sample(buffer: ReplayBuffer, size: int, gamma: float, normalizer: Any = None) -> Batch:
