@@ -9,7 +9,7 @@ One part after another is switched on:
     stock       SB3's class and MlpPolicy with layers of the same widths, in Gymnasium (mlp of sac and td3 only)
     sb3         SB3's class with our networks, environments stepped one by one in Gymnasium
     + engine    the same class on the batched engine
-    + eager     agents.ppo or agents.continuous, operation by operation: the same parameters, bit for bit
+    + eager     the agent's fast form (agents.ppo, ...), operation by operation: the same parameters, bit for bit
     + distinct  each distinct observation encoded once (grids only)
     + compiled  a minibatch step as one graph; two more columns have the wall time of compiling it, without any cache,
                 and the number of environment steps that repays it
@@ -29,16 +29,12 @@ import argparse
 import contextlib
 import functools
 import json
-import platform
 import sys
 import time
-from collections import defaultdict
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -47,7 +43,8 @@ from stable_baselines3.common.utils import set_random_seed
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from timing import STOCK, output, step_by_step, stock
+from profiling import profile
+from timing import STOCK, machine, output, step_by_step, stock
 from wall import TASKS, wall
 
 from agents import make_agent
@@ -94,7 +91,8 @@ def cases_of(grid: str) -> dict[str, list[str]]:
     }
     for agent, env, width in product(STOCK, ("Pendulum", "Ant-v5"), (128, 256)):
         cases[f"{env} {agent} mlp, width {width}"] = [f"env={env}", f"agent={agent}", f"encoder.width={width}"]
-    for env, encoder, agent in (("CartPole", "mlp", "a2c"), ("MemoryS7", "cnn", "recurrent_ppo")):
+    others = [("CartPole", "mlp", "a2c"), ("MemoryS7", "cnn", "recurrent_ppo")]
+    for env, encoder, agent in [*others, (grid, "cnn", "dqn"), (grid, "cnn", "qrdqn")]:
         cases[f"{env} {agent} {encoder}"] = [f"env={env}", f"agent={agent}", f"encoder={encoder}"]
     return cases
 
@@ -128,6 +126,16 @@ class Contestant:
         warm = self.per_cpu_second(0)
         self.rollouts = max(1, min(-(-steps // self.rollout), int(SECONDS * warm / self.rollout)))
         self.rates: list[float] = []
+
+    def replay_bytes(self) -> int:
+        """The bytes of the replay buffer, of which most are not written to before it is full; 0 if there is none."""
+        buffer = getattr(self.model, "replay_buffer", None)
+        if buffer is None or hasattr(buffer, "nbytes"):
+            return getattr(buffer, "nbytes", 0)
+        parts = [
+            part for each in vars(buffer).values() for part in (each.values() if isinstance(each, dict) else [each])
+        ]
+        return sum(part.nbytes for part in parts if isinstance(part, np.ndarray))
 
     def per_cpu_second(self, seed: int) -> float:
         set_random_seed(seed)
@@ -182,11 +190,15 @@ def measure(case: str, overrides: list[str], chosen: Sequence[str], steps: int, 
     print(f"{'':>12}{'steps/CPU-s':>14}{'x ' + forms[0]:>10}{'x previous':>12}{'compiling':>12}{'repaid after':>18}")
     for before, form in zip([forms[0], *forms], forms, strict=False):
         line = f"{'' if form in ('stock', 'sb3') else '+ '}{form}".ljust(12)
+        if memory := contestants[form].replay_bytes():
+            rows[form]["replay_bytes"] = memory
         line += f"{rates[form]:>14,.0f}{rows[form]['ratio']:>10.2f}{rates[form] / rates[before]:>12.2f}"
         if "compile_seconds" in rows[form]:
             after = rows[form]["repaid_after_steps"]
             line += f"{rows[form]['compile_seconds']:>10.1f} s{f'{after:,.0f} steps' if after else 'never':>18}"
         print(line, flush=True)
+    if len(memory := {form: row["replay_bytes"] for form, row in rows.items() if "replay_bytes" in row}) > 1:
+        print("replay buffer, MB: " + ", ".join(f"{form} {size / 1e6:.1f}" for form, size in memory.items()))
     return rows
 
 
@@ -217,41 +229,6 @@ def draw(results: dict[str, Rows], file: Path) -> None:
     figure.savefig(file, dpi=110)
 
 
-def timed(function: Callable[..., Any], spent: dict[str, float], part: str) -> Callable[..., Any]:
-    def call(*args: Any, **kwargs: Any) -> Any:
-        begin = time.process_time()
-        result = function(*args, **kwargs)
-        spent[part] += time.process_time() - begin
-        return result
-
-    return call
-
-
-def profile(case: str, overrides: list[str], form: str, steps: int) -> dict[str, float]:
-    """Where the time of one of our forms goes: µs of CPU time per environment step."""
-    contestant = Contestant(compose("train", overrides), form, steps)
-    model, spent = contestant.model, defaultdict[str, float](float)
-    rollout, update = model.rollout_buffer, type(model.ready())
-    methods = [(update, "__call__", "minibatch step"), (model.env, "step", "environment step")]
-    methods += [(model, "act", "acting"), (model, "values_of", "acting")]
-    methods += [(rollout, method, "storage") for method in ("reset", "add", "finish", "freeze", "_observed")]
-    with contextlib.ExitStack() as patches:
-        for owner, method, part in methods:
-            patches.enter_context(patch.object(owner, method, timed(getattr(owner, method), spent, part)))
-        whole = 1e6 / contestant.per_cpu_second(1)
-    each = {part: 1e6 * seconds / (contestant.rollouts * contestant.rollout) for part, seconds in spent.items()}
-    each["rest"] = whole - sum(each.values())
-    print(f"\n{case}, {form}: where the time goes, per environment step\n")
-    for part, us in [*sorted(each.items(), key=lambda item: -item[1]), ("all", whole)]:
-        print(f"{part:<18}{us:>10.1f} µs{100 * us / whole:>8.1f} %")
-    contestant.rollouts = 1
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
-        contestant.per_cpu_second(2)
-    print("\nthe operations of one rollout and of learning from it\n")
-    print(profiler.key_averages().table(sort_by="self_cpu_time_total", row_limit=15, max_name_column_width=40))
-    return each
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     add = parser.add_argument
@@ -272,10 +249,7 @@ def main() -> None:
     add("--ours", nargs="+", default=[], help="of --wall: overrides of train.py for our side, its hyperparameters")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    machine = {"processor": platform.processor() or platform.machine(), "python": platform.python_version()}
-    packages = ("torch", "stable-baselines3", "numba", "numpy", "gymnasium", "minigrid")
-    machine |= {package: version(package) for package in packages}
-    print(", ".join(f"{key} {value}" for key, value in machine.items()), flush=True)
+    about = machine("torch", "stable-baselines3", "numba", "numpy", "gymnasium", "minigrid")
     forms = [form for form in FORMS if form in options.forms]
     chosen = TASKS if options.wall else cases_of(options.grid)
     cases: dict[str, Any] = {name: chosen[name] for name in chosen if any(part in name for part in options.cases)}
@@ -286,14 +260,17 @@ def main() -> None:
         results = {name: play(name, overrides=options.overrides, ours=options.ours) for name in cases}
     elif options.profile:
         kind = "microseconds_per_step"
-        results = {name: profile(name, case, forms[-1], options.steps) for name, case in cases.items()}
+        contestants = (
+            (name, Contestant(compose("train", case), forms[-1], options.steps)) for name, case in cases.items()
+        )
+        results = {name: profile(f"{name}, {forms[-1]}", contestant) for name, contestant in contestants}
     else:
         kind = "training"
         results = {name: measure(name, case, forms, options.steps, options.repeats) for name, case in cases.items()}
         if options.picture:
             draw(results, options.picture)
     if options.json:
-        options.json.write_text(json.dumps({"machine": machine, kind: results}, indent=2) + "\n")
+        options.json.write_text(json.dumps({"machine": about, kind: results}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -47,7 +47,9 @@ class Valued(OffPolicy):
         if distinct not in ("auto", True, False):
             raise ValueError(f"agent.distinct is auto, true or false; got {distinct!r}")
         self.distinct = distinct
-        self.known: KnownOutputs | None = None
+        self.known: KnownOutputs | None = None  # what the target network says of observations
+        self.numbering: Any = None
+        self.acts: dict[int, int] = {}  # the best actions, by the observation's row, until the network learns
         super().__init__(*args, **kwargs)
 
     @classmethod
@@ -69,7 +71,8 @@ class Valued(OffPolicy):
             space, actions = self.observation_space, self.action_space
             assert isinstance(space, spaces.Dict) and isinstance(actions, spaces.Discrete)
             buffer = DistinctReplay(self.buffer_size, space, actions, self.device, self.n_envs)
-            self.replay_buffer, self.known = buffer, KnownOutputs(buffer.table)  # type: ignore[assignment]
+            self.replay_buffer = buffer  # type: ignore[assignment]
+            self.known = KnownOutputs(buffer.table)
 
     def _not_distinct(self) -> str | None:
         """Why each distinct observation cannot be stored and read once; None if it can."""
@@ -80,7 +83,7 @@ class Valued(OffPolicy):
         return not_distinct(self.network)
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "known"]
+        return [*super()._excluded_save_params(), "known", "acts", "numbering"]
 
     @property
     def network(self) -> Any:
@@ -130,7 +133,8 @@ class Valued(OffPolicy):
 
     def learn(self, total_timesteps: int, *args: Any, **kwargs: Any) -> Any:
         """SB3's."""
-        if self.known is not None:  # the target may have been changed or loaded since
+        self.acts.clear()  # the networks may have been changed or loaded since
+        if self.known is not None:
             self.known.forget()
         return super().learn(total_timesteps, *args, **kwargs)
 
@@ -146,9 +150,47 @@ class Valued(OffPolicy):
         if self.num_timesteps < learning_starts or np.random.rand() < self.exploration_rate:
             actions = np.array([self.action_space.sample() for _ in range(n_envs)])
         else:
-            observations = self.policy.obs_to_tensor(self._last_obs)[0]  # type: ignore[arg-type]
-            actions = self.ready().act(observations).cpu().numpy().reshape(-1)
+            actions = self._greedy()
         return actions, actions
+
+    def _greedy(self) -> np.ndarray:
+        """The best actions in all environments."""
+        seen: Any = self._last_obs
+        if self.known is None:
+            return self.ready().act(self.policy.obs_to_tensor(seen)[0]).cpu().numpy()
+        table, acts = self.known.table, self.acts
+        if self.numbering is not table.numbers:  # the table has numbered observations anew
+            self.numbering = table.numbers
+            acts.clear()
+        rows = table.number(seen).tolist()
+        if unknown := [row for row in dict.fromkeys(rows) if row not in acts]:
+            acts.update(zip(unknown, self.ready().act(table.at(np.array(unknown))).tolist(), strict=True))
+        return np.array([acts[row] for row in rows])
+
+    def _store_transition(
+        self,
+        replay_buffer: Any,
+        buffer_action: np.ndarray,
+        new_obs: Any,
+        reward: np.ndarray,
+        dones: np.ndarray,
+        infos: list[dict[str, Any]],
+    ) -> None:
+        if self.known is None or self._vec_normalize_env is not None:
+            return super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
+        # SB3's copies observations that it keeps; the table does, too
+        after = new_obs
+        if dones.any():
+            after = {key: part.copy() for key, part in new_obs.items()}
+            for i in np.flatnonzero(dones):
+                for key, part in infos[i].get("terminal_observation", {}).items():
+                    after[key][i] = part
+        replay_buffer.add(self._last_obs, after, buffer_action, reward, dones, infos)
+        self._last_obs = self._last_original_obs = new_obs
+
+    def train(self, gradient_steps: int, batch_size: int = 64) -> None:
+        super().train(gradient_steps, batch_size)
+        self.acts.clear()
 
     def minibatch(self, update: Update, size: int, step: int) -> Tensor:
         buffer, normalizer = self.replay_buffer, self._vec_normalize_env

@@ -46,9 +46,12 @@ class CompiledUpdate(Update):
 
     def act(self, observations: Observations) -> Tensor:
         parts = self._parts(observations)
-        if len(parts[0]) != self.environments:
+        count = len(parts[0])
+        if count > self.environments:
             return super().act(observations)
-        return self.acting(*self._parameters(self.network), *parts)
+        if count < self.environments:  # the others' actions are known: the last observation stands in for theirs
+            parts = [torch.cat([part, part[-1:].expand(self.environments - count, *part.shape[1:])]) for part in parts]
+        return self.acting(*self._parameters(self.network), *parts)[:count]
 
     def next_values(self, observations: Observations) -> Tensor:
         parts = self._parts(observations)
@@ -86,7 +89,7 @@ class CompiledUpdate(Update):
             parts = [torch.cat([part, part]) for part in parts]
         numbers = torch.tensor(adam.numbers(), pin_memory=adam.flat.is_cuda).to(adam.flat.device, non_blocking=True)
         rows = [] if batch.rows is None else [batch.rows]
-        return [adam.flat, *adam.moments, numbers, batch.actions, batch.wanted, *rows, *parts]
+        return [adam.flat, *adam.moments, numbers, batch.actions, batch.wanted.contiguous(), *rows, *parts]
 
     def _learning(self, batch: Minibatch) -> Any:
         def learn(*inputs: Tensor) -> Tensor:
