@@ -91,9 +91,15 @@ def cases_of(grid: str) -> dict[str, list[str]]:
     }
     for agent, env, width in product(STOCK, ("Pendulum", "Ant-v5"), (128, 256)):
         cases[f"{env} {agent} mlp, width {width}"] = [f"env={env}", f"agent={agent}", f"encoder.width={width}"]
-    others = [("CartPole", "mlp", "a2c"), ("MemoryS7", "cnn", "recurrent_ppo")]
-    for env, encoder, agent in [*others, (grid, "cnn", "dqn"), (grid, "cnn", "qrdqn")]:
+    for env, encoder, agent in (("CartPole", "mlp", "a2c"), ("MemoryS7", "cnn", "recurrent_ppo")):
         cases[f"{env} {agent} {encoder}"] = [f"env={env}", f"agent={agent}", f"encoder={encoder}"]
+    for agent, n_envs in product(("dqn", "qrdqn"), (1, 8)):
+        cases[f"{grid} {agent} cnn, n_envs {n_envs}"] = [
+            f"env={grid}",
+            f"agent={agent}",
+            "encoder=cnn",
+            f"n_envs={n_envs}",
+        ]
     return cases
 
 
