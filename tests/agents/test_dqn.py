@@ -247,7 +247,7 @@ def test_outputs_are_computed_once_until_they_are_forgotten():
 def test_known_actions_are_the_network_s_while_observations_are_numbered_anew(monkeypatch):
     monkeypatch.setattr(replay, "SPARE", 2)
     half = {"exploration_initial_eps": 0.5, "exploration_final_eps": 0.5}
-    model = untrained("dqn", "eager", GRID, 2, buffer_size=16, train_freq=10**6, learning_starts=0, **half)
+    model = untrained("dqn", "eager", GRID, 2, buffer_size=16, train_freq=500, learning_starts=0, **half)
     numberings, acts = [None], set()
 
     def compare(*_):
