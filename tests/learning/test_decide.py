@@ -8,14 +8,14 @@ from contextlib import closing
 import pytest
 
 from configs.check import checked
-from configs.compose import compose, compose_defaults
+from configs.compose import FOLDER, compose, compose_defaults
 from learning.build import build
 from learning.decide import decide
 
 
-@pytest.mark.parametrize("agent", ["ppo", "ppo_fast", "a2c", "dqn", "sac", "recurrent_ppo"])
+@pytest.mark.parametrize("agent", [path.stem for path in sorted((FOLDER / "agent").glob("*.yaml"))])
 def test_no_auto_is_left_and_no_configuration_is_changed_in_place(agent):
-    env = "Pendulum" if agent == "sac" else "CartPole"
+    env = "Pendulum" if agent in ("sac", "td3") else "CartPole"
     chosen = [f"env={env}", f"agent={agent}", "total_timesteps=300", "encoder.width=8"]
     config = checked(compose("train", chosen), compose_defaults(chosen))
     untouched = copy.deepcopy(config)
