@@ -191,13 +191,15 @@ def form(agent: Agent, options: Mapping[str, Any], actions: spaces.Space) -> tup
     """The class that trains an agent with these options, and the options without those that choose the class.
 
     Raises:
-        ValueError: an option of the fast form for an agent that has none, or for SB3's.
+        ValueError: an option of a fast form, for an agent whose class does not have it.
     """
     options = dict(options)
     wanted = options.get("implementation", "auto")
     reason = agent.fast.sb3_only(options, actions) if agent.fast else None
     if agent.fast is not None and wanted != "sb3" and not (wanted == "auto" and reason):
-        return agent.fast, options
+        if options.get("precision", "float32") != "float32" and agent.fast is not FastPPO:
+            raise ValueError(f"precision={options['precision']} is not an option of this agent; it is one of agent=ppo")
+        return agent.fast, {key: value for key, value in options.items() if key != "precision" or agent.fast is FastPPO}
     ours = {"implementation": ("auto", "sb3"), "distinct": ("auto", False), "overlap": ("auto", False)}
     for key, plain in {**ours, "precision": ("float32",), "normalize_advantage": (True, False)}.items():
         value = options.get(key, plain[0]) if key == "normalize_advantage" else options.pop(key, plain[0])
