@@ -143,7 +143,10 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     print(table(["actions", *measures], rows))
     if symmetry is not None:
         share, error = result["forced_ties"], result["equivariance_error"]
-        print(f"symmetry {symmetry.group.name}: forced ties in {share:.1%} of states, equivariance error {error}")
+        obeyed = f"equivariance error {error}"
+        if policy.spec["symmetry"] is None:
+            obeyed = f"not constrained: its outputs differ by up to {error} between symmetric states"
+        print(f"symmetry {symmetry.group.name}: forced ties in {share:.1%} of states, {obeyed}")
     file = f"evaluation-{re.sub(r'[/:]', '_', name)}-{settings['seed']}.json"
     output = Path(settings["output"]) if settings["output"] else beside(settings, file)
     write_file(output, json.dumps(result, indent=2) + "\n")

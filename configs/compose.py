@@ -96,6 +96,7 @@ def settle(name: str, overrides: Sequence[str]) -> list[str]:
     if OWN & {*settled} and ids and (short := short_name_of(ids[-1])):
         settled = [f"env={short}" if o in OWN else o for o in settled if not o.startswith("env.id=")]
     custom = "encoder=custom" in settled
+    _refuse_mixed(settled)
     for position, override in enumerate(settled):
         key, equals, value = override.partition("=")
         if not equals and not key.startswith("~"):
@@ -115,6 +116,20 @@ def settle(name: str, overrides: Sequence[str]) -> list[str]:
             added = added or (custom and key.startswith("encoder."))
             settled[position] = f"{'++' * added}{key}{equals}{_spelled(key, value)}"
     return settled
+
+
+def _refuse_mixed(overrides: Sequence[str]) -> None:
+    """Raise UsageError for a sweep over custom and other encoders: the options of one are not those of the others."""
+    for override in overrides:
+        key, _, value = override.partition("=")
+        encoders = [choice.strip() for choice in value.split(",")]
+        if key == "encoder" and "custom" in encoders and len(encoders) > 1:
+            others = ",".join(encoder for encoder in encoders if encoder != "custom")
+            raise UsageError(
+                f"encoder={value}: encoder.class and the options of a class belong to custom only, so one sweep cannot "
+                f"mix custom with other encoders; type two commands, one with encoder=custom encoder.class=<class> and "
+                f"one with encoder={others}. Classes are swept by encoder=custom encoder.class=<class>,<class>"
+            )
 
 
 def _spelled(key: str, value: str) -> str:

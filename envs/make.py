@@ -190,6 +190,13 @@ def _made(env_id: str, render_mode: str | None, kwargs: Mapping[str, Any] | None
         given = dict(kwargs or {}) if render_mode is None else {"render_mode": render_mode, **(kwargs or {})}
         return gymnasium.make(env_id, **given)
     except (gymnasium.error.Error, ImportError, TypeError, AttributeError) as error:
+        refused = ("unexpected keyword argument 'render_mode'", "takes no arguments")
+        if render_mode is not None and any(words in str(error) for words in refused):
+            raise ValueError(
+                f"environment {env_id} cannot be filmed: its class takes no render_mode. Take it as a keyword of "
+                "__init__, set self.render_mode to it, list it in metadata['render_modes'] and return a picture from "
+                "render(); without video= the policy can be evaluated as it is"
+            ) from error
         raise ValueError(f"environment {env_id} cannot be made: {error}") from error
 
 

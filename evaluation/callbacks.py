@@ -234,12 +234,17 @@ class ShowProgress(BaseCallback):
         return True
 
     def numbers(self) -> str:
-        """Return and success of the latest training episodes; steps per second of learning, evaluations excluded."""
+        """Mean return and success of the latest training episodes, at most 100, and their number; steps per second.
+
+        The seconds are those of learning, without evaluations.
+        """
         text = []
         if self.model.ep_info_buffer:
             text.append(f"return {np.mean([episode['r'] for episode in self.model.ep_info_buffer]):.2f}")
         if self.model.ep_success_buffer:
             text.append(f"success {np.mean(self.model.ep_success_buffer):.2f}")
+        if episodes := len(self.model.ep_info_buffer or ()):
+            text.append(f"({episodes} episode{'s' * (episodes > 1)})")
         seconds = time.perf_counter() - self.begin - self.evaluations.seconds
         return "  ".join([*text, f"{self.num_timesteps / max(seconds, 1e-9):,.0f} steps/s"])
 

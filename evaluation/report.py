@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from evaluation.scores import Interval, student_interval
 from storage.durable import write_file
 
 LINES = ("-", "--", ":", "-.")  # another one after every ten runs: there are ten colours
+PROJECT = Path(__file__).resolve().parent.parent
 SUCCESS = 0.9  # the success that "steps to" counts to, where the environment defines success
 
 
@@ -68,9 +71,28 @@ def result_table(run: Run) -> str:
         ("policy", str(run.folder / "policy")),
         ("learning curve", str(run.folder / "learning_curve.png")),
         ("TensorBoard", f"tensorboard --logdir {run.folder}"),
-        ("replay", f"python evaluate.py policy={run.folder} video=replay.gif"),
+        ("replay", replay(run)),
     ]
     return "\n".join(f"  {label:<18} {value}".rstrip() for label, value in rows)
+
+
+def replay(run: Run) -> str:
+    """The command that films a run's policy, for the folder and the way in which this program was started."""
+    main = sys.modules["__main__"]
+    started = Path(getattr(main, "__file__", None) or "").resolve()
+    program = PROJECT / "evaluate.py"
+    if Path.cwd() == PROJECT:
+        words = ["evaluate.py"]
+    elif started.parent == PROJECT and getattr(main, "__spec__", None) is None:  # python <folder>/train.py
+        words = [str(program)]
+    else:  # python -m train, or a script of the user's that imports it
+        words = ["-m", "evaluate"]
+    package, colon, _ = run.config["env"]["id"].partition(":")
+    trusted = list(run.config.get("trust", []))
+    if colon and not any(f"{package}.".startswith(f"{name}.") for name in trusted):  # training needs no trust for it
+        trusted.append(package)
+    trust = [f"trust=[{','.join(trusted)}]"] if trusted else []
+    return shlex.join(["python", *words, f"policy={run.folder}", "video=replay.gif", *trust])
 
 
 def interval(data: dict[str, float]) -> str:

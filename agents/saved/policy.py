@@ -27,6 +27,7 @@ from agents.saved.schema import check_policy, check_sizes
 from agents.saved.spaces import space_from_data
 from agents.saved.specification import HEADS_BEFORE, encoder_from_data, read_specification, specification
 from agents.saved.tensors import Described, nbytes, read_head, read_tensors
+from encoders.resolve import trusted
 from storage.durable import newest, replacing
 from storage.plain import from_yaml
 from symmetry import Symmetry
@@ -251,7 +252,7 @@ def environment_id(policy: Policy, trust: Sequence[str] = ()) -> str:
     if not named:
         raise ValueError("the policy does not say which environment it was trained in; give env=<id>")
     module, colon, _ = str(named).partition(":")
-    if colon and module not in trust:
+    if colon and not trusted(module, trust):
         raise ValueError(
             f"the policy's environment {named} would import {module}; if you trust it, add trust=[{module}]"
         )
