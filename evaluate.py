@@ -79,6 +79,7 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     from agents.saved.specification import versions
     from envs import make_vec_env
     from envs.levels import EVALUATION
+    from envs.make import has_levels
     from envs.missions import WORDS
     from evaluation.report import interval, table
     from evaluation.rollout import rollout
@@ -102,6 +103,8 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     mission = getattr(policy.observation_space, "spaces", {}).get("mission")
     if mission is not None and mission.high.max() < len(WORDS):
         options["words"] = []  # it knows MiniGrid's own, whatever else the environment says
+    if is_sb3(settings) and len(policy.observation_space.shape or ()) == 1 and has_levels(options["id"], kwargs):
+        options["view"] = "flat"
     n_envs = min(settings["episodes"], ENVIRONMENTS)
     # levels that training never draws
     env = make_vec_env(**options, n_envs=n_envs, engine="auto", bank=0, first_level=EVALUATION)

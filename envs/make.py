@@ -48,7 +48,7 @@ def make_env(
 
     Args:
         id: a short name (CartPole, DoorKey-5x5) or any Gymnasium id.
-        view: of MiniGrid environments: "partial" (what the agent sees), "full" or "rgb".
+        view: of MiniGrid environments: "partial" (what the agent sees), "full", "rgb" or "flat" (`envs.minigrid`).
         shuffle: of MiniGrid environments: the seed of a fixed permutation of the cells of "partial" and "full". It
             breaks the symmetry, so none is declared. None leaves the cells in their places.
         words: of MiniGrid environments: the words of missions besides MiniGrid's and BabyAI's own. None takes all words
@@ -266,6 +266,8 @@ def _batched(
             batch = classic(env, n_envs)
         else:
             view = options.get("view", "partial")
+            if view not in batched.VIEWS:
+                raise batched.Unsupported(f"it does not show env.view={view}")
             words = shown.get_wrapper_attr("words") if shown.has_wrapper_attr("words") else ()
             batch = batched.Batch(env, n_envs, view, levels, first_level, threads, words)
         if options.get("shuffle") is not None:

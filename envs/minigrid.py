@@ -6,6 +6,9 @@ carrying   Box(0, L, (2,), uint8), type and colour of the carried object, (1, 0)
            where the image hides it
 mission    Box(0, V-1, (72,), uint8), word ids followed by zeros; only where missions vary
 
+The view "flat" is one vector: image, then the letters of the mission (`envs.missions.letters`), whether missions vary
+or not. It is that of Farama's FlatObsWrapper, which RL Baselines3 Zoo trains with.
+
 L is the largest code that an environment can show: 10 with MiniGrid's own objects and colours (`envs.codes`). V is the
 size of the vocabulary (`envs.missions`).
 """
@@ -25,21 +28,21 @@ from minigrid.minigrid_env import MiniGridEnv
 from minigrid.wrappers import FullyObsWrapper, RGBImgPartialObsWrapper
 
 from envs.codes import PIXELS, number_of_codes
-from envs.missions import MISSION_LENGTH, WORDS, checked_words, missions_vary, word_ids, words_beyond
+from envs.missions import MISSION_LENGTH, WORDS, checked_words, letters, missions_vary, word_ids, words_beyond
 
-VIEWS = ("partial", "full", "rgb")
+VIEWS = ("partial", "full", "rgb", "flat")
 TILE_PIXELS = 8  # of the rgb view
 EMPTY_HAND = (1, 0)  # the code of an empty cell
 
 
 class MiniGridObservation(gymnasium.ObservationWrapper):
-    """A MiniGrid environment with the observations described above, for the view "partial", "full" or "rgb".
+    """A MiniGrid environment with the observations described above.
 
     At the end of an episode it states success as `info["is_success"]`: terminated with a reward above zero.
 
     Args:
         env: a MiniGrid environment.
-        view: "partial", "full" or "rgb".
+        view: "partial", "full", "rgb" or "flat".
         words: the words of missions outside `envs.missions.WORDS`; default: those of `envs.missions.words_beyond`.
 
     Attributes:
@@ -75,8 +78,11 @@ class MiniGridObservation(gymnasium.ObservationWrapper):
             vocabulary = len(WORDS) + len(self.words)
             parts["mission"] = spaces.Box(0, vocabulary - 1, (MISSION_LENGTH,), np.uint8)
         self.observation_space = spaces.Dict(parts)
+        if view == "flat":
+            size = int(np.prod(shape)) + len(letters(""))
+            self.observation_space = spaces.Box(0, self.largest, (size,), np.uint8)
 
-    def observation(self, observation: dict[str, Any]) -> dict[str, np.ndarray]:
+    def observation(self, observation: dict[str, Any]) -> Any:
         image = observation["image"].astype(np.uint8, copy=False)
         if image.max() > self.largest:
             raise ValueError(
@@ -84,6 +90,8 @@ class MiniGridObservation(gymnasium.ObservationWrapper):
                 f"{self.largest}: register objects and colours in minigrid.core.constants before the environment is "
                 "made, or declare the largest code as the bound of its observation_space['image']"
             )
+        if self.view == "flat":
+            return np.concatenate((image.ravel(), letters(observation["mission"])))
         parts = {"image": image, "direction": np.array([observation["direction"]], np.uint8)}
         if self.view == "full":
             carried = self.unwrapped.carrying  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Missions as word ids, and the vocabulary of the ids.
+"""Missions as word ids, and the vocabulary of the ids; missions as letters.
 
 An id below `len(WORDS)` means the same word in every environment and every policy file. The words of one environment
 follow after them: those of its mission space, or those of the option `env.words`.
@@ -23,6 +23,8 @@ from envs.codes import tables_of
 log = logging.getLogger(__name__)
 
 MISSION_LENGTH = 72  # the longest sentence of BabyAI's grammar
+LETTERS = "abcdefghijklmnopqrstuvwxyz ,"
+LETTERS_OF_A_MISSION = 96
 LARGEST_VOCABULARY = 256  # ids are bytes
 ENUMERATED = 1_000  # combinations of placeholders that are read for their words
 
@@ -99,6 +101,23 @@ def word_ids(mission: str, beyond: tuple[str, ...] = ()) -> np.ndarray:
     if UNKNOWN in ids:
         _name([word for word in words if word not in known], beyond)
     return ids
+
+
+def letters(mission: str) -> np.ndarray:
+    """A mission letter by letter, one-hot, as Farama's FlatObsWrapper has it: bytes (96 * 28,).
+
+    Raises:
+        ValueError: the mission is longer, or has other characters than a to z, space and comma.
+    """
+    places = [LETTERS.find(letter) for letter in mission.lower()]
+    if len(places) > LETTERS_OF_A_MISSION or -1 in places:
+        shown = shorten(mission, 60, placeholder=" ...")
+        raise ValueError(
+            f"env.view=flat spells missions of at most {LETTERS_OF_A_MISSION} letters, spaces and commas, got {shown!r}"
+        )
+    spelt = np.zeros((LETTERS_OF_A_MISSION, len(LETTERS)), np.uint8)
+    spelt[np.arange(len(places)), places] = 1
+    return spelt.ravel()
 
 
 def split(text: str) -> list[str]:

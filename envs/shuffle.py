@@ -38,14 +38,17 @@ class ShuffledCells(gymnasium.ObservationWrapper):
     """A `MiniGridObservation` whose image has its cells moved by the permutation of a seed.
 
     Raises:
-        ValueError: the view shows pixels, or `seed` is not a whole number of at least 0.
+        ValueError: the view shows no cells, or `seed` is not a whole number of at least 0.
     """
 
     def __init__(self, env: gymnasium.Env, seed: int):
         super().__init__(env)
-        if env.get_wrapper_attr("view") == "rgb":
+        view = env.get_wrapper_attr("view")
+        if view not in ("partial", "full"):
+            shown = "pixels" if view == "rgb" else "a vector"
             raise ValueError(
-                f"env.shuffle={seed} moves cells, and env.view=rgb shows pixels; use env.view=partial or env.view=full"
+                f"env.shuffle={seed} moves cells, and env.view={view} shows {shown}; "
+                "use env.view=partial or env.view=full"
             )
         assert isinstance(env.observation_space, spaces.Dict)
         x, y, channels = env.observation_space["image"].shape or ()

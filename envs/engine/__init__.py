@@ -17,7 +17,7 @@ code in advance.
 
 from __future__ import annotations
 
-from envs.engine.batch import Batch
+from envs.engine.batch import VIEWS, Batch
 from envs.engine.classic import CLASSICS
 from envs.engine.episodes import Engine
 from envs.engine.levels import Unsupported
@@ -27,6 +27,7 @@ from envs.engine.vec import BatchedVecEnv, BatchedVectorEnv
 __all__ = [
     "CLASSICS",
     "RULES",
+    "VIEWS",
     "Batch",
     "BatchedVecEnv",
     "BatchedVectorEnv",

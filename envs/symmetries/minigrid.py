@@ -53,16 +53,16 @@ def minigrid_symmetry(
     actions: int = 7,
     codes: tuple[int, int, int] = (11, 6, 4),
 ) -> Symmetry | None:
-    """The mirror for the agent's own view; D4 for a square full view, C2xC2 for any other; None for "rgb".
+    """The mirror for the agent's own view; D4 for a square full view, C2xC2 for any other; None for others.
 
     Args:
         space: of the observations, as `envs.minigrid` describes them.
-        view: "partial", "full" or "rgb".
+        view: "partial", "full", "rgb" or "flat".
         vocabulary: the words of missions, in the order of their ids.
         actions: how many there are; the first two turn left and right.
         codes: how many codes there are for types, for colours and for states.
     """
-    if view == "rgb":
+    if view not in ("partial", "full"):
         return None
     assert isinstance(space, spaces.Dict)
     image = space["image"].shape

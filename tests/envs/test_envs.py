@@ -6,10 +6,10 @@ import gymnasium
 import numpy as np
 import pytest
 from minigrid.core.world_object import Key
-from minigrid.wrappers import FullyObsWrapper, RGBImgPartialObsWrapper
+from minigrid.wrappers import FlatObsWrapper, FullyObsWrapper, RGBImgPartialObsWrapper
 
 from envs import make_env, make_vec_env
-from envs.missions import MISSION_LENGTH, WORDS, word_ids
+from envs.missions import MISSION_LENGTH, WORDS, letters, word_ids
 from envs.names import resolve_id, short_names
 
 
@@ -35,6 +35,25 @@ def test_the_image_is_farama_s_own(view, wrapper):
     for (_, mine, *_), (_, theirs, *_) in zip(walk(ours, 300), walk(real, 300), strict=True):
         assert np.array_equal(mine["image"], theirs["image"]) and mine["direction"] == [theirs["direction"]]
         assert ours.observation_space.contains(mine)
+
+
+@pytest.mark.parametrize("name", ["DoorKey-5x5", "GoToDoor-5x5", "BabyAI-PutNextLocal-v0"])
+def test_the_flat_view_is_that_of_farama_s_wrapper(name):
+    ours, real = make_env(name, view="flat"), gymnasium.make(resolve_id(name))
+    theirs = FlatObsWrapper(real)
+    for (_, mine, *_), (_, flat, *_) in zip(walk(ours, 100), walk(theirs, 100), strict=True):
+        assert np.array_equal(mine, flat) and mine.dtype == np.uint8
+        assert ours.observation_space.contains(mine)
+    assert ours.symmetry is None and make_vec_env(name, n_envs=1, engine="auto", view="flat").engine == "gymnasium"
+
+
+def test_the_flat_view_says_what_it_cannot_show():
+    with pytest.raises(ValueError, match=r"cannot step DoorKey-5x5: it does not show env\.view=flat"):
+        make_vec_env("DoorKey-5x5", engine="batched", view="flat")
+    with pytest.raises(ValueError, match=r"at most 96 letters, spaces and commas, got 'reach 2 doors'"):
+        letters("reach 2 doors")
+    with pytest.raises(ValueError, match=r"at most 96 letters"):
+        letters("a" * 97)
 
 
 def test_cell_codes_have_their_true_bounds_so_that_sb3_does_not_take_them_for_pixels():

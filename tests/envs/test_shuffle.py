@@ -108,6 +108,7 @@ def test_shuffled_cells_declare_no_symmetry():
     ("options", "message"),
     [
         ({"view": "rgb", "shuffle": 0}, "env.shuffle=0 moves cells, and env.view=rgb shows pixels"),
+        ({"view": "flat", "shuffle": 0}, "env.view=flat shows a vector; use env.view=partial or env.view=full"),
         ({"shuffle": -1}, "env.shuffle is null, or the seed.*got -1"),
         ({"shuffle": True}, "env.shuffle is null, or the seed.*got True"),
         ({"shuffle": "yes"}, "env.shuffle is null, or the seed.*got 'yes'"),

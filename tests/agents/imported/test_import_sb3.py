@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from minigrid.wrappers import FlatObsWrapper
 from saved_models import Acts, Pictures, changed, observations, of_gym, saved, saying, weighing
 from sb3_contrib import QRDQN, TRPO
 from stable_baselines3 import A2C, DDPG, DQN, PPO, SAC, TD3
@@ -181,6 +182,18 @@ def test_a_model_is_evaluated_by_name_and_its_scores_lie_beside_it(tmp_path, cap
     options = {"normalization": str(tmp_path / "model" / "vecnormalize.pkl"), "env": "CartPole", "episodes": 2}
     assert evaluate({"policy": str(file), **options})["sampled"]
     assert "note:" not in capsys.readouterr().out
+
+
+def test_a_model_of_minigrid_is_evaluated_on_flat_observations(tmp_path):
+    env = VecNormalize(DummyVecEnv([lambda: FlatObsWrapper(gymnasium.make("MiniGrid-Empty-Random-5x5-v0"))]))
+    env.seed(0)
+    env.reset()
+    for action in (2, 1, 2, 0, 2):
+        env.step(np.array([action]))
+    env.save(str(tmp_path / "statistics.pkl"))
+    file = saved(tmp_path, PPO, FlatObsWrapper(gymnasium.make("MiniGrid-Empty-Random-5x5-v0")))
+    options = {"normalization": str(tmp_path / "statistics.pkl"), "episodes": 4, "env": "MiniGrid-Empty-Random-5x5-v0"}
+    assert evaluate({"policy": str(file), **options})["sampled"]["success"]["mean"] > 0
 
 
 @pytest.mark.parametrize("case", ["ppo", "ppo with numbers as actions", "dqn", "sac", "ddpg", "dqn of images"])
