@@ -120,8 +120,14 @@ def test_the_table_marks_theory_s_choice_and_the_highest(benchmark, capsys, tmp_
             (job,) = (job for job in benchmark.jobs_of(["memory"], [column], 3) if job.seed == seed)
             if success is not None:
                 job.folder.mkdir(parents=True)
-                (job.folder / "config.yaml").write_text(yaml.safe_dump(compose("train", job.overrides)))
-                result = {"success": {"mean": success}, "parameters": {"encoder": 200, "head": 9}}
+                config = compose("train", job.overrides)
+                (job.folder / "config.yaml").write_text(yaml.safe_dump(config))
+                measured = {"mean": success, "low": 0.0, "high": 1.0}
+                result = {
+                    **{key: config[key]["name"] for key in ("env", "agent", "encoder")},
+                    **{"seed": seed, "steps": 256, "episodes": 2, "return": measured, "success": measured},
+                    "parameters": {"encoder": 200, "head": 9},
+                }
                 (job.folder / "result.json").write_text(json.dumps(result))
     rows = benchmark.rows_of(benchmark.jobs_of(["memory"], ["mlp", "lstm"], 3))
     assert rows["memory"]["mlp"]["success"] == {0: 0.5, 1: 0.4, 2: 0.6}
