@@ -83,7 +83,7 @@ ENVIRONMENT = record(
     {},
     {
         "id": text(200),
-        "view": one_of("partial", "full", "rgb"),
+        "view": one_of("partial", "full", "rgb", "flat"),
         "shuffle": optional(whole(0, 2**63)),
         "words": optional(several(text(100), 1000)),
         "history": whole(0, 100_000),

@@ -21,6 +21,7 @@ from test_agents import SMALL
 from agents import Policy, load_policy, make_agent, save_policy
 from agents.saved.policy import environment_id
 from envs import make_vec_env
+from envs.minigrid import VIEWS
 from storage.manifest import write_manifest
 
 DISCRETE, CONTINUOUS = ("ppo", "a2c", "dqn", "qrdqn", "recurrent_ppo"), ("ppo", "a2c", "sac", "td3", "recurrent_ppo")
@@ -187,3 +188,10 @@ def test_only_models_of_make_agent_can_be_saved(tmp_path):
     with pytest.raises(ValueError, match=r"made by agents\.make_agent"):
         save_policy(PPO("MlpPolicy", make_vec_env("CartPole", n_envs=1)), tmp_path / "p")
     assert not (tmp_path / "p").exists()
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_policy_of_every_view_of_minigrid_is_saved_and_loaded(view, tmp_path):
+    model = trained("Empty-8x8", steps=0, env=make_vec_env("Empty-8x8", n_envs=2, view=view))
+    save_policy(model, tmp_path / "policy", environment={"id": "Empty-8x8", "view": view})
+    assert load_policy(tmp_path / "policy").observation_space == model.observation_space
