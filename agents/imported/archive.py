@@ -14,6 +14,7 @@ from typing import Any
 from storage.plain import from_json
 
 MEMBERS = 20_000
+VALUES = 200_000  # in `data`, which has some hundreds
 
 
 class Archive:
@@ -25,13 +26,14 @@ class Archive:
     """
 
     def __init__(self, content: bytes):
+        # every member has this mark in the directory, which is read whole
+        if content.count(b"PK\x01\x02") > MEMBERS:
+            raise ValueError(f"it has more than {MEMBERS:,} members")
         try:
             self.file = zipfile.ZipFile(BytesIO(content))
             members = self.file.infolist()
         except (zipfile.BadZipFile, ValueError, NotImplementedError, OverflowError) as error:
             raise ValueError("it is not a zip file, or is damaged") from error
-        if len(members) > MEMBERS:
-            raise ValueError(f"it has {len(members):,} members; at most {MEMBERS:,} are read")
         self.members = {member.filename: member for member in members}
         if len(self.members) < len(members):
             raise ValueError("two of its members have one name")
@@ -65,7 +67,7 @@ class Archive:
             raise ValueError(f"its member {name:.100} is damaged") from error
 
 
-def read_parts(content: bytes) -> tuple[dict[str, Any], bytes, str | None]:
+def read_parts(file: bytes) -> tuple[dict[str, Any], bytes, str | None]:
     """The plain data of an SB3 zip, its policy.pth, and the version of SB3 that wrote it, if it says so.
 
     Where the data holds a pickle, as base64 text under ":serialized:", the pickle is left out.
@@ -73,12 +75,15 @@ def read_parts(content: bytes) -> tuple[dict[str, Any], bytes, str | None]:
     Raises:
         ValueError: it is not the zip of an SB3 model, or is damaged.
     """
-    archive = Archive(content)
+    archive = Archive(file)
     missing = [name for name in ("data", "policy.pth") if name not in archive]
     if missing:
         raise ValueError(f"it is not a model saved by Stable-Baselines3: it has no member {missing[0]}")
+    content = archive.read("data")
+    if sum(content.count(mark) for mark in (b",", b"[", b"{")) > VALUES:  # none of which is in base64 text
+        raise ValueError(f"its member data has more than {VALUES:,} values")
     try:
-        data = from_json(archive.read("data"))
+        data = from_json(content)
     except ValueError as error:
         raise ValueError("its member data is not JSON, or is damaged") from error
     if not isinstance(data, dict):

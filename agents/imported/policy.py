@@ -16,7 +16,7 @@ from agents.saved.policy import Policy
 from agents.saved.spaces import space_to_data
 from storage.reading import read_regular
 
-LARGEST = 2**28  # bytes of a file
+LARGEST = 2**27  # bytes of a file
 
 
 def import_sb3(
@@ -53,7 +53,7 @@ def import_sb3(
         acted = acted if action_space is None else as_played(acted, action_space, "action")
         module = build(data, read_weights(weights), observed, acted)
     except ValueError as error:
-        raise ValueError(f"{zip} cannot be imported: {error}") from error
+        raise ValueError(f"{zip} cannot be imported: {_printable(error)}") from error
     if statistics is not None and statistics.mean.shape != observed.shape:
         raise ValueError(
             f"{normalization} has statistics of shape {statistics.mean.shape}, and the policy in {zip} reads "
@@ -83,4 +83,9 @@ def _statistics(file: Path) -> Statistics | None:
     try:
         return read_statistics(content)
     except ValueError as error:
-        raise ValueError(f"{file} cannot be read: {error}") from error
+        raise ValueError(f"{file} cannot be read: {_printable(error)}") from error
+
+
+def _printable(error: ValueError) -> str:
+    """What an error says, in one line: names in it may come from the file."""
+    return "".join(letter if letter.isprintable() else "?" for letter in " ".join(str(error).split()))

@@ -103,6 +103,13 @@ def doubled(file: Path) -> None:
             archive.writestr(name, part)
 
 
+def many_members(file: Path) -> None:
+    """A directory of a million members in 47 MB, without the members."""
+    entry = b"PK\x01\x02" + bytes(24) + struct.pack("<H", 1) + bytes(16) + b"x"
+    end = b"PK\x05\x06" + bytes(4) + struct.pack("<HHIIH", 0xFFFF, 0xFFFF, len(entry) * 1_000_000, 0, 0)
+    file.write_bytes(entry * 1_000_000 + end)
+
+
 def as_folder(file: Path) -> None:
     file.unlink()
     file.mkdir()
@@ -137,12 +144,18 @@ CORPUS = {
     "a name of another system": (beside("..\\canary"), "leaves the folder"),
     "a drive": (beside("C:canary"), "leaves the folder"),
     "two members of one name": (doubled, "two of its members have one name"),
+    "a million members": (many_members, "more than 20,000 members"),
+    "a file of 200 MB": (lambda file: os.truncate(file, 200_000_000), "at most 134,217,728 are read"),
     "encrypted members": (set_bits(8, 1), "is encrypted"),
     "members said to be huge": (set_bits(27, 0x7F), "is compressed|is damaged"),
     "members that begin beyond the end": (set_bits(45, 0x7F), "damaged"),
     "data that is no JSON": (lambda file: changed(file, data=lambda _: b"{"), "data is not JSON"),
     "data that is no text": (lambda file: changed(file, data=lambda _: b"\xff\xfe{}\xff"), "data is not JSON"),
     "data too deep": (lambda file: changed(file, data=lambda _: b"[" * 100_000), "data is not JSON"),
+    "data of millions of values": (
+        lambda file: changed(file, data=lambda _: b"[" + b"[]," * 5_000_000 + b"[]]"),
+        "data has more than 200,000 values",
+    ),
     "data that is a list": (lambda file: changed(file, data=lambda _: b"[]"), "not a JSON object"),
     "no data": (lambda file: changed(file, data=lambda _: b"{}"), "its observation space is not a space"),
     "a policy of one's own": (data(policy_class={"__module__": "os"}), "its policy is of 'os'; those of PPO, A2C"),
@@ -202,6 +215,10 @@ CORPUS = {
     "infinity": (tensors(lambda all: all["value_net.bias"].fill_(np.inf) and None), "is not finite"),
     "a parameter too few": (tensors(lambda all: all.pop("value_net.bias") and None), "value_net.bias is missing"),
     "a parameter too many": (tensors(lambda all: all.update(more=torch.ones(1))), "more is not one of theirs"),
+    "a name that cannot be printed": (
+        tensors(lambda all: all.update({"\n\x1b[31m" + "x" * 10_000: torch.ones(1)})),
+        r"policies: \?\[31mx{10,100} is not one of theirs",
+    ),
     "another shape": (tensors(lambda all: all.update({"value_net.bias": torch.ones(2)})), r"has shape \(2,\)"),
     "a layer without a width": (
         tensors(lambda all: all.update({"mlp_extractor.policy_net.0.weight": torch.ones(())})),
