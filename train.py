@@ -65,27 +65,30 @@ def train(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> Res
 
     before, reasons = decide(composed)
     if not prepare(folder, before, before["overwrite"]):
-        return _finished(folder)
+        return _finished(folder, before)
     torch.set_num_threads(before["threads"])
     leave_the_compiler_alone()
     with closing(build(before)) as built:
         decided, more = decide(before, built.env, built.model)
         with holding(folder):
             if not prepare(folder, decided, decided["overwrite"], write=True):  # another process has just finished it
-                return _finished(folder)
+                return _finished(folder, decided)
             open_logs(built.model, folder, decided)
             with closing(built.model.logger):
                 print(opening(folder, decided, {**reasons, **more, "memory": built.memory}), flush=True)
                 return Result(folder, learn(built, decided, folder), decided)
 
 
-def _finished(folder: Path) -> Result:
+def _finished(folder: Path, config: Mapping[str, Any]) -> Result:
     """The result of a finished run, which is also printed."""
     from evaluation.report import result_table
     from evaluation.runs import read_run
 
     run = read_run(folder)
     print(f"{folder} is finished: nothing to train (overwrite=true trains anew)\n{result_table(run)}")
+    if run.config.get("encoder_source", config.get("encoder_source")) != config.get("encoder_source"):
+        changed = f"the file of {config['encoder']['class']} has changed since this run was trained"
+        print(f"note: {changed}; overwrite=true trains the encoder as it is now")
     return Result(folder, run.result, run.config)
 
 

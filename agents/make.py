@@ -33,6 +33,7 @@ from agents.continuous.algorithm import FastSAC, FastTD3
 from agents.dqn.algorithm import FastDQN, FastQRDQN
 from agents.equivariance.loss import penalize
 from agents.equivariance.method import decided, encoding, required, using
+from agents.features import check_size
 from agents.off_policy.algorithm import OffPolicy
 from agents.ppo.algorithm import FastPPO
 from agents.ppo.learning import Learning
@@ -41,7 +42,7 @@ from agents.recurrent.algorithm import FastRecurrentPPO
 from agents.recurrent_policy import HeadedRecurrentPolicy
 from encoders.base import describe, encoders_reading, items
 from encoders.layers.normalization import SINGLE, counts_samples
-from encoders.resolve import resolve
+from encoders.resolve import outside, resolve
 from symmetry import Symmetry
 
 # constructor arguments that are not options of an encoder or algorithm
@@ -115,8 +116,9 @@ def make_agent(
 
     Raises:
         ValueError: an unknown agent or encoder, an agent that cannot act here, an encoder that cannot read the
-            observations, no symmetry where one is needed, a method that the agent cannot use, an option that it does
-            not have or a value outside its range, or minibatches of one sample for batch normalization.
+            observations or whose output is not of the size it promises, no symmetry where one is needed, a method that
+            the agent cannot use, an option that it does not have or a value outside its range, or minibatches of one
+            sample for batch normalization.
     """
     if agent not in AGENTS:
         raise ValueError(f"no agent is called {agent!r}; there is: {', '.join(AGENTS)}")
@@ -142,13 +144,18 @@ def make_agent(
     check_ranges({**options, "weight_decay": weight_decay})
     algorithm, options = form(parts, {**options, "policy_kwargs": policy}, env.action_space)
     options = hyperparameters(options, env)
+    # SB3 asserts what it needs; of an encoder from outside this project every error is told with its name
+    told = (TypeError, AssertionError, *((ValueError, RuntimeError, ZeroDivisionError) * outside(encoder_class)))
     try:
         if method in ("augment", "loss"):
             options = using(method, algorithm, options, required(symmetry, method), env)
         model = algorithm(parts.policy, env, **options)  # type: ignore[arg-type]
-    except (TypeError, AssertionError) as error:  # SB3 asserts what it needs
+    except told as error:
         refuse_unknown(str(error), encoder_class, algorithm)
+        if isinstance(error, ValueError) and encoder_class.__name__ in str(error):
+            raise
         raise ValueError(f"agent={agent} with encoder {encoder_class.__name__}: {error}") from error
+    check_size(model.policy)
     check_minibatches(model)
     if method == "loss":
         penalize(model.policy, required(symmetry, method), weight)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 import traceback
@@ -11,8 +12,9 @@ from typing import Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 
-from configs.compose import FOLDER, GROUPS_OF, UsageError, check_options, jobs, option_named, settle
+from configs.compose import FOLDER, GROUPS_OF, UsageError, check_options, compose, jobs, option_named, settle
 from configs.hydra_internals import flags, read_flags
+from envs.errors import EnvironmentFailed
 
 INTERRUPTED = 130  # the exit code after Ctrl-C
 
@@ -84,6 +86,12 @@ def _outcome(run: Callable[[list[str]], int], overrides: list[str]) -> tuple[int
         failed = isinstance(error, FloatingPointError) or (isinstance(error, OSError) and error.errno is not None)
         print(f"error: {error}", file=sys.stderr)
         return 1 if failed else 2, str(error)
+    except EnvironmentFailed as error:
+        if error.__cause__ is None:  # the message is all there is to say
+            print(f"error: {error}", file=sys.stderr)
+        else:
+            traceback.print_exc()
+        return 1, str(error)
     except Exception as error:  # not a mistake of the user, so the traceback is needed
         traceback.print_exc()
         return 1, f"{type(error).__name__}: {error}"
@@ -130,4 +138,22 @@ def _described(name: str, overrides: Sequence[str]) -> str:
     """The text of the chosen configuration files, which list every option and its possible values."""
     chosen = [o.partition("=") for o in overrides if o.partition("=")[0] in GROUPS_OF[name]]
     files = [FOLDER / group / f"{choice}.yaml" for group, _, choice in chosen]
-    return "\n".join(f"== configs/{file.relative_to(FOLDER)} ==\n{file.read_text()}" for file in files if file.exists())
+    texts = [f"== configs/{file.relative_to(FOLDER)} ==\n{file.read_text()}" for file in files if file.exists()]
+    return "\n".join([*texts, *(_own_options(overrides) if "encoder=custom" in overrides else [])])
+
+
+def _own_options(overrides: Sequence[str]) -> list[str]:
+    """The options, with their defaults, of a class that is named by encoder.class; why not, where it cannot be had."""
+    if not any(override.lstrip("+").startswith("encoder.class=") for override in overrides):
+        return []
+
+    from encoders.resolve import resolve
+
+    try:
+        config = compose("train", [override.lstrip("+") for override in overrides])
+        encoder = resolve(config["encoder"]["class"], config["trust"])
+    except ValueError as error:
+        return [f"error: {error}"]
+    taken = [*inspect.signature(encoder).parameters.values()][1:]  # after the observation space
+    lines = [f"encoder.{option.name}" + f"={option.default}" * (option.default is not option.empty) for option in taken]
+    return [f"== {config['encoder']['class']} ==", *lines]

@@ -69,6 +69,11 @@ class Encoder(BaseFeaturesExtractor):
     def check(cls, space: spaces.Space) -> None:
         """Raise the ValueError described above unless this encoder reads `space`."""
         kind = kind_of(space)
+        if not cls.reads:
+            raise ValueError(
+                f"encoder {cls.__name__} does not say what it reads: give the class the attribute reads, for example "
+                f"reads = ({kind!r},), which is the kind of these observations; there is: {', '.join(DESCRIPTIONS)}"
+            )
         if kind not in cls.reads:
             fitting = ", ".join(encoders_reading(kind)) or "none"
             raise ValueError(

@@ -7,8 +7,11 @@ through here.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import inspect
 from collections.abc import Sequence
+from pathlib import Path
 
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
@@ -45,6 +48,21 @@ def resolve(name: str, trust: Sequence[str] = ()) -> type[BaseFeaturesExtractor]
 def trusted(module: str, trust: Sequence[str]) -> bool:
     """Whether `module` is one of `trust` or lies inside one of them."""
     return any(module == name or module.startswith(f"{name}.") for name in trust)
+
+
+def outside(encoder: type[BaseFeaturesExtractor]) -> bool:
+    """Whether a class is not one of this project's encoders."""
+    return not encoder.__module__.startswith("encoders.")
+
+
+def source_hash(encoder: type[BaseFeaturesExtractor]) -> str | None:
+    """A hash of the file in which a class outside this project is defined; None for one of this project's."""
+    if not outside(encoder):
+        return None
+    try:
+        return hashlib.sha256(Path(inspect.getfile(encoder)).read_bytes()).hexdigest()[:16]
+    except (OSError, TypeError):  # it was typed in
+        return None
 
 
 def name_of(encoder: type[BaseFeaturesExtractor]) -> str:

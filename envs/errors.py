@@ -8,7 +8,7 @@ import gymnasium
 
 
 class EnvironmentFailed(RuntimeError):
-    """An environment raised an exception, which is this one's `__cause__`; the message says where."""
+    """An environment raised an exception, which is this one's `__cause__`, or broke its promises; says where."""
 
 
 class Reported(gymnasium.Wrapper):

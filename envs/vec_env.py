@@ -10,7 +10,7 @@ import gymnasium
 import numpy as np
 import stable_baselines3.common.vec_env as sb3
 
-from envs.errors import at
+from envs.errors import EnvironmentFailed, at
 from symmetry import Symmetry
 
 
@@ -31,6 +31,7 @@ class LevelsVecEnv(sb3.DummyVecEnv, VecEnv):
 
     Raises:
         FloatingPointError: an environment returned NaN or infinity; the message says which, when, and for which key.
+        EnvironmentFailed: it returned an observation of another shape than its space declares.
     """
 
     engine = "gymnasium"
@@ -55,6 +56,17 @@ class LevelsVecEnv(sb3.DummyVecEnv, VecEnv):
                 infos[i]["level_seed"] = self.reset_infos[i]["level_seed"]
         self._check_finite(ended)
         return observation, reward, done, infos
+
+    def _save_obs(self, env_idx: int, obs: Any) -> None:
+        for key, array in self.buf_obs.items():
+            given = np.shape(obs if key is None else obs[key])
+            if given != array.shape[1:]:  # NumPy would repeat an observation that is too small
+                env = self.envs[env_idx]
+                raise EnvironmentFailed(
+                    f"environment {env.get_wrapper_attr('id')} returned an {_named(key)} of shape {given}, and its "
+                    f"observation_space declares {array.shape[1:]}, {at(env.get_wrapper_attr('place'))}"
+                )
+        super()._save_obs(env_idx, obs)
 
     def _check_finite(self, ended: Any) -> None:
         # A sum of squares is finite only if every number is, and takes a quarter of the time of checking each number.

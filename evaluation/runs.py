@@ -54,6 +54,7 @@ IRRELEVANT = (
     "command",
     "env.engine",
     "evaluation.patience",
+    "encoder_source",
 )
 
 

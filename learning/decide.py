@@ -16,6 +16,7 @@ from agents.equivariance.method import decided
 from agents.make import encoder_named
 from agents.ranges import check_ranges
 from configs.compose import UsageError
+from encoders.resolve import source_hash
 from envs.make import BANK, has_levels, words_of
 
 Decision = tuple[dict[str, Any], dict[str, str]]  # the decided configuration, and the reason for each decided option
@@ -37,7 +38,7 @@ def decide(config: Mapping[str, Any], env: Any = None, model: Any = None) -> Dec
         ValueError: the agent does not support the chosen implementation.
     """
     reasons: dict[str, str] = {}
-    rules = (_device, _threads, _symmetry, _evaluation, _rollout, _levels) if model is None else ()
+    rules = (_device, _threads, _source, _symmetry, _evaluation, _rollout, _levels) if model is None else ()
     settled = dict(config)
     for rule in rules:
         settled |= rule(settled, reasons)
@@ -62,6 +63,12 @@ def _threads(config: Mapping[str, Any], reasons: dict[str, str]) -> dict[str, An
         return {}
     reasons["threads"] = "networks of this size are slower with more, and runs repeat bit for bit"
     return {"threads": 1}
+
+
+def _source(config: Mapping[str, Any], reasons: dict[str, str]) -> dict[str, Any]:
+    """A hash of the file of an encoder outside this project, so that a later command notices a change."""
+    found = source_hash(encoder_named(config["encoder"]["class"], config["trust"]))
+    return {"encoder_source": found} if found else {}
 
 
 def _symmetry(config: Mapping[str, Any], reasons: dict[str, str]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 
 from agents import Policy, save_policy
 from agents.diagnostics import equivariance_error
+from agents.features import check_finite_features, outside_encoder
 from agents.saved.specification import versions
 from envs.names import simulator_of
 from evaluation.callbacks import Evaluate, GradientNorm, ShowProgress, StopOnSignal, check_finite
@@ -32,7 +33,7 @@ def learn(built: Built, config: Mapping[str, Any], folder: Path) -> dict[str, An
     """Train a model in its run folder; returns `result.json`, or None after an interruption.
 
     Raises:
-        FloatingPointError: learning diverged, or the environment returned NaN or infinity.
+        FloatingPointError: learning diverged, or the environment or the untrained encoder returned NaN or infinity.
         EndlessEpisode: no episode of an evaluation has ended.
         RuntimeError: the algorithm or the environment raised a ValueError while learning.
     """
@@ -64,6 +65,9 @@ def learn(built: Built, config: Mapping[str, Any], folder: Path) -> dict[str, An
         diagnose=diagnose,
         **waiting,
     )
+    if outside_encoder(model.policy) is not None:
+        env.seed(EVALUATION_SEED)
+        check_finite_features(model.policy, Policy.of(model).normalize(env.reset()))
     progress = [ShowProgress(config["total_timesteps"], evaluate)] if config["progress"] else []
     with stop:
         try:

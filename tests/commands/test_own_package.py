@@ -10,10 +10,12 @@ import sys
 
 import gymnasium
 import pytest
-from conftest import PROJECT
+import torch
+from conftest import PROJECT, command
 
+from agents import features, make
 from configs import compose
-from envs import make_env, names
+from envs import make_env, make_vec_env, names
 from evaluate import evaluate
 from train import train
 
@@ -176,3 +178,80 @@ def test_the_progress_of_training_says_over_how_many_episodes_its_means_are(pack
     train([*QUICK, "progress=true", *ENV])
     first, *_, last = re.findall(r"return [\d.]+ +\((\d+) episodes?\)", capsys.readouterr().out)
     assert 0 < int(first) < int(last) <= 64 // 4  # each has 4 steps
+
+
+FORWARD = "return self.layers(obs)"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            FORWARD,
+            "return self.layers(obs)[:, 1:]",
+            r"my_pkg\.encoders\.Own promised 8 features.*gave an output of shape \(1, 7\).*should be \(1, 8\)",
+        ),
+        ('reads = ("vector",)', "", r"encoder Own does not say what it reads.*reads = \('vector',\)"),
+        ("self.layers = ", 'if heads == 2: raise ValueError("8 % 3")\n        self.layers = ', "encoder Own: 8 % 3"),
+        ("self.layers = ", "width / (heads - 2)\n        self.layers = ", "encoder Own: division by zero"),
+        ("self.layers = ", "nn.Linear(1, -width)\n        self.layers = ", "encoder Own: Trying to create tensor with"),
+    ],
+)
+def test_a_fault_of_one_s_own_encoder_is_one_line_with_its_name_before_anything_is_written(old, new, message, package):
+    (package / "encoders.py").write_text(ENCODERS.replace(old, new))
+    with pytest.raises(ValueError, match=message) as refusal:
+        train([*QUICK, *OWN])
+    assert "\n" not in str(refusal.value) and not (package.parents[1] / "runs").exists()
+
+
+@pytest.mark.parametrize("agent", ["ppo", "dqn"])
+def test_an_encoder_whose_first_output_is_not_finite_is_not_taken_for_learning_that_diverged(agent, package):
+    (package / "encoders.py").write_text(ENCODERS.replace(FORWARD, "return self.layers(obs) * obs.norm() / obs.norm()"))
+    options = [option for option in QUICK if agent == "ppo" or not option.startswith("agent.")]
+    with pytest.raises(FloatingPointError, match=r"my_pkg\.encoders\.Own is not finite at the first obs") as raised:
+        train([*options, *OWN, f"agent={agent}"])
+    assert "learning rate" not in str(raised.value)
+
+
+def test_checking_an_encoder_changes_no_number_and_no_mode(package):
+    from my_pkg.encoders import Own
+
+    env = make_vec_env(ENV[1].removeprefix("env.id="), n_envs=2, seed=0)
+    policies = []
+    for check in (lambda policy: None, features.check_size):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(make, "check_size", check)
+            policies.append(make.make_agent(env, Own, "ppo", seed=0).policy)
+            policies[-1].drawn = torch.rand(3)
+    first, second = policies
+    assert torch.equal(first.drawn, second.drawn) and first.training == second.training
+    assert {module.training for module in first.modules()} == {module.training for module in second.modules()}
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+
+
+def test_help_lists_the_options_of_one_s_own_class_with_their_defaults(package, monkeypatch):
+    asked = ["train.py", "--help", "encoder=custom", "encoder.class=my_pkg.encoders.Own"]
+    shown = command(*asked, "trust=[my_pkg]", PYTHONPATH=str(package.parent))
+    assert shown.returncode == 0 and "encoder.width=8\nencoder.heads=2\n" in shown.stdout
+    refused = command(*asked, PYTHONPATH=str(package.parent))
+    assert "add trust=[my_pkg]" in refused.stdout and "encoder.width" not in refused.stdout
+
+
+def test_a_finished_run_says_that_the_file_of_its_encoder_has_changed(package, capsys):
+    words = [*QUICK, *OWN]
+    train(words)
+    capsys.readouterr()
+    train(words)
+    assert "nothing to train" in (same := capsys.readouterr().out) and "has changed" not in same
+    (package / "encoders.py").write_text(ENCODERS + "\n# another law\n")
+    train(words)
+    assert "the file of my_pkg.encoders.Own has changed since this run was trained" in capsys.readouterr().out
+
+
+def test_an_observation_of_another_shape_than_declared_is_one_line_from_the_shell(package):
+    (package / "envs.py").write_text(ENVS.replace("return np.zeros(2, np.float32), {}", "return np.zeros(3), {}"))
+    done = command("train.py", *QUICK, *ENV, PYTHONPATH=str(package.parent))
+    *_, line = done.stderr.splitlines()
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    shapes = "an observation of shape (3,), and its observation_space declares (2,), in the reset"
+    assert f"environment Filmed-v0 returned {shapes}" in line

@@ -90,6 +90,23 @@ def test_a_plain_observation_that_is_not_finite_is_told():
         env.reset()
 
 
+@pytest.mark.parametrize(("size", "step"), [(2, 0), (1, 0), (4, 2)])  # NumPy would repeat the one number of (1,)
+def test_an_observation_of_another_shape_than_declared_is_told_with_both_shapes(size, step):
+    env = make_vec_env("Strange-v0", n_envs=2, seed=7)
+    (declared,) = env.observation_space.shape
+    core = env.envs[1].unwrapped
+
+    def resized(seen):
+        return np.resize(seen, size) if core.steps == step else seen
+
+    env.envs[1] = TransformObservation(env.envs[1], resized, env.observation_space)
+    shapes = rf"of shape \({size},\), and its observation_space declares \({declared},\), in .* reset\(seed=8\)"
+    with pytest.raises(EnvironmentFailed, match=f"environment Strange-v0 returned an observation {shapes}"):
+        env.reset()
+        for _ in range(3):
+            env.step(np.zeros(2, int))
+
+
 def test_large_finite_numbers_are_no_fault():
     env = make_vec_env("Poisoned-v0", n_envs=2, seed=7, kwargs={"value": 1e30})  # its square is no float32
     env.reset()
