@@ -75,19 +75,23 @@ def build(
     if not isinstance(actions, AGENTS[family].actions):
         raise ValueError(f"its policy is one of {family}, which cannot act in {actions!s:.100}")
     options = {**arguments(family, data), **architecture(family, tensors, observed, actions)}
-    with torch.random.fork_rng():
-        torch.manual_seed(0)  # the same file explores alike each time
-        try:
-            with Budget(sum(tensor.numel() * tensor.itemsize for tensor in tensors.values())):
-                module: Any = FAMILIES[family][1](observed, actions, lambda _: 0.0, **options)  # type: ignore[arg-type]
-        except OverBudget as error:
-            raise ValueError(f"its spaces are too large for its parameters: {error}") from error
-        except Exception as error:  # whatever SB3 says to a network that cannot be
-            raise ValueError(f"its policy cannot be built: {(str(error).splitlines() or [''])[0]:.200}") from error
-        fill(module, tensors)
-        if options.get("use_sde"):
-            module.reset_noise()
+    try:
+        with torch.random.fork_rng(), Budget(sum(tensor.numel() * tensor.itemsize for tensor in tensors.values())):
+            module: Any = FAMILIES[family][1](observed, actions, lambda _: 0.0, **options)  # type: ignore[arg-type]
+    except OverBudget as error:
+        raise ValueError(f"its spaces are too large for its parameters: {error}") from error
+    except Exception as error:  # whatever SB3 says to a network that cannot be
+        raise ValueError(f"its policy cannot be built: {(str(error).splitlines() or [''])[0]:.200}") from error
+    fill(module, tensors)
     return module
+
+
+def draw_noise(module: Any) -> None:
+    """Draw the noise of state-dependent exploration, if a policy has it, on its device: the same each time."""
+    if getattr(getattr(module, "actor", module), "use_sde", False):
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            module.reset_noise()
 
 
 def arguments(family: str, data: Mapping[str, Any]) -> dict[str, Any]:

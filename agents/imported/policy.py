@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import torch
 from gymnasium import spaces
 
 from agents.imported.archive import read_parts
-from agents.imported.network import build, family_of
+from agents.imported.network import build, draw_noise, family_of
 from agents.imported.spaces import as_played, read_space
 from agents.imported.statistics import Statistics, read_statistics
 from agents.imported.weights import read_weights
@@ -44,8 +45,8 @@ def import_sb3(
         FileNotFoundError: there is no such file.
         ValueError: a file is damaged or of another kind, the policy has parts of its own, or the spaces do not fit.
     """
-    content = read_regular(Path(zip), LARGEST)
-    statistics = None if normalization is None else _statistics(Path(normalization))
+    content = _content(zip)
+    statistics = None if normalization is None else _statistics(normalization)
     try:
         data, weights, version = read_parts(content)
         observed, acted = (read_space(data.get(f"{what}_space"), what) for what in ("observation", "action"))
@@ -61,6 +62,7 @@ def import_sb3(
         )
     chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     module.to(chosen).set_training_mode(False)
+    draw_noise(module)
     encoder = module.features_extractor_class
     spec = {
         "agent": family_of(data)[1],
@@ -78,8 +80,13 @@ def import_sb3(
     return Policy(spec, module)
 
 
-def _statistics(file: Path) -> Statistics | None:
-    content = read_regular(file, LARGEST)
+def _content(file: str | Path) -> bytes:
+    # whoever names a link means what it leads to; in the cache of huggingface_hub all files are links
+    return read_regular(Path(os.path.realpath(file)), LARGEST)
+
+
+def _statistics(file: str | Path) -> Statistics | None:
+    content = _content(file)
     try:
         return read_statistics(content)
     except ValueError as error:

@@ -120,17 +120,16 @@ def as_pipe(file: Path) -> None:
     os.mkfifo(file)
 
 
-def as_link(file: Path) -> None:
+def as_loop(file: Path) -> None:
     file.unlink()
-    file.symlink_to("/etc/hostname")
+    file.symlink_to(file)
 
 
-KWARGS = {":type:": "<class 'dict'>"}
 CORPUS = {
     "no file": (Path.unlink, "there is no|No such file"),
     "a folder": (as_folder, "not a regular file"),
     "a pipe": (as_pipe, "not a regular file"),
-    "a link to elsewhere": (as_link, "a link to elsewhere"),
+    "a link to itself": (as_loop, "No such file|not a regular file|cannot be read"),
     "an empty file": (lambda file: file.write_bytes(b""), "not a zip file"),
     "text": (lambda file: file.write_text("a policy"), "not a zip file"),
     "a zip of something else": (

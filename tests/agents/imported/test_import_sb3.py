@@ -170,6 +170,17 @@ def test_printed_bounds_give_way_to_those_of_the_environment(tmp_path):
     assert import_sb3(file, action_space=NUMBERS).action_space == NUMBERS
 
 
+def test_a_link_to_a_model_is_followed(tmp_path):
+    """As in the cache of huggingface_hub: snapshots/main/model.zip -> ../../blobs/model.zip."""
+    for folder in ("blobs", "snapshots"):
+        (tmp_path / folder).mkdir()
+    saved(tmp_path / "blobs", PPO, gymnasium.make("CartPole-v1"))
+    (tmp_path / "snapshots" / "main").mkdir()
+    link = tmp_path / "snapshots" / "main" / "model.zip"
+    link.symlink_to("../../blobs/model.zip")
+    assert import_sb3(link).spec["agent"] == "ppo"
+
+
 def test_a_model_is_evaluated_by_name_and_its_scores_lie_beside_it(tmp_path, capsys):
     env = VecNormalize(DummyVecEnv([lambda: gymnasium.make("CartPole-v1")]))
     file = saved(tmp_path, DQN, gymnasium.make("CartPole-v1"))
