@@ -523,10 +523,11 @@ def test_a_plain_policy_says_the_same(env_id, agent, options):
     ("env_id", "encoder", "agent", "method"),
     [
         ("CartPole", "homomorphic", "ppo", "hard"),
-        pytest.param("Pendulum", "homomorphic", "sac", "hard", marks=pytest.mark.slow),
-        pytest.param("CartPole", "mlp", "dqn", "average", marks=pytest.mark.slow),
+        ("Pendulum", "homomorphic", "sac", "hard"),
+        ("CartPole", "mlp", "dqn", "average"),
     ],
 )
+@pytest.mark.slow
 def test_a_plain_policy_acts_where_only_torch_is(env_id, encoder, agent, method, tmp_path):
     model, met = make(env_id, encoder, agent, method).learn(60), states(env_id)
     policy = Policy.of(model)

@@ -57,7 +57,11 @@ def equal(mine, theirs):
         ("DoorKey-5x5", {"bank": 5, "kwargs": {"max_steps": 9}}),
         ("GoToDoor-5x5", {"bank": 0, "history": 3}),
         ("DynamicObstacles-5x5", {"bank": 7, "reward_scale": 0.5, "view": "full"}),
-        ("Empty-8x8", {"bank": 3, "history": 2, "engine_threads": 2, "kwargs": {"max_steps": 5}}),
+        pytest.param(
+            "Empty-8x8",
+            {"bank": 3, "history": 2, "engine_threads": 2, "kwargs": {"max_steps": 5}},
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_two_halves_in_any_order_are_one_step(name, options):

@@ -56,6 +56,7 @@ def in_a_new_process(folder):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_every_encoder_and_agent_gives_bit_identical_outputs_in_a_new_process(tmp_path):
     kept = {}
     for combination in COMBINATIONS:

@@ -190,7 +190,13 @@ def test_the_site_has_every_page():
     assert listed == {page.name for page in (PROJECT / "docs").glob("*.md")}
 
 
-@pytest.mark.parametrize("folder", sorted((PROJECT / "pretrained").iterdir()), ids=lambda folder: folder.name)
+@pytest.mark.parametrize(
+    "folder",
+    [
+        pytest.param(folder, id=folder.name, marks=[pytest.mark.slow] if folder.name.startswith("DoorKey") else [])
+        for folder in sorted((PROJECT / "pretrained").iterdir())
+    ],
+)
 def test_a_pretrained_policy_scores_what_its_card_says(folder):
     card = (folder / "README.md").read_text()
     assert "python train.py" in card

@@ -395,9 +395,10 @@ gymnasium.register("Room-v0", Room)
     ("choice", "bank"),
     [
         (["env=gym"], 10_000),
-        pytest.param(["env=minigrid", "env.bank=50", "env.view=full"], 50, marks=pytest.mark.slow),
+        (["env=minigrid", "env.bank=50", "env.view=full"], 50),
     ],
 )
+@pytest.mark.slow
 def test_a_minigrid_environment_of_one_s_own_runs_in_the_engine(choice, bank, tmp_path):
     (tmp_path / "rooms.py").write_text(ROOM)
     own = ["train.py", *choice, "env.id=rooms:Room-v0", "agent.n_steps=32", *FAST]

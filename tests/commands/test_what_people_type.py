@@ -116,6 +116,7 @@ def test_free_strings_need_no_quotes(env_id):
     assert kwargs["env"]["kwargs"] == {"label": env_id} and kwargs["run_dir"] == "out/ü=(1)"
 
 
+@pytest.mark.slow
 def test_several_ids_are_several_runs_of_a_sweep():
     done = command("train.py", "-m", "env=gym", "env.id=Nowhere-v0,Käfer-v0", *SHORT)
     assert done.returncode == 2 and "'Nowhere-v0'" in done.stderr and "'Käfer-v0'" in done.stderr, done.stderr

@@ -117,7 +117,7 @@ def law(examples, alter=None):
 
 
 def test_whatever_is_played_equals_farama_s():
-    law(examples=250)
+    law(examples=120)
 
 
 @pytest.mark.parametrize("fields", [{"sees_through": True}, {"rule": kernel.BASE}], ids=str)
@@ -698,6 +698,7 @@ def test_what_the_engine_cannot_step_is_refused_or_left_to_gymnasium(name, optio
     assert env.num_envs == 2 and "runs in Gymnasium" in caplog.text and reason in caplog.text
 
 
+@pytest.mark.slow
 def test_wave_function_collapse_runs_in_the_engine_where_it_has_its_pictures(tmp_path):
     """The wheels of MiniGrid 3.2.0 lack the pictures that WFC learns its patterns from; here is another."""
     field = np.full((8, 8, 3), 255, np.uint8)

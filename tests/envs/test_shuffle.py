@@ -132,6 +132,7 @@ def test_only_minigrid_has_cells_and_a_symmetry_needs_them_in_their_places():
             train(TINY, env={"name": ENV, "shuffle": 0}, **choice)
 
 
+@pytest.mark.slow
 def test_a_run_says_that_it_was_shuffled_and_is_evaluated_so(monkeypatch):
     options = {"env": {"name": ENV, "shuffle": 4}, "encoder": "transformer", "agent": {"n_steps": 32}}
     folder = train(TINY, **options).folder

@@ -154,6 +154,7 @@ def test_a_time_limit_of_the_users_holds_in_training_and_in_evaluation():
     assert evaluate(policy="run", episodes=2)["greedy"]["length"]["mean"] == 7
 
 
+@pytest.mark.slow
 def test_the_command_says_what_cliff_walking_lacks():
     few = ["evaluation.patience=100", "evaluation.episodes=2", "total_timesteps=64", "n_envs=2", "progress=false"]
     shown = command("train.py", "env=CliffWalking-v1", "agent.n_steps=16", "agent.batch_size=16", *few)
