@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from torch import Tensor, nn
+from torch.distributions import Distribution
 from torch.onnx.symbolic_helper import parse_args
 
 import symmetry
@@ -38,9 +39,15 @@ def to_plain(policy: Policy) -> Policy:
 
     It shares nothing with the original, and training it would break the symmetry.
     """
-    # the last distribution that SB3 made holds the graph of a minibatch, which cannot be copied
-    last = getattr(getattr(policy.module, "action_dist", None), "distribution", None)
-    module: Any = symmetry.to_plain(copy.deepcopy(policy.module, {id(last): None}))
+    # what SB3 drew last, and the distributions it drew from, hold the graph of a minibatch, which cannot be copied
+    drawn = [vars(part.action_dist).values() for part in policy.module.modules() if hasattr(part, "action_dist")]
+    memo: dict[int, Any] = {}
+    for value in (value for values in drawn for value in values):
+        if isinstance(value, Tensor):
+            memo[id(value)] = value.detach().clone()
+        elif isinstance(value, Distribution):
+            memo[id(value)] = None
+    module: Any = symmetry.to_plain(copy.deepcopy(policy.module, memo))
     for critic in (part for part in module.modules() if hasattr(part, "q_networks")):
         critic.q_networks = [getattr(critic, f"qf{i}") for i in range(len(critic.q_networks))]  # SB3 keeps a list too
     return Policy(policy.spec, module)

@@ -121,6 +121,16 @@ def test_evaluate_refuses_what_cannot_be_exported_before_it_plays():
         evaluate({"policy": "pretrained/CartPole-homomorphic", "export": "none/policy.pt"})
 
 
+@pytest.mark.parametrize("agent", ["ppo", "a2c", "sac"])
+def test_a_policy_that_explores_by_state_is_exported_in_mid_training(agent, tmp_path):
+    env = make_vec_env("Pendulum", n_envs=2, seed=0)
+    small = {"ppo": {"n_steps": 8, "batch_size": 16}, "a2c": {}, "sac": {"learning_starts": 4, "buffer_size": 100}}
+    model = make_agent(env, "mlp", agent, seed=0, device="cpu", use_sde=True, **small[agent]).learn(32)
+    policy, seen = Policy.of(model), env.reset()
+    actions = torch.jit.load(save_plain(policy, tmp_path / "policy.pt", seen))(torch.as_tensor(seen)).numpy()
+    np.testing.assert_allclose(actions, policy.predict(seen, deterministic=True)[0], rtol=1e-4, atol=1e-4)
+
+
 def test_the_batches_compared_have_other_sizes_and_the_longest_mission():
     env = make_vec_env("BabyAI-GoToLocal-v0", n_envs=3, seed=0)
     one, more = other_batches(env.observation_space, env.reset())

@@ -207,7 +207,10 @@ def test_a_model_of_minigrid_is_evaluated_on_flat_observations(tmp_path):
     assert evaluate({"policy": str(file), **options})["sampled"]["success"]["mean"] > 0
 
 
-@pytest.mark.parametrize("case", ["ppo", "ppo with numbers as actions", "dqn", "sac", "ddpg", "dqn of images"])
+EXPORTED = ["ppo", "ppo with numbers as actions", "dqn", "sac", "sac that explores by state", "ddpg", "dqn of images"]
+
+
+@pytest.mark.parametrize("case", EXPORTED)
 def test_an_imported_model_is_exported_to_onnx(tmp_path, case):
     runtime, _ = (pytest.importorskip(package) for package in ("onnxruntime", "onnx"))
     algorithm, env, options = CASES[case]
