@@ -3,6 +3,7 @@
 make.py              make_agent: options -> an SB3 model
 sb3_policies.py      SB3's policies with our heads; recurrent_policy.py, with an LSTM
 heads.py             what each policy says of its encoders and heads
+features.py          whether an encoder of one's own keeps its promises
 ranges.py            the values that hyperparameters may have
 weight_decay.py      AdamW in place of Adam
 dropout.py           dropout while PPO and A2C collect
@@ -10,7 +11,9 @@ diagnostics.py       how far a policy is from a symmetry; attention maps
 export.py            policies as TorchScript and ONNX (plain.py: its old name)
 
 ppo/                 PPO with faster collection and updates
-recurrent/           the same for recurrent PPO
+a2c/ recurrent/      the same for A2C and recurrent PPO
+off_policy/          what the fast forms of the following share
+dqn/ continuous/     DQN and QR-DQN; SAC and TD3
 equivariance/        the ways to use a symmetry
 saved/               policies as files
 imported/            policies that Stable-Baselines3 saved
