@@ -116,7 +116,7 @@ def arguments(family: str, data: Mapping[str, Any]) -> dict[str, Any]:
         elif key not in (*SHAPES, *IDLE, "activation_fn", "features_extractor_class") and value not in (None, False):
             raise ValueError(f"its policy has the option {key!r:.100}, which cannot be imported")
     for key, value in found.items():
-        if not isinstance(value, bool) and not (key == "clip_mean" and isinstance(value, (int, float))):
+        if not (type(value) in (int, float) and 0 <= value < 1e30 if key == "clip_mean" else isinstance(value, bool)):
             raise ValueError(f"its policy's option {key} is damaged: {value!r:.100}")
     if "activation_fn" in text:
         activation = re.fullmatch(r"<class 'torch\.nn\.modules\.activation\.(\w+)'>", str(text["activation_fn"]))

@@ -328,6 +328,12 @@ def test_an_environment_of_other_spaces_is_refused(name, options, message, intac
     assert re.search(message, refused(intact / f"{name}.zip", **options))
 
 
+@pytest.mark.parametrize("clip", [float("nan"), -1.0, True, "2"])
+def test_a_mean_is_clipped_at_a_number(clip, intact, tmp_path):
+    file = Path(shutil.copy(intact / "sac.zip", tmp_path / "model.zip"))
+    assert "option clip_mean is damaged" in refused(changed(file, data=saying(policy_kwargs={"clip_mean": clip})))
+
+
 def test_an_algorithm_that_cannot_be_imported_is_named(tmp_path):
     file = saved(tmp_path, TQC, gymnasium.make("Pendulum-v1"), policy_kwargs={"net_arch": [8]})
     assert "its policy is of 'sb3_contrib.tqc.policies'; those of PPO, A2C" in refused(file)
