@@ -84,15 +84,22 @@ def _evaluation(config: Mapping[str, Any], reasons: dict[str, str]) -> dict[str,
 
 
 def _rollout(config: Mapping[str, Any], reasons: dict[str, str]) -> dict[str, Any]:
-    """For on-policy agents: rollouts of equal length, at most the configured one, that together make total_timesteps.
+    """Rollouts of equal length, at most the configured one, that together make total_timesteps.
 
     There are k = ⌈total / (n_steps · n_envs)⌉ rollouts of ⌈total / (k · n_envs)⌉ steps, so the run exceeds total by
-    fewer than k · n_envs steps. If total is a multiple of a rollout, nothing changes.
+    fewer than k · n_envs steps. If total is a multiple of a rollout, nothing changes. Off-policy agents have no
+    rollouts, but collect `train_freq` steps at a time, which are not more than the run has.
     """
     agent, n_envs, total = config["agent"], config["n_envs"], config["total_timesteps"]
     check_ranges({key: value for key, value in agent.items() if key not in ("name", "algorithm")})
     if not on_policy(agent):
-        return {}
+        frequency, most = agent["train_freq"], -(-total // n_envs)
+        if not isinstance(frequency, int) or frequency <= most:
+            return {}
+        reasons["agent.train_freq"] = (
+            f"agent.train_freq={most} instead of {frequency}: total_timesteps={total:,} has no more steps"
+        )
+        return {"agent": {**agent, "train_freq": most}}
     rollouts = -(-total // (agent["n_steps"] * n_envs))
     n_steps = -(-total // (rollouts * n_envs))
     fitted = {**agent, "n_steps": n_steps}
@@ -153,7 +160,11 @@ def opening(folder: Path, config: Mapping[str, Any], reasons: Mapping[str, str])
     environments = f"{config['n_envs']} environment{'s' * (config['n_envs'] > 1)} in {engine}{levels}"
     lines = [f"{folder}: {config['total_timesteps']:,} steps of {environments}", f"on {device}, {threads}"]
     agent = config["agent"]
-    lines += [reasons[option] for option in ("agent.n_steps", "agent.batch_size", "memory") if option in reasons]
+    lines += [
+        reasons[option]
+        for option in ("agent.n_steps", "agent.train_freq", "agent.batch_size", "memory")
+        if option in reasons
+    ]
     if "agent.implementation" in reasons:
         once = ", each distinct observation encoded once" if agent.get("distinct") else ""
         lines.append(f"{agent['name']}: {agent['implementation']}{because('agent.implementation')}{once}")

@@ -33,6 +33,13 @@ def test_a_short_run_is_short_and_progress_ends_at_the_total(env, agent, total, 
     assert changed == ("agent.n_steps=" in said) and (changed or agent == "a2c")  # whose 5 steps fit as they are
 
 
+def test_an_off_policy_run_is_short_however_rarely_it_learns(capsys):
+    """SB3 collects all `train_freq` steps before it looks at the total."""
+    result = train(TINY, env="CartPole", agent="dqn", total_timesteps=200, **{"agent.train_freq": 5000})
+    assert result.scores["steps"] == 200
+    assert "agent.train_freq=200 instead of 5000" in capsys.readouterr().out
+
+
 def test_rollouts_that_fit_stay_as_they_are(capsys):
     config = train(TINY, env="CartPole", total_timesteps=512).config
     assert (config["agent"]["n_steps"], config["agent"]["batch_size"]) == (32, 256)
