@@ -19,6 +19,7 @@ from envs.levels import BankLevels
 from envs.minigrid import MiniGridObservation
 from envs.missions import words_beyond
 from envs.names import resolve_id
+from envs.recorded import Recorded
 from envs.shuffle import ShuffledCells, ShuffledEngine
 from envs.spaces import readable
 from envs.symmetries import declaration_of, declared_symmetry
@@ -221,9 +222,9 @@ def make_nth_env(id: str, index: int, bank: int | None = None, first_level: int 
         ValueError: as for `make_env`.
     """
     env = make_env(id, **options)
-    if not isinstance(env.unwrapped, MiniGridEnv):
-        return env
-    return BankLevels(env, index, BANK if bank is None else bank, first_level)
+    if isinstance(env.unwrapped, MiniGridEnv):
+        env = BankLevels(env, index, BANK if bank is None else bank, first_level)
+    return Recorded(env)
 
 
 def _batched(

@@ -6,6 +6,7 @@ loses nothing. A convolution or a graph of neighbours now relates cells that are
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
@@ -83,6 +84,13 @@ class ShuffledEngine:
 
     def ended(self, i: int) -> dict[str, Any]:
         return self.engine.ended(i)
+
+    def saved(self) -> dict[str, Any]:
+        return self.engine.saved()
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.engine.restore(state)
+        self._shuffle(self.engine.seen, self.seen)
 
     def close(self) -> None:
         self.engine.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import isfinite
 from typing import Any
 
@@ -67,6 +67,29 @@ class LevelsVecEnv(sb3.DummyVecEnv, VecEnv):
                     f"observation_space declares {array.shape[1:]}, {at(env.get_wrapper_attr('place'))}"
                 )
         super()._save_obs(env_idx, obs)
+
+    def saved(self) -> dict[str, Any]:
+        """The episode of each environment, and the present observations (`envs.saved`)."""
+        episodes: list[Any] = [env.saved() for env in self.envs]  # type: ignore[attr-defined]
+        return {"episodes": episodes, "observations": [self.buf_obs[key].copy() for key in self.keys]}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Play the episodes again.
+
+        Raises:
+            ValueError: an environment showed another observation at the end: it keeps something from one episode to the
+                next, or draws from random numbers that are not its own.
+        """
+        for i, (env, episode) in enumerate(zip(self.envs, state["episodes"], strict=True)):
+            observation, self.reset_infos[i] = env.replay(episode)  # type: ignore[attr-defined]
+            self._save_obs(i, observation)
+            for key, before in zip(self.keys, state["observations"], strict=True):
+                if not np.array_equal(self.buf_obs[key][i], before[i], equal_nan=before.dtype.kind == "f"):
+                    raise ValueError(
+                        f"environment {env.get_wrapper_attr('id')} cannot be resumed: played again from the same "
+                        "random state with the same actions, its episode came to another observation; "
+                        "overwrite=true trains anew"
+                    )
 
     def _check_finite(self, ended: Any) -> None:
         # A sum of squares is finite only if every number is, and takes a quarter of the time of checking each number.

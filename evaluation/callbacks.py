@@ -1,23 +1,22 @@
-"""Callbacks of a training run: logs, evaluations, gradient norms, signals, the progress bar."""
+"""Callbacks of a training run: evaluations, gradient norms, signals, the progress bar."""
 
 from __future__ import annotations
 
 import csv
+import os
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.logger import HParam, configure
 from stable_baselines3.common.vec_env import VecEnv
 
 from evaluation.rollout import PATIENCE, Interrupted, Predicts, rollout
@@ -25,26 +24,19 @@ from evaluation.schema import COLUMNS
 from evaluation.scores import Interval, scores
 
 
-def open_logs(model: BaseAlgorithm, folder: Path, config: Mapping[str, Any]) -> None:
-    """Log to `log.txt`, `progress.csv` and TensorBoard, which also shows the configuration and an HPARAMS entry."""
-    logger = configure(str(folder), ["log", "csv", "tensorboard"])
-    model.set_logger(logger)
-    only_tensorboard = ("stdout", "log", "csv", "json")
-    text = "\n".join(f"    {line}" for line in yaml.safe_dump(dict(config), sort_keys=False).split("\n"))
-    logger.record("config", text, exclude=only_tensorboard)
-    choices = {key: config[key]["name"] for key in ("env", "encoder", "agent")} | {"seed": config["seed"]}
-    logger.record("hparams", HParam(choices, {"final/return": 0.0, "final/success": 0.0}), exclude=only_tensorboard)
-
-
 class StopOnSignal(BaseCallback):
     """Ctrl-C or SIGTERM ends learning before the next step, and an evaluation too (`stop=lambda: stop.requested`).
 
     Updates are always completed. A second signal interrupts at once.
+
+    Attributes:
+        number: of the signal; 0 before it.
+        waits: learning goes on until a snapshot has been taken, which is possible between two rollouts only.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.requested = False
+        self.number, self.waits = 0, False
         self.previous: dict[int, Any] = {}
 
     def __enter__(self) -> StopOnSignal:
@@ -57,20 +49,27 @@ class StopOnSignal(BaseCallback):
         for number, handler in self.previous.items():
             signal.signal(number, handler)
 
+    @property
+    def requested(self) -> bool:
+        return bool(self.number)
+
     def _request(self, number: int, _: object) -> None:
         if self.requested:
             raise KeyboardInterrupt
-        self.requested = True
+        self.number = number
+        when = "after this rollout" if self.waits else "now"
+        # print would fail if the signal came within another print
+        os.write(2, f"{signal.Signals(number).name}: stopping {when}; a second signal stops at once\n".encode())
 
     def _on_step(self) -> bool:
-        return not self.requested
+        return not self.requested or self.waits
 
 
 class Evaluate(BaseCallback):
     """Plays `episodes` fresh episodes with sampled actions every `every` steps; writes and logs their scores.
 
     The k-th evaluation uses seed + k·episodes, so no two evaluations share an episode, and none shares one with
-    training. Learning ends when `stop` says so; an evaluation it interrupts is not written.
+    training. An evaluation that `stop` interrupts is not written, and ends learning.
 
     Args:
         env: evaluation environments (unscaled rewards, raw observations).
@@ -108,29 +107,37 @@ class Evaluate(BaseCallback):
         self.best = (-np.inf, -np.inf)
         self.last: dict[str, Interval | None] | None = None
 
+    def saved(self) -> dict[str, Any]:
+        """How many evaluations there were, and the best."""
+        return {"count": self.count, "best": [*self.best]}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state of `saved`; `evaluations.csv` has its rows."""
+        self.count, self.best = state["count"], tuple(state["best"])
+
     def _on_training_start(self) -> None:
-        with self.file.open("w", newline="") as file:
-            csv.writer(file).writerow(COLUMNS)
+        if self.count == 0:
+            with self.file.open("w", newline="") as file:
+                csv.writer(file).writerow(COLUMNS)
 
     def _on_step(self) -> bool:
-        if self.num_timesteps >= (self.count + 1) * self.every:
-            self.evaluate()
-        return not self.stop()
+        return self.num_timesteps < (self.count + 1) * self.every or self.evaluate()
 
     def _on_training_end(self) -> None:
         if self.count == 0 and self.num_timesteps >= self.model._total_timesteps:  # the run was too short for one
             self.evaluate()
 
-    def evaluate(self) -> None:
-        """Evaluate now."""
+    def evaluate(self) -> bool:
+        """Evaluate now; False if it was interrupted."""
         check_finite(self.model.policy, self.num_timesteps)
         begin = time.perf_counter()
         seed = self.seed + self.count * self.episodes
-        waiting: dict[str, Any] = {"patience": self.patience, "stop": self.stop}
+        before = self.stop()  # then this evaluation belongs to the rollout that learning ends after
+        waiting: dict[str, Any] = {"patience": self.patience, "stop": lambda: not before and self.stop()}
         try:
             episodes = rollout(self.policy(), self.env, self.episodes, seed=seed, **waiting)
         except Interrupted:
-            return
+            return False
         measured = scores(episodes)
         for key, value in self.diagnose(episodes.states).items():
             self.logger.record(f"evaluation/{key}", value)
@@ -151,6 +158,7 @@ class Evaluate(BaseCallback):
         if rank > self.best:
             self.best = rank
             self.save_best(measured)
+        return True
 
 
 def check_finite(module: torch.nn.Module, steps: int) -> None:
@@ -173,7 +181,20 @@ class GradientNorm(BaseCallback):
         super().__init__()
         self.every, self.next = every, 0
         self.squares: list[torch.Tensor] = []
+        self.seen: set[int] = set()  # the parameters, by number, whose gradient was measured
         self.hooks: list[Any] = []
+
+    def saved(self) -> dict[str, Any]:
+        """What was measured of an update that lasts."""
+        squares = [square.cpu().numpy() for square in self.squares]
+        return {"next": self.next, "squares": squares, "seen": sorted(self.seen), "open": bool(self.hooks)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state of `saved`."""
+        self.next, self.seen = state["next"], set(state["seen"])
+        self.squares = [torch.from_numpy(square).to(self.model.device) for square in state["squares"]]
+        if state["open"]:
+            self._watch()
 
     def _on_step(self) -> bool:
         return True
@@ -183,18 +204,19 @@ class GradientNorm(BaseCallback):
             self.logger.record("train/gradient_norm", float(torch.stack(self.squares).sum().sqrt()))
             self.squares = []
         if self.num_timesteps >= self.next and not self.hooks and not getattr(self.model, "logs_gradient_norm", False):
-            self.next = self.num_timesteps + self.every
-            seen: set[int] = set()
+            self.next, self.seen = self.num_timesteps + self.every, set()
+            self._watch()
 
-            def record(parameter: torch.Tensor) -> None:
-                if id(parameter) in seen:  # the second minibatch begins
-                    self._remove()
-                elif parameter.grad is not None:
-                    seen.add(id(parameter))
-                    self.squares.append(parameter.grad.detach().square().sum())
+    def _watch(self) -> None:
+        def record(number: int, parameter: torch.Tensor) -> None:
+            if number in self.seen:  # the second minibatch begins
+                self._remove()
+            elif parameter.grad is not None:
+                self.seen.add(number)
+                self.squares.append(parameter.grad.detach().square().sum())
 
-            trained = [parameter for parameter in self.model.policy.parameters() if parameter.requires_grad]
-            self.hooks = [parameter.register_post_accumulate_grad_hook(record) for parameter in trained]
+        trained = [parameter for parameter in self.model.policy.parameters() if parameter.requires_grad]
+        self.hooks = [p.register_post_accumulate_grad_hook(partial(record, i)) for i, p in enumerate(trained)]
 
     def _on_training_end(self) -> None:
         self._remove()
@@ -212,10 +234,11 @@ class ShowProgress(BaseCallback):
         super().__init__()
         self.total, self.evaluations = total, evaluations
         self.bar: Progress | None = None
-        self.begin, self.shown, self.lines = 0.0, 0.0, 0
+        self.begin, self.shown, self.lines, self.before = 0.0, 0.0, 0, 0
 
     def _on_training_start(self) -> None:
-        self.begin = time.perf_counter()
+        self.begin, self.before = time.perf_counter(), self.num_timesteps
+        self.lines = self.num_timesteps * 10 // self.total
         if sys.stdout.isatty():
             columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[numbers]}"), TimeRemainingColumn())
             self.bar = Progress(*columns)
@@ -246,7 +269,7 @@ class ShowProgress(BaseCallback):
         if episodes := len(self.model.ep_info_buffer or ()):
             text.append(f"({episodes} episode{'s' * (episodes > 1)})")
         seconds = time.perf_counter() - self.begin - self.evaluations.seconds
-        return "  ".join([*text, f"{self.num_timesteps / max(seconds, 1e-9):,.0f} steps/s"])
+        return "  ".join([*text, f"{(self.num_timesteps - self.before) / max(seconds, 1e-9):,.0f} steps/s"])
 
     def _on_training_end(self) -> None:
         self.close()

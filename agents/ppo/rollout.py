@@ -72,6 +72,11 @@ class ObservationTable:
         keys = len(self.numbers) * (sys.getsizeof(self.rows[0].tobytes()) + sys.getsizeof(len(self.numbers)))
         return sys.getsizeof(self.numbers) + keys
 
+    def restore(self, rows: np.ndarray) -> None:
+        """Hold these observations, one in each row, and no others."""
+        self.rows = np.concatenate([rows, np.zeros((64, self.rows.shape[1]), np.uint8)])
+        self.keep(np.arange(len(rows)))
+
     def number(self, observation: dict[str, np.ndarray]) -> np.ndarray:
         """The numbers (n,) of a batch of observations; new ones are added."""
         count = len(next(iter(observation.values())))
@@ -165,7 +170,19 @@ class Rollout:
     def reset(self) -> None:
         """Start a new rollout; the observations of the last one stay in the table, since most will be met again."""
         if self.distinct is not None:
-            self.distinct.keep(np.unique(self.numbers[:, : self.position]))
+            last = np.unique(self.numbers[:, : self.position])
+            self.distinct.keep(last if self.position else np.arange(len(self.distinct.numbers)))
+        self.position = 0
+
+    def saved(self) -> dict[str, np.ndarray]:
+        """What stays between two rollouts: the table."""
+        table = self.distinct
+        return {} if table is None else {"table": table.rows[: len(table.numbers)].copy()}
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Begin with the table of `saved`."""
+        if self.distinct is not None:
+            self.distinct.restore(state["table"])
         self.position = 0
 
     def add(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -21,6 +21,7 @@ from envs.engine.rules import RULES, step_owner, unsupported
 from envs.engine.tables import geometry
 from envs.levels import draw, level_seeds, mix
 from envs.memory import available_memory, shown
+from envs.saved import copied, refill
 
 log = logging.getLogger(__name__)
 
@@ -142,6 +143,27 @@ class Batch:
         """What `MiniGridObservation` adds to the last info of an episode of environment i."""
         return {"is_success": bool(self.result["terminated"][i] and self.result["reward"][i] > 0)}
 
+    def saved(self) -> dict[str, Any]:
+        """The state of all environments; their levels are made again from their seeds."""
+        return {"seed": self.seed, **copied(self._arrays())}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Put all environments into a state of `saved`.
+
+        Raises:
+            ValueError: the state is one of other environments.
+        """
+        refill(self._arrays(), state)
+        self.seed = state["seed"]
+        self._make(self.everyone, self.episode, self.level_seed)
+        self._make(self.everyone, self.episode + 1, self.next_seed)
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        named = ("episode", "level_seed", "next_seed", "order")
+        own = {name: getattr(self, name) for name in named}
+        shown = {f"shown_{name}": array for name, array in self.out._asdict().items()}
+        return {**self.state._asdict(), **shown, **own}
+
     def _advance(self, which: np.ndarray) -> None:
         self.level_seed[which] = self.next_seed[which]
         self.episode[which] += 1
@@ -158,6 +180,10 @@ class Batch:
             some = which[stale, None]
             self.order[which[stale]] = level_seeds(self.seed, some, coming, self.bank, self.first_level)
         seeds = self.next_seed[which] = self.order[which, column]
+        self.state.agent["next_level"][which] = self._make(which, episode, seeds)
+
+    def _make(self, which: np.ndarray, episode: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+        """Make the levels that these environments play in these episodes -> their rows."""
         try:
             if self.source:
                 rows = seeds - self.first_level
@@ -167,7 +193,7 @@ class Batch:
                 put(self.levels, rows, generate(self.env, seeds.tolist(), self.words).levels)
         except Unsupported as reason:
             raise ValueError(f"the batched engine cannot continue: {reason}; use env.engine=gymnasium") from reason
-        self.state.agent["next_level"][which] = rows
+        return rows
 
 
 NOBODY = np.zeros(0, np.int64)

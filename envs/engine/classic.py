@@ -8,6 +8,7 @@ return. Source: `gymnasium.envs.classic_control`, transcribed in classic_kernel.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import gymnasium
@@ -24,6 +25,7 @@ from envs.engine.batch import NOBODY
 from envs.engine.kernel import LAST, NOW
 from envs.engine.levels import Unsupported
 from envs.engine.rules import HARMLESS_WRAPPERS
+from envs.saved import copied, refill
 
 AHEAD = 32  # episodes whose starts are drawn together: one alone takes as long
 
@@ -103,6 +105,29 @@ class Classic:
     def ended(self, i: int) -> dict[str, Any]:
         """What the environment adds to the last info of an episode: nothing."""
         return {}
+
+    def saved(self) -> dict[str, Any]:
+        """The state of all environments."""
+        random = [generator.bit_generator.state for generator in self.random]
+        return {"random": random, "spare": self.spare, **copied(self._arrays())}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Put all environments into a state of `saved`.
+
+        Raises:
+            ValueError: the state is one of other environments.
+        """
+        refill(self._arrays(), state)
+        self.spare = state["spare"]
+        self.random = [np_random(0)[0] for _ in range(self.n)]
+        for generator, random in zip(self.random, state["random"], strict=True):
+            generator.bit_generator.state = random
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return {
+            "view": self.view,
+            **dict(zip(("episodes", "state", "seen", "starts", "first_seen"), self.play, strict=True)),
+        }
 
     def close(self) -> None:
         """Nothing is open."""

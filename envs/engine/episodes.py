@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from gymnasium import spaces
+
+from envs.saved import copied, refill
 
 PLAIN = "observation"  # the key of a plain Box, as in History
 
@@ -31,6 +33,12 @@ class Engine(Protocol):
     def ended(self, i: int) -> dict[str, Any]:
         """The entries that the environment adds to the last info of an episode."""
         ...
+
+    def saved(self) -> dict[str, Any]:
+        """The state between two steps, as plain data (`envs.saved`)."""
+        ...
+
+    def restore(self, state: Mapping[str, Any]) -> None: ...
 
     def close(self) -> None: ...
 
@@ -128,6 +136,17 @@ class Episodes:
         last = self.windows.copy(ended)
         self.windows.begin(self.batch.seen, ended)
         return self._seen(part), ended, last
+
+    def saved(self) -> dict[str, Any]:
+        """The state of the engine and of the windows."""
+        windows = {} if self.windows is None else copied(self.windows.arrays)
+        return {"engine": self.batch.saved(), "windows": windows}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Put the engine and the windows into a state of `saved`."""
+        self.batch.restore(state["engine"])
+        if self.windows is not None:
+            refill(self.windows.arrays, state["windows"])
 
     def _seen(self, part: Part) -> Any:
         if self.windows is not None:

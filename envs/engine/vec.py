@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, ClassVar
 
@@ -97,6 +97,15 @@ class BatchedVecEnv(VecEnv):
             self.reset_infos[i] = began
         reward = part.reward if self.reward_scale == 1 else part.reward * self.reward_scale
         return observation, reward.astype(np.float32), part.done.copy(), infos
+
+    def saved(self) -> dict[str, Any]:
+        """The state of all environments (`envs.saved`)."""
+        return self.episodes.saved()
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Put all environments into a state of `saved`."""
+        self.episodes.restore(state)
+        self.reset_infos = [self.episodes.of_beginning(i) for i in range(self.num_envs)]
 
     def seed(self, seed: int | None = None) -> Sequence[int | None]:
         """Seed the next reset; the levels are those of `envs.make_vec_env(..., engine="gymnasium", bank=...)`."""

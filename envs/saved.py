@@ -1,0 +1,81 @@
+"""The state of simulations as plain data, and back into them: what a snapshot of a run stores of its environments.
+
+`saved(env)` describes an environment between two steps. `restore(env, state)` puts another one, made with the same
+options, into that state: from then on both give the same observations for the same actions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.vec_env import VecEnv as AnyVecEnv
+from stable_baselines3.common.vec_env import VecNormalize, VecTransposeImage
+
+
+def copied(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Copies of arrays; records as their bytes."""
+    return {name: _plain(array).copy() for name, array in arrays.items()}
+
+
+def refill(arrays: Mapping[str, np.ndarray], state: Mapping[str, np.ndarray]) -> None:
+    """Copy what `copied` gave into arrays.
+
+    Raises:
+        ValueError: an array of another shape or dtype.
+    """
+    for name, array in arrays.items():
+        place, given = _plain(array), state[name]
+        if given.shape != place.shape or given.dtype != place.dtype:
+            raise ValueError(f"{name} is {given.dtype} {given.shape}, needed here is {place.dtype} {place.shape}")
+        place[...] = given
+
+
+def _plain(array: np.ndarray) -> np.ndarray:
+    return array.view(np.uint8) if array.dtype.names else array
+
+
+def not_saved(env: AnyVecEnv) -> str | None:
+    """Why the state of an environment cannot be saved; None if it can."""
+    for layer in layers(env):
+        if not isinstance(layer, (VecNormalize, VecTransposeImage)) and not hasattr(layer, "saved"):
+            return f"{type(layer).__name__} cannot save its state"
+    return None
+
+
+def saved(env: AnyVecEnv) -> dict[str, Any]:
+    """The state of vectorised environments, and of what wraps them."""
+    *wrappers, core = layers(env)
+    statistics = [_statistics(wrapper) for wrapper in wrappers if isinstance(wrapper, VecNormalize)]
+    return {"core": core.saved(), "statistics": statistics}
+
+
+def restore(env: AnyVecEnv, state: Mapping[str, Any]) -> None:
+    """Put vectorised environments into a state of `saved`.
+
+    Raises:
+        ValueError: the state is one of other environments, or an episode played again came to another observation.
+    """
+    *wrappers, core = layers(env)
+    core.restore(state["core"])
+    normalizing = [wrapper for wrapper in wrappers if isinstance(wrapper, VecNormalize)]
+    for wrapper, statistics in zip(normalizing, state["statistics"], strict=True):
+        for name in ("obs_rms", "ret_rms"):
+            running, given = getattr(wrapper, name), statistics[name]
+            running.mean, running.var, running.count = given["mean"], given["var"], given["count"]
+        refill({"returns": wrapper.returns}, statistics)
+
+
+def layers(env: Any) -> list[Any]:
+    """The wrappers of vectorised environments, outermost first, and what they wrap at the end."""
+    found = [env]
+    while isinstance(found[-1], (VecNormalize, VecTransposeImage)):
+        found.append(found[-1].venv)
+    return found
+
+
+def _statistics(wrapper: VecNormalize) -> dict[str, Any]:
+    running = {name: getattr(wrapper, name) for name in ("obs_rms", "ret_rms")}
+    moments = {name: {"mean": r.mean, "var": r.var, "count": r.count} for name, r in running.items()}
+    return {**moments, "returns": wrapper.returns.copy()}
