@@ -28,15 +28,20 @@ class Result:
         folder: the run folder.
         scores: the content of `result.json`; None if the run was interrupted.
         config: the configuration with every `auto` decided.
+        signal: the number of the signal that interrupted the run; 0 if none did.
     """
 
     folder: Path
     scores: dict[str, Any] | None
     config: dict[str, Any]
+    signal: int = 0
 
 
 def train(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> Result:
-    """Train one agent and write its run folder; a finished run with the same configuration is only read.
+    """Train one agent and write its run folder.
+
+    A finished run with the same configuration is only read. An interrupted one goes on from its last snapshot, and
+    ends like a run that was never interrupted.
 
     Args:
         config: a partial mapping ({"env": "DoorKey-5x5", "agent": {"name": "ppo", "gamma": 0.9}}) or a list of
@@ -56,11 +61,12 @@ def train(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> Res
     import torch
 
     from encoders.torch_internals import leave_the_compiler_alone
-    from evaluation.callbacks import open_logs
+    from evaluation.logs import open_logs
     from evaluation.runs import prepare
     from learning.build import build
     from learning.decide import decide, opening
     from learning.learn import learn
+    from learning.snapshot import interrupted
     from storage.lock import holding
 
     before, reasons = decide(composed)
@@ -71,12 +77,17 @@ def train(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> Res
     with closing(build(before)) as built:
         decided, more = decide(before, built.env, built.model)
         with holding(folder):
-            if not prepare(folder, decided, decided["overwrite"], write=True):  # another process has just finished it
+            if not prepare(folder, decided, decided["overwrite"]):  # another process has just finished it
                 return _finished(folder, decided)
-            open_logs(built.model, folder, decided)
+            snapshot, said = interrupted(folder, built.model, decided)
+            if snapshot is None:
+                prepare(folder, decided, decided["overwrite"], write=True)
+            open_logs(built.model, folder, decided, snapshot and snapshot["logs"])
             with closing(built.model.logger):
-                print(opening(folder, decided, {**reasons, **more, "memory": built.memory}), flush=True)
-                return Result(folder, learn(built, decided, folder), decided)
+                about = {**reasons, **more, "memory": built.memory, "snapshot": said}
+                print(opening(folder, decided, about), flush=True)
+                scores, signal = learn(built, decided, folder, snapshot)
+                return Result(folder, scores, decided, signal)
 
 
 def _finished(folder: Path, config: Mapping[str, Any]) -> Result:
@@ -120,8 +131,9 @@ def can_be_trained(overrides: list[str]) -> None:
 
 
 def main(overrides: list[str]) -> int:
-    """One run from the command line; 130, as after any Ctrl-C, if it was interrupted."""
-    return 0 if train(overrides).scores is not None else 130
+    """One run from the command line; if a signal interrupted it, 128 + its number: 130 for Ctrl-C, 143 for SIGTERM."""
+    signal = train(overrides).signal
+    return 128 + signal if signal else 0
 
 
 if __name__ == "__main__":

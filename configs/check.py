@@ -19,10 +19,12 @@ LEAST = {  # options that are whole numbers -> their smallest values
     "evaluation.episodes": 1,
     "evaluation.final_episodes": 1,
     "evaluation.patience": 1,
+    "snapshot.every": 1,
+    "snapshot.keep": 0,
     "env.history": 0,
     "env.bank": 0,
 }
-AUTO = ("threads", "evaluation.every")
+AUTO = ("threads", "evaluation.every", "snapshot.every")
 LEVELS = 2**31  # evaluations play the levels from this seed on
 
 

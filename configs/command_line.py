@@ -16,7 +16,8 @@ from configs.compose import FOLDER, GROUPS_OF, UsageError, check_options, compos
 from configs.hydra_internals import flags, read_flags
 from envs.errors import EnvironmentFailed
 
-INTERRUPTED = 130  # the exit code after Ctrl-C
+SIGNALS = 128  # the exit code after a signal is this and the signal's number
+INTERRUPTED = 130  # after Ctrl-C
 
 
 def command_line(
@@ -44,8 +45,8 @@ def command_line(
         codes.append(code)
         if failure:
             failures.append((" ".join(overrides), failure))
-        if code == INTERRUPTED:  # Ctrl-C ends the whole sweep, not only the present job
-            sys.exit(INTERRUPTED)
+        if code > SIGNALS:  # a signal ends the whole sweep, not only the present job
+            sys.exit(code)
 
     only_shown = arguments.help or arguments.hydra_help or arguments.cfg or arguments.info
     try:

@@ -1,4 +1,4 @@
-"""What a learner logs: `log.txt`, `progress.csv` and TensorBoard, written on after an interruption as if there were none.
+"""What a learner logs: `log.txt`, `progress.csv` and TensorBoard, continued after an interruption as if none had been.
 
 `progress.csv` holds no clocks, so equal runs write equal files; steps per second are in the other two.
 """

@@ -8,6 +8,7 @@ evaluations.csv    a line for each evaluation during training
 result.json        the final score: present once the run is finished; holds no clocks
 timing.json        wall times
 learning_curve.png, policy/ (the last), best/ (best by evaluation, never used in reports)
+snapshot/          what an interrupted run goes on from; checkpoints/, the policies of the last `snapshot.keep` of them
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ IRRELEVANT = (
     "env.engine",
     "evaluation.patience",
     "encoder_source",
+    "snapshot",
 )
 
 

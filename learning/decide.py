@@ -19,13 +19,15 @@ from configs.compose import UsageError
 from encoders.resolve import source_hash
 from envs.make import BANK, has_levels, words_of
 
+SNAPSHOT = 100_000  # the most steps between two snapshots, unless chosen: a fast agent makes them in seconds
+
 Decision = tuple[dict[str, Any], dict[str, str]]  # the decided configuration, and the reason for each decided option
 
 
 def decide(config: Mapping[str, Any], env: Any = None, model: Any = None) -> Decision:
     """Decide every `auto` that can be decided -> the configuration, and the reason for each option in words.
 
-    Without environments and model: device, threads, symmetry, evaluations, rollout, bank and words of levels.
+    Without environments and model: device, threads, symmetry, evaluations, snapshots, rollout, bank, words of levels.
     With environments and model: the engine and the implementation of the agent.
 
     Args:
@@ -38,7 +40,7 @@ def decide(config: Mapping[str, Any], env: Any = None, model: Any = None) -> Dec
         ValueError: the agent does not support the chosen implementation.
     """
     reasons: dict[str, str] = {}
-    rules = (_device, _threads, _source, _symmetry, _evaluation, _rollout, _levels) if model is None else ()
+    rules = (_device, _threads, _source, _symmetry, _evaluation, _snapshot, _rollout, _levels) if model is None else ()
     settled = dict(config)
     for rule in rules:
         settled |= rule(settled, reasons)
@@ -81,6 +83,12 @@ def _evaluation(config: Mapping[str, Any], reasons: dict[str, str]) -> dict[str,
     evaluation = config["evaluation"]
     every = max(config["total_timesteps"] // 20, 1) if evaluation["every"] == "auto" else evaluation["every"]
     return {"evaluation": {**evaluation, "every": every}}
+
+
+def _snapshot(config: Mapping[str, Any], reasons: dict[str, str]) -> dict[str, Any]:
+    snapshot, tenth = config["snapshot"], max(config["total_timesteps"] // 10, 1)
+    every = min(tenth, SNAPSHOT) if snapshot["every"] == "auto" else snapshot["every"]
+    return {"snapshot": {**snapshot, "every": every}}
 
 
 def _rollout(config: Mapping[str, Any], reasons: dict[str, str]) -> dict[str, Any]:
@@ -162,8 +170,8 @@ def opening(folder: Path, config: Mapping[str, Any], reasons: Mapping[str, str])
     agent = config["agent"]
     lines += [
         reasons[option]
-        for option in ("agent.n_steps", "agent.train_freq", "agent.batch_size", "memory")
-        if option in reasons
+        for option in ("agent.n_steps", "agent.train_freq", "agent.batch_size", "memory", "snapshot")
+        if reasons.get(option)
     ]
     if "agent.implementation" in reasons:
         once = ", each distinct observation encoded once" if agent.get("distinct") else ""

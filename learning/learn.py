@@ -24,15 +24,22 @@ from evaluation.rollout import EndlessEpisode, Episodes, Interrupted, rollout
 from evaluation.runs import read_run
 from evaluation.scores import scores
 from learning.build import EVALUATION_SEED, Built, env_options
+from learning.snapshot import NotResumed, Snapshots
 from storage.durable import write_file
 
 FINAL_SEED = 2_000_000
 
 
-def learn(built: Built, config: Mapping[str, Any], folder: Path) -> dict[str, Any] | None:
-    """Train a model in its run folder; returns `result.json`, or None after an interruption.
+def learn(
+    built: Built, config: Mapping[str, Any], folder: Path, snapshot: Mapping[str, Any] | None = None
+) -> tuple[dict[str, Any] | None, int]:
+    """Train a model in its run folder -> `result.json`, None after an interruption; the signal, 0 if there was none.
+
+    Args:
+        snapshot: what an interrupted run goes on from.
 
     Raises:
+        NotResumed: the run cannot go on from the snapshot.
         FloatingPointError: learning diverged, or the environment or the untrained encoder returned NaN or infinity.
         EndlessEpisode: no episode of an evaluation has ended.
         RuntimeError: the algorithm or the environment raised a ValueError while learning.
@@ -68,10 +75,20 @@ def learn(built: Built, config: Mapping[str, Any], folder: Path) -> dict[str, An
     if outside_encoder(model.policy) is not None:
         env.seed(EVALUATION_SEED)
         check_finite_features(model.policy, Policy.of(model).normalize(env.reset()))
+    norm = GradientNorm()
+    snapshots = Snapshots(
+        folder,
+        **config["snapshot"],
+        stop=stop,
+        evaluate=evaluate,
+        norm=norm,
+        save=lambda place: save_policy(model, place, **about),
+        state=snapshot,
+    )
     progress = [ShowProgress(config["total_timesteps"], evaluate)] if config["progress"] else []
     with stop:
         try:
-            model.learn(config["total_timesteps"], callback=[stop, evaluate, GradientNorm(), *progress])
+            model.learn(config["total_timesteps"], callback=[snapshots, stop, evaluate, norm, *progress])
             learning_seconds = time.perf_counter() - begin - evaluate.seconds
             check_finite(model.policy, model.num_timesteps)
             policy = Policy.of(model).remembering()
@@ -79,11 +96,15 @@ def learn(built: Built, config: Mapping[str, Any], folder: Path) -> dict[str, An
         except Interrupted:
             save_policy(model, folder / "policy", **about)
             draw_run(read_run(folder), folder / "learning_curve.png")
-            print(f"interrupted after {model.num_timesteps:,} steps; what was learned is in {folder / 'policy'}")
-            return None
+            goes_on = f"the same command goes on from {snapshots.taken:,} steps; " if snapshots.taken else ""
+            after = f"interrupted after {model.num_timesteps:,} steps"
+            print(f"{after}; {goes_on}what was learned is in {folder / 'policy'}")
+            return None, stop.number
         except EndlessEpisode as error:
             save_policy(model, folder / "policy", **about)
             raise EndlessEpisode(f"{error}; what was learned is in {folder / 'policy'}") from error
+        except NotResumed:
+            raise
         except ValueError as error:
             if "found invalid values" in str(error):  # PyTorch's message for a distribution with NaN parameters
                 raise FloatingPointError(
@@ -118,7 +139,7 @@ def learn(built: Built, config: Mapping[str, Any], folder: Path) -> dict[str, An
     run = read_run(folder)
     draw_run(run, folder / "learning_curve.png")
     print(result_table(run))
-    return result
+    return result, 0
 
 
 def _result(

@@ -1,7 +1,7 @@
 """Snapshots: what a run needs to go on, after whatever ended it, as if nothing had.
 
-A snapshot is taken between two rollouts (or two steps of an off-policy agent and their updates). It is a folder,
-`snapshot/`, of plain data: `state.safetensors` holds arrays, `state.json` everything else, `manifest.json` checksums. It
+A snapshot is taken between two rollouts (or two steps of an off-policy agent and their updates). It is the folder
+`snapshot/` of plain data: `state.safetensors` holds arrays, `state.json` everything else, `manifest.json` checksums. It
 replaces the one before only when it is complete and on the disk. Files that grow while a run lasts are not copied: the
 snapshot records how long they were, and a run that goes on cuts them to that length.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
 import envs.saved
@@ -22,10 +23,32 @@ from evaluation.callbacks import Evaluate, GradientNorm, StopOnSignal
 from learning import randomness
 from storage.durable import newest, replacing
 from storage.reading import ReadError
+from storage.schema import mapping, record, several, text, whole
 from storage.trees import read_tree, write_tree
 
 FORMAT = 1
+MOST = 2**63
+LOGS = {
+    "iterations": whole(0, MOST),
+    "pending": mapping(lambda value, name: None, 1000),
+    "lengths": mapping(whole(0, MOST), 1000),
+    "columns": several(text(1000), 1000),
+    "rows": whole(0, MOST),
+}
+SCHEMA = record(
+    {
+        "format": whole(1, FORMAT),
+        "steps": whole(1, MOST),
+        "versions": mapping(text(1000), 100),
+        "logs": record(LOGS),
+        **{part: record({}, more=True) for part in ("model", "environments", "evaluations", "gradient_norm", "random")},
+    }
+)
 FOLDER, CHECKPOINTS = "snapshot", "checkpoints"
+
+
+class NotResumed(ValueError):
+    """A run cannot go on from its snapshot."""
 
 
 def read_snapshot(run: Path) -> dict[str, Any] | None:
@@ -36,14 +59,36 @@ def read_snapshot(run: Path) -> dict[str, Any] | None:
     """
     folder = newest(run / FOLDER)
     try:
-        state = read_tree(folder, "state")
-        if type(state["format"]) is not int or not 1 <= state["format"] <= FORMAT:
-            raise ReadError(f"{folder} has format {state['format']}, this version reads up to {FORMAT}")
+        state: dict[str, Any] = read_tree(folder, "state")
     except FileNotFoundError:
         return None
-    except (KeyError, TypeError) as error:
-        raise ReadError(f"{folder} is damaged: it states no format") from error
+    try:
+        SCHEMA(state, "")
+    except ValueError as error:
+        raise ReadError(f"{folder} is damaged, or of a newer version: {error}") from error
     return state
+
+
+def interrupted(run: Path, model: BaseAlgorithm, config: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
+    """The snapshot that a run goes on from, None if it begins anew; and what is to be said about that.
+
+    Raises:
+        ValueError: the snapshot is damaged, or of a newer version.
+    """
+    if config["overwrite"] or not (run / "config.yaml").exists():
+        return None, ""
+    reason = not_resumable(model)
+    if reason:
+        return None, f"agent={config['agent']['name']} cannot be resumed yet ({reason}): the run begins anew"
+    snapshot = read_snapshot(run)
+    if snapshot is None:
+        return None, "the interrupted run had not come to its first snapshot: it begins anew"
+    present, before = versions(), snapshot["versions"]
+    changed = [
+        f"{name} {before.get(name)}, now {version}" for name, version in present.items() if before.get(name) != version
+    ]
+    said = f"; it was made with {'; '.join(changed)}, so results may differ from those of an uninterrupted run"
+    return snapshot, f"goes on after {snapshot['steps']:,} steps{said if changed else ''}"
 
 
 def not_resumable(model: Any) -> str | None:
@@ -62,6 +107,9 @@ class Snapshots(BaseCallback):
         evaluate, norm: callbacks whose state is part of the run's.
         save: writes the present policy into a folder.
         state: the snapshot that the run goes on from.
+
+    Attributes:
+        taken: the steps after which the last snapshot was taken; 0 if there is none.
     """
 
     def __init__(
@@ -79,7 +127,7 @@ class Snapshots(BaseCallback):
         super().__init__()
         self.run, self.every, self.keep, self.stop = run, every, keep, stop
         self.evaluate, self.norm, self.save, self.state = evaluate, norm, save, state
-        self.next = every
+        self.next, self.taken = every, 0
 
     def _on_training_start(self) -> None:
         self.possible = not_resumable(self.model) is None
@@ -88,9 +136,11 @@ class Snapshots(BaseCallback):
             return
         try:
             self._restore(self.state)
+        except ValueError as error:
+            raise NotResumed(str(error)) from error
         except (KeyError, TypeError, AttributeError, IndexError) as error:
-            raise ReadError(f"{self.run / FOLDER} is damaged: {type(error).__name__}: {error}") from error
-        self.next = self._following()
+            raise NotResumed(f"{self.run / FOLDER} is damaged: {type(error).__name__}: {error}") from error
+        self.next, self.taken = self._following(), self.model.num_timesteps
 
     def _on_rollout_start(self) -> None:
         if not self.possible or not (self.stop.requested or self.model.num_timesteps >= self.next):
@@ -107,6 +157,7 @@ class Snapshots(BaseCallback):
         steps = self.model.num_timesteps
         with replacing(self.run / FOLDER) as folder:
             write_tree(folder, "state", self._saved())
+        self.taken = steps
         if self.keep:
             self.save(self.run / CHECKPOINTS / f"steps={steps}")
             kept = sorted((self.run / CHECKPOINTS).glob("steps=*"), key=lambda path: int(path.name[6:]))

@@ -21,7 +21,7 @@ from storage.manifest import read_checked
 from storage.plain import from_json
 from storage.reading import ReadError
 
-LARGEST_JSON, LARGEST = 100_000_000, 2**40  # bytes
+LARGEST = 2**40  # bytes of a file
 
 
 def write_tree(folder: Path, name: str, tree: Any) -> None:
@@ -44,8 +44,9 @@ def read_tree(folder: Path, name: str) -> Any:
         ReadError: it is damaged.
     """
     try:
-        data = from_json(read_checked(folder, f"{name}.json", LARGEST_JSON))
-        arrays = load(read_checked(folder, f"{name}.safetensors", LARGEST))
+        files = [folder / f"{name}.json", folder / f"{name}.safetensors"]
+        text, tensors = (read_checked(folder, file.name, min(file.stat().st_size, LARGEST)) for file in files)
+        data, arrays = from_json(text), load(tensors)
         return _decoded(data, arrays)
     except (FileNotFoundError, ReadError):
         raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,6 @@ import torch
 from sb3_contrib.common.recurrent.type_aliases import RNNStates
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
-from stable_baselines3.common.utils import recursive_getattr
 from torch import Tensor
 
 from agents.ppo.rollout import Rollout
@@ -82,12 +82,12 @@ def restore(model: Any, state: Mapping[str, Any]) -> None:
 def _tensors(model: BaseAlgorithm) -> dict[str, Tensor]:
     """Parameters and buffers of the policy, and the tensors that an algorithm has beside it."""
     _, others = model._get_torch_save_params()
-    return {**parameters(model.policy), **{f"model.{name}": recursive_getattr(model, name) for name in others}}
+    return {**parameters(model.policy), **{f"model.{name}": attrgetter(name)(model) for name in others}}
 
 
 def _optimizers(model: BaseAlgorithm) -> dict[str, torch.optim.Optimizer]:
     names, _ = model._get_torch_save_params()
-    return {name: recursive_getattr(model, name) for name in names if name != "policy"}
+    return {name: attrgetter(name)(model) for name in names if name != "policy"}
 
 
 def _optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
