@@ -57,9 +57,9 @@ class StopOnSignal(BaseCallback):
         if self.requested:
             raise KeyboardInterrupt
         self.number = number
-        when = "after this rollout" if self.waits else "now"
+        when = " after this rollout" if self.waits else ""
         # print would fail if the signal came within another print
-        os.write(2, f"{signal.Signals(number).name}: stopping {when}; a second signal stops at once\n".encode())
+        os.write(2, f"{signal.Signals(number).name}: stopping{when}; a second signal stops at once\n".encode())
 
     def _on_step(self) -> bool:
         return not self.requested or self.waits

@@ -162,8 +162,7 @@ def open_logs(
     model.set_logger(logger)
     if state is not None:
         return
-    only_tensorboard = ("stdout", "log", "csv", "json")
     text = "\n".join(f"    {line}" for line in yaml.safe_dump(dict(config), sort_keys=False).split("\n"))
-    logger.record("config", text, exclude=only_tensorboard)
     choices = {key: config[key]["name"] for key in ("env", "encoder", "agent")} | {"seed": config["seed"]}
-    logger.record("hparams", HParam(choices, {"final/return": 0.0, "final/success": 0.0}), exclude=only_tensorboard)
+    hparams = HParam(choices, {"final/return": 0.0, "final/success": 0.0})
+    logger.events.write({"config": text, "hparams": hparams}, {"config": (), "hparams": ()})

@@ -27,7 +27,7 @@ Decision = tuple[dict[str, Any], dict[str, str]]  # the decided configuration, a
 def decide(config: Mapping[str, Any], env: Any = None, model: Any = None) -> Decision:
     """Decide every `auto` that can be decided -> the configuration, and the reason for each option in words.
 
-    Without environments and model: device, threads, symmetry, evaluations, snapshots, rollout, bank, words of levels.
+    Without environments and model: device, threads, symmetry, evaluations, snapshots, rollout, bank and words.
     With environments and model: the engine and the implementation of the agent.
 
     Args:

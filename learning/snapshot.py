@@ -15,6 +15,7 @@ from typing import Any
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 import envs.saved
 from agents.saved import training
@@ -127,7 +128,7 @@ class Snapshots(BaseCallback):
         super().__init__()
         self.run, self.every, self.keep, self.stop = run, every, keep, stop
         self.evaluate, self.norm, self.save, self.state = evaluate, norm, save, state
-        self.next, self.taken = every, 0
+        self.next, self.taken, self.rollouts = every, 0, 0
 
     def _on_training_start(self) -> None:
         self.possible = not_resumable(self.model) is None
@@ -143,7 +144,11 @@ class Snapshots(BaseCallback):
         self.next, self.taken = self._following(), self.model.num_timesteps
 
     def _on_rollout_start(self) -> None:
-        if not self.possible or not (self.stop.requested or self.model.num_timesteps >= self.next):
+        between_logs = isinstance(self.model, OnPolicyAlgorithm) and self.rollouts % self.locals["log_interval"]
+        self.rollouts += 1
+        due = self.stop.requested or self.model.num_timesteps >= self.next
+        # SB3 logs every 100 rollouts of A2C, and counts them anew when a run goes on
+        if not self.possible or not due or between_logs:
             return
         self.take()
         self.next = self._following()

@@ -1,9 +1,10 @@
 """Nested data with arrays in two files: `<name>.json`, and `<name>.safetensors`, which holds the arrays.
 
-    {"steps": 3, "moments": array}  ->  {"mapping": {"steps": 3, "moments": {"array": "0"}}}  and tensor "0"
+    {"steps": 3, "square": array} -> {"mapping": {"steps": 3, "square": {"array": "0", "axes": [0]}}} and tensor "0"
 
-Leaves are None, truths, numbers, texts, NumPy arrays and NumPy scalars. All come back with the type and the bits that
-they had, but for tuples, which come back as lists.
+Leaves are None, truths, numbers, texts, NumPy arrays and NumPy scalars. They come back with the type and the bits that
+they had, arrays also with the order of axes in memory, on which the rounding of a convolution depends. Tuples come back
+as lists.
 """
 
 from __future__ import annotations
@@ -61,8 +62,10 @@ def _encoded(value: Any, arrays: dict[str, np.ndarray]) -> Any:
         return value if math.isfinite(value) else {"number": repr(value)}
     if isinstance(value, (np.ndarray, np.generic)):
         key = str(len(arrays))
-        arrays[key] = np.array(value, order="C")
-        return {"scalar" if isinstance(value, np.generic) else "array": key}
+        array = np.asarray(value)
+        axes = sorted(range(array.ndim), key=lambda axis: -array.strides[axis])  # as they lie in memory
+        arrays[key] = np.array(array.transpose(axes), order="C")
+        return {"scalar": key} if isinstance(value, np.generic) else {"array": key, "axes": axes}
     if isinstance(value, dict):
         return {"mapping": {key: _encoded(part, arrays) for key, part in value.items()}}
     if isinstance(value, (list, tuple)):
@@ -75,7 +78,7 @@ def _decoded(data: Any, arrays: dict[str, np.ndarray]) -> Any:
         return [_decoded(part, arrays) for part in data]
     if not isinstance(data, dict):
         return data
-    (kind, content), *_ = data.items()
+    (kind, content), *others = data.items()
     if kind == "mapping":
         return {key: _decoded(part, arrays) for key, part in content.items()}
     if kind == "number":
@@ -83,5 +86,5 @@ def _decoded(data: Any, arrays: dict[str, np.ndarray]) -> Any:
     if kind == "scalar":
         return arrays[content][()]
     if kind == "array":
-        return arrays[content]
+        return arrays[content].transpose(np.argsort(dict(others)["axes"]))
     raise ValueError(f"it names {kind[:60]!r}, which is no kind of data")

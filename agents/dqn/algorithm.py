@@ -167,6 +167,19 @@ class Valued(OffPolicy):
             acts.update(zip(unknown, self.ready().act(table.at(np.array(unknown))).tolist(), strict=True))
         return np.array([acts[row] for row in rows])
 
+    def saved_outputs(self) -> dict[str, Any]:
+        """What the networks have said of observations: computed again in other batches, it would round differently."""
+        if self.known is None:
+            return {"target": None, "acts": []}
+        valid = self.numbering is self.known.table.numbers
+        return {"target": self.known.saved(), "acts": [[*pair] for pair in self.acts.items()] if valid else []}
+
+    def restore_outputs(self, state: Mapping[str, Any]) -> None:
+        """Go on with the outputs of `saved_outputs`."""
+        if self.known is not None:
+            self.known.restore(state["target"])
+            self.numbering, self.acts = self.known.table.numbers, {row: act for row, act in state["acts"]}
+
     def _store_transition(
         self,
         replay_buffer: Any,

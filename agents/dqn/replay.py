@@ -6,7 +6,7 @@ takes 14 bytes instead of 316, and what the target network says of an observatio
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -105,6 +105,15 @@ class DistinctReplay(BaseBuffer):
         self.table.keep(np.flatnonzero(used))
         self.most = 2 * len(self.table) + SPARE
 
+    def saved_table(self) -> dict[str, Any]:
+        """The distinct observations, in the order of their numbers."""
+        return {"rows": self.table.rows[: len(self.table)].copy(), "most": self.most}
+
+    def restore_table(self, state: Mapping[str, Any]) -> None:
+        """Hold the observations of `saved_table`."""
+        self.table.restore(state["rows"])
+        self.most = state["most"]
+
     def draw(self, size: int, normalizer: Any = None) -> Drawn:
         """The transitions that `DictReplayBuffer.sample(size, normalizer)` would draw."""
         steps = np.random.randint(0, self.size(), size=size)
@@ -138,6 +147,18 @@ class KnownOutputs:
         """All outputs are to be computed again."""
         self.numbering = self.table.numbers
         self.known = np.zeros(len(self.table.rows), np.bool_)
+
+    def saved(self) -> dict[str, Any] | None:
+        """The outputs that are known; None if none are."""
+        if self.numbering is not self.table.numbers or not self.known.any():
+            return None
+        return {"known": self.known.copy(), "outputs": self.outputs.detach().cpu().numpy().copy()}
+
+    def restore(self, state: Mapping[str, Any] | None) -> None:
+        """Know the outputs of `saved`, of a table that holds the same observations."""
+        self.forget()
+        if state is not None:
+            self.known, self.outputs = state["known"], torch.from_numpy(state["outputs"]).to(self.table.device)
 
     def __call__(self, rows: np.ndarray, network: Callable[[Observations], Tensor]) -> Tensor:
         """The outputs for the observations in these rows."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -85,6 +86,7 @@ def test_a_finished_run_is_read_an_unfinished_one_kept_aside_and_another_configu
         train(TINY, env="CartPole", total_timesteps=1024)
 
     (first.folder / "result.json").unlink()
+    shutil.rmtree(first.folder / "snapshot")
     train(TINY, env="CartPole")
     assert "an unfinished run was kept aside as" in capsys.readouterr().out
     train(TINY, env="CartPole", overwrite=True)
@@ -300,7 +302,9 @@ def test_an_interruption_saves_what_was_learned_and_says_where(number):
         time.sleep(0.2)
     process.send_signal(number)
     out, err = process.communicate(timeout=120)
-    assert process.returncode == 130 and "Traceback" not in err
+    assert process.returncode == 128 + number and "Traceback" not in err
+    assert f"{number.name}: stopping after this rollout; a second signal stops at once\n" in err
+    assert "the same command goes on from" in out.splitlines()[-1] and (folder / "snapshot").exists()
     assert out.splitlines()[-1].startswith("interrupted after") and out.splitlines()[-1].endswith(
         str(folder / "policy")
     )
