@@ -21,6 +21,7 @@ import envs.saved
 from agents.saved import training
 from agents.saved.specification import versions
 from evaluation.callbacks import Evaluate, GradientNorm, StopOnSignal
+from evaluation.runs import read_run
 from learning import randomness
 from storage.durable import newest, replacing
 from storage.reading import ReadError
@@ -74,7 +75,7 @@ def interrupted(run: Path, model: BaseAlgorithm, config: Mapping[str, Any]) -> t
     """The snapshot that a run goes on from, None if it begins anew; and what is to be said about that.
 
     Raises:
-        ValueError: the snapshot is damaged, or of a newer version.
+        ValueError: the snapshot is damaged, or of a newer version; or the encoder's file has changed since.
     """
     if config["overwrite"] or not (run / "config.yaml").exists():
         return None, ""
@@ -84,6 +85,8 @@ def interrupted(run: Path, model: BaseAlgorithm, config: Mapping[str, Any]) -> t
     snapshot = read_snapshot(run)
     if snapshot is None:
         return None, "the interrupted run had not come to its first snapshot: it begins anew"
+    if read_run(run).config.get("encoder_source") != config.get("encoder_source"):
+        raise ValueError(f"{run} cannot go on: the file of its encoder has changed since; overwrite=true trains anew")
     present, before = versions(), snapshot["versions"]
     changed = [
         f"{name} {before.get(name)}, now {version}" for name, version in present.items() if before.get(name) != version
