@@ -22,21 +22,26 @@ class Recorded(gymnasium.Wrapper):
     def __init__(self, env: gymnasium.Env):
         super().__init__(env)
         self.begin: dict[str, Any] = {}
-        self.actions: list[Any] = []
+        self.actions, self.count = np.zeros(0), 0  # the first `count` are those of this episode
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         random = self.unwrapped.np_random.bit_generator.state
         counters = [[wrapper.seed, wrapper.episode] for wrapper in self._counting()]
-        self.begin, self.actions = {"seed": seed, "random": random, "counters": counters}, []
+        self.begin, self.count = {"seed": seed, "random": random, "counters": counters}, 0
         return self.env.reset(seed=seed, options=options)
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        self.actions.append(np.array(action))
+        taken = np.asarray(action)
+        if self.count == len(self.actions) or taken.dtype != self.actions.dtype:
+            more = np.zeros((max(self.count, 16), *taken.shape), taken.dtype)
+            self.actions = np.concatenate([self.actions[: self.count], more]) if self.count else more
+        self.actions[self.count] = taken
+        self.count += 1
         return self.env.step(action)
 
     def saved(self) -> dict[str, Any]:
         """How the episode began, and its actions."""
-        return {**self.begin, "actions": np.stack(self.actions) if self.actions else None}
+        return {**self.begin, "actions": self.actions[: self.count].copy()}
 
     def replay(self, state: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
         """Play a saved episode again -> its last observation, and the info of its first."""
@@ -44,7 +49,7 @@ class Recorded(gymnasium.Wrapper):
             wrapper.seed, wrapper.episode = seed, episode
         self.unwrapped.np_random.bit_generator.state = state["random"]
         observation, info = self.reset(seed=state["seed"])
-        for action in () if state["actions"] is None else state["actions"]:
+        for action in state["actions"]:
             observation = self.step(action)[0]
         return observation, info
 
