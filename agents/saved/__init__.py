@@ -7,4 +7,5 @@ schema.py         what policy.yaml may say, checked before anything is built
 spaces.py         Gymnasium spaces as plain data
 tensors.py        policy.safetensors: its head, and its tensors once the head is known to fit
 budget.py         a limit on the memory of a network that is built from a description
+training.py       a model in training as plain data, for snapshots
 """

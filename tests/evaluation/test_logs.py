@@ -21,8 +21,9 @@ def log(logs: Logs, step: int, before: int = 0) -> None:
 
 
 def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    events = EventAccumulator(str(folder)).Reload()
-    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+    # files of one second are read in the order of their names, which need not be that of time
+    events = EventAccumulator(str(folder), purge_orphaned_data=False).Reload()
+    return {tag: sorted((event.step, event.value) for event in events.Scalars(tag)) for tag in events.Tags()["scalars"]}
 
 
 @pytest.mark.parametrize("saved_after", [0, 1, 2, 3])

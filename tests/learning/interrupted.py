@@ -37,10 +37,13 @@ def train_killed(monkeypatch: Any, deaths: list[int], config: Any, folder: str) 
 
 
 def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    """What TensorBoard shows of a run, but for the clocks."""
-    events = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
+    """What TensorBoard shows of a run, but for the clocks.
+
+    Files that one process made within one second are read in the order of their names, which need not be that of time.
+    """
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0}, purge_orphaned_data=False).Reload()
     tags = [tag for tag in events.Tags()["scalars"] if not tag.startswith("time/")]
-    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in tags}
+    return {tag: sorted((event.step, event.value) for event in events.Scalars(tag)) for tag in tags}
 
 
 def differences(folder: str | Path, other: str | Path) -> list[str]:
