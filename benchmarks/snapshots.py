@@ -3,12 +3,13 @@
     python benchmarks/snapshots.py env=CartPole
     python benchmarks/snapshots.py env=DoorKey-5x5
 
-Takes the overrides of train.py. The run is a real one, in a temporary folder. The share is measured within it, so other
+The run is a real one, in a temporary folder. The share is measured within it, so other
 programs that run at the same time do not change it much.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 import time
@@ -21,7 +22,10 @@ from learning.snapshot import FOLDER, Snapshots
 from train import train
 
 
-def main(overrides: list[str]) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("overrides", nargs="+", help="of train.py, like env=CartPole")
+    overrides = parser.parse_args().overrides
     spent: list[float] = []
     take = Snapshots.take
 
@@ -44,4 +48,4 @@ def main(overrides: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
