@@ -119,6 +119,7 @@ def test_python_goes_on_while_a_half_steps():
     assert max(ran) > 2
 
 
+@pytest.mark.slow
 def test_threads_of_the_engine_are_not_pytorch_s():
     env = engine("Empty-8x8", bank=2, engine_threads=2)
     env.reset()
