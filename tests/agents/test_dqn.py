@@ -11,6 +11,7 @@ import pytest
 import sb3_contrib
 import stable_baselines3
 import torch
+from compared import distance, same
 from gymnasium import spaces
 from stable_baselines3.common.buffers import DictReplayBuffer
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
@@ -47,17 +48,6 @@ def learned(*args, steps=240, **options):
     dump = model.dump_logs
     model.dump_logs = lambda: (model.rows.append(dict(model.logger.name_to_value)), dump())[1]
     return model.learn(steps, log_interval=1)
-
-
-def same(one, other):
-    first, second = one.policy.state_dict(), other.policy.state_dict()
-    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
-
-
-def distance(one, other):
-    """The mean over all parameters. (Adam turns rounding of a gradient that vanishes into a whole step.)"""
-    first, second = one.policy.state_dict(), other.policy.state_dict()
-    return float(torch.cat([(first[key] - second[key]).abs().flatten() for key in first]).mean())
 
 
 def logged(model):
