@@ -34,9 +34,8 @@ from agents.dqn.algorithm import FastDQN, FastQRDQN
 from agents.equivariance.loss import penalize
 from agents.equivariance.method import decided, encoding, required, using
 from agents.features import check_size
-from agents.off_policy.algorithm import OffPolicy
 from agents.ppo.algorithm import FastPPO
-from agents.ppo.learning import Learning
+from agents.ppo.implementation import Fast
 from agents.ranges import check_ranges
 from agents.recurrent.algorithm import FastRecurrentPPO
 from agents.recurrent_policy import HeadedRecurrentPolicy
@@ -59,7 +58,7 @@ class Agent:
     algorithm: type[BaseAlgorithm]
     policy: type[BasePolicy]
     actions: tuple[type[spaces.Space], ...]
-    fast: type[Learning] | type[OffPolicy] | None = None
+    fast: type[Fast] | None = None
 
 
 AGENTS = {
@@ -110,8 +109,8 @@ def make_agent(
         options: hyperparameters of the algorithm; "lin_3e-4" is a schedule that falls linearly to zero, and
             `action_noise` the standard deviation of Gaussian exploration noise. Also
             `implementation`; for on-policy agents, "dqn" and "qrdqn" `distinct`; for "ppo" `overlap` and `precision`:
-            see `agents.ppo.learning.Learning`, `agents.ppo.algorithm.FastPPO`, `agents.off_policy.algorithm.OffPolicy`
-            and `agents.dqn.algorithm.Valued`. implementation="sb3" gives SB3's own class, and so does "auto" where
+            see `agents.ppo.implementation.Fast`, `agents.ppo.learning.Learning`, `agents.ppo.algorithm.FastPPO` and
+            `agents.dqn.algorithm.Valued`. implementation="sb3" gives SB3's own class, and so does "auto" where
             only that can do what the other options ask for.
 
     Raises:

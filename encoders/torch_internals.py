@@ -15,6 +15,21 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.optim import Optimizer
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten, tree_map
+
+__all__ = [  # the first three as they are: PyTorch documents TorchDispatchMode, but keeps it in a private module
+    "TorchDispatchMode",
+    "compile_graph",
+    "empty_compiler_cache",
+    "graph_of",
+    "is_any_length",
+    "leave_the_compiler_alone",
+    "scale_all",
+    "traced",
+    "tree_flatten",
+    "tree_map",
+]
 
 
 def leave_the_compiler_alone() -> None:

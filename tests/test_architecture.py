@@ -49,7 +49,6 @@ LONGEST = 300  # lines
 EXCEPTED = {"envs/engine/kernel.py"}  # numba compiles what lies in one file into one cache
 MOST = 12  # files in a room of agents
 INTERNALS = {"torch": "encoders.torch_internals", "hydra": "configs.hydra_internals"}  # library -> the file for it
-DOCUMENTED = {"agents.saved.budget"}  # PyTorch documents TorchDispatchMode, but keeps it in a private module
 
 
 def python_files():
@@ -185,8 +184,7 @@ def test_rooms_of_agents_hold_few_files():
 def test_private_parts_of_a_library_are_named_in_one_file_only(library):
     found = {name: private_parts(library, path.read_text()) for name, path in FILES.items()}
     assert found[INTERNALS[library]]
-    allowed = {INTERNALS[library], *DOCUMENTED}
-    assert {name: parts for name, parts in found.items() if parts and name not in allowed} == {}
+    assert {name: parts for name, parts in found.items() if parts and name != INTERNALS[library]} == {}
 
 
 @pytest.mark.parametrize(

@@ -17,12 +17,14 @@ from gymnasium import spaces
 from torch import Tensor, nn
 
 from agents.dqn.laws import DQN, QRDQN
-from agents.dqn.replay import DistinctReplay, KnownOutputs
+from agents.dqn.replay import DistinctReplay, KnownActions, KnownOutputs
 from agents.dqn.update import Minibatch, Update
 from agents.off_policy.algorithm import OffPolicy
 from agents.off_policy.replay import sample
 from agents.ppo.flat_adam import FlatAdam
+from agents.ppo.implementation import check_distinct, settled_distinct
 from agents.ppo.learning import not_distinct
+from agents.ppo.rollout import blank
 
 
 class Valued(OffPolicy):
@@ -44,12 +46,10 @@ class Valued(OffPolicy):
     _n_calls: int
 
     def __init__(self, *args: Any, distinct: bool | str = "auto", **kwargs: Any):
-        if distinct not in ("auto", True, False):
-            raise ValueError(f"agent.distinct is auto, true or false; got {distinct!r}")
+        check_distinct(distinct)
         self.distinct = distinct
         self.known: KnownOutputs | None = None  # what the target network says of observations
-        self.numbering: Any = None
-        self.acts: dict[int, int] = {}  # the best actions, by the observation's row, until the network learns
+        self.acts: KnownActions | None = None  # the best actions, until the network learns
         super().__init__(*args, **kwargs)
 
     @classmethod
@@ -62,28 +62,22 @@ class Valued(OffPolicy):
         reason = FlatAdam.unsupported(self.policy.optimizer)
         if reason:
             raise ValueError(f"agent.implementation={self.implementation}: {reason}; use sb3 (or auto)")
-        reason = self._not_distinct()
-        if self.distinct == "auto":
-            self.distinct = reason is None and self.device.type == "cpu"
-        elif self.distinct and reason:
-            raise ValueError(f"agent.distinct=true is not possible here: {reason}")
+        self.distinct = settled_distinct(self.distinct, self._not_distinct(), self.device)
         if self.distinct:
             space, actions = self.observation_space, self.action_space
             assert isinstance(space, spaces.Dict) and isinstance(actions, spaces.Discrete)
             buffer = DistinctReplay(self.buffer_size, space, actions, self.device, self.n_envs)
             self.replay_buffer = buffer  # type: ignore[assignment]
-            self.known = KnownOutputs(buffer.table)
+            self.known, self.acts = KnownOutputs(buffer.table), KnownActions(buffer.table)
 
     def _not_distinct(self) -> str | None:
         """Why each distinct observation cannot be stored and read once; None if it can."""
         if self.replay_buffer_class is not None and self.replay_buffer_class.__module__ != sb3.common.buffers.__name__:
             return "the replay buffer is not SB3's"
-        if self._vec_normalize_env is not None and self._vec_normalize_env.norm_obs:
-            return "observations are normalized, so they are not bytes"
-        return not_distinct(self.network)
+        return not_distinct(self.network, self._vec_normalize_env)
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "known", "acts", "numbering"]
+        return [*super()._excluded_save_params(), "known", "acts"]
 
     @property
     def network(self) -> Any:
@@ -105,37 +99,25 @@ class Valued(OffPolicy):
     def new_compiled_update(self) -> Update:
         from agents.dqn.compiled import CompiledUpdate  # takes a while to import
 
-        values = self.new_update().next_values(self._blank(1))
+        space = self.observation_space
+        values = self.new_update().next_values(blank(space, 1, self.device))
         update = CompiledUpdate(self.policy, self.network, self.target, self.law())
-        size = self._samples()
+        size = self.batch_size
         wanted = values.new_zeros(size, values.shape[1])
         actions = torch.zeros((size, 1), dtype=torch.long, device=self.device)
         if self.distinct:
             rows = torch.zeros(size, dtype=torch.long, device=self.device)
-            batch = Minibatch(self._blank(max(2, size // 2)), rows, actions, wanted)
+            batch = Minibatch(blank(space, max(2, size // 2), self.device), rows, actions, wanted)
         else:
-            batch = Minibatch(self._blank(size), None, actions, wanted)
-        update.prepare(batch, self._blank(self.n_envs))
+            batch = Minibatch(blank(space, size, self.device), None, actions, wanted)
+        update.prepare(batch, blank(space, self.n_envs, self.device))
         return update
-
-    def _samples(self) -> int:
-        """How many samples a minibatch has."""
-        return self.batch_size
-
-    def _blank(self, count: int) -> Any:
-        """A batch of `count` observations that are all zeros."""
-        space = self.observation_space
-        if isinstance(space, spaces.Dict):
-            blank: Any = {key: np.zeros((count, *part.shape), part.dtype) for key, part in space.items()}  # type: ignore[misc]
-        else:
-            blank = np.zeros((count, *space.shape), space.dtype)  # type: ignore[misc]
-        return self.policy.obs_to_tensor(blank)[0]
 
     def learn(self, total_timesteps: int, *args: Any, **kwargs: Any) -> Any:
         """SB3's."""
-        self.acts.clear()  # the networks may have been changed or loaded since
-        if self.known is not None:
+        if self.known is not None and self.acts is not None:  # the networks may have been changed or loaded since
             self.known.forget()
+            self.acts.forget()
         return super().learn(total_timesteps, *args, **kwargs)
 
     def _on_step(self) -> None:
@@ -156,29 +138,21 @@ class Valued(OffPolicy):
     def _greedy(self) -> np.ndarray:
         """The best actions in all environments."""
         seen: Any = self._last_obs
-        if self.known is None:
+        if self.acts is None:
             return self.ready().act(self.policy.obs_to_tensor(seen)[0]).cpu().numpy()
-        table, acts = self.known.table, self.acts
-        if self.numbering is not table.numbers:  # the table has numbered observations anew
-            self.numbering = table.numbers
-            acts.clear()
-        rows = table.number(seen).tolist()
-        if unknown := [row for row in dict.fromkeys(rows) if row not in acts]:
-            acts.update(zip(unknown, self.ready().act(table.at(np.array(unknown))).tolist(), strict=True))
-        return np.array([acts[row] for row in rows])
+        return self.acts(self.acts.table.number(seen), self.ready().act)
 
     def saved_outputs(self) -> dict[str, Any]:
         """What the networks have said of observations: computed again in other batches, it would round differently."""
-        if self.known is None:
+        if self.known is None or self.acts is None:
             return {"target": None, "acts": []}
-        valid = self.numbering is self.known.table.numbers
-        return {"target": self.known.saved(), "acts": [[*pair] for pair in self.acts.items()] if valid else []}
+        return {"target": self.known.saved(), "acts": self.acts.saved()}
 
     def restore_outputs(self, state: Mapping[str, Any]) -> None:
         """Go on with the outputs of `saved_outputs`."""
-        if self.known is not None:
+        if self.known is not None and self.acts is not None:
             self.known.restore(state["target"])
-            self.numbering, self.acts = self.known.table.numbers, {row: act for row, act in state["acts"]}
+            self.acts.restore(state["acts"])
 
     def _store_transition(
         self,
@@ -203,7 +177,8 @@ class Valued(OffPolicy):
 
     def train(self, gradient_steps: int, batch_size: int = 64) -> None:
         super().train(gradient_steps, batch_size)
-        self.acts.clear()
+        if self.acts is not None:
+            self.acts.forget()
 
     def minibatch(self, update: Update, size: int, step: int) -> Tensor:
         buffer, normalizer = self.replay_buffer, self._vec_normalize_env

@@ -74,13 +74,10 @@ class CompiledUpdate(Update):
         parts = parts_of(observations if self.keys is None else {key: observations[key] for key in self.keys})
         return [part.to(declared).contiguous() for part, declared in zip(parts, self.types, strict=True)]
 
-    def _parameters(self, network: nn.Module) -> list[Tensor]:
-        """What a graph reads of a network: the learner's one vector, the target's tensors."""
-        return [self.learner.adam.flat] if network is self.network else [p.detach() for p in self._tensors(network)]
-
     @staticmethod
-    def _tensors(network: nn.Module) -> list[Tensor]:
-        return [*network.parameters()]
+    def _parameters(network: nn.Module) -> list[Tensor]:
+        """What a graph reads of a network."""
+        return [parameter.detach() for parameter in network.parameters()]
 
     def _inputs(self, batch: Minibatch) -> list[Tensor]:
         """What the graph of learning reads. Numbers that change from call to call are data, not part of it."""
@@ -112,14 +109,11 @@ class CompiledUpdate(Update):
 
     def _reading(self, network: nn.Module, read: Any, observations: Observations) -> Any:
         """The graph of what is read from a network's outputs."""
-        learned = network is self.network
-        tensors = self.learner.adam.parameters if learned else self._tensors(network)
-        names, parameters = named(network, tensors), self._parameters(network)
+        names, parameters = named(network, [*network.parameters()]), self._parameters(network)
 
         def output(*inputs: Tensor) -> Tensor:
-            own: Any = self.learner.adam.views(inputs[0]) if learned else inputs[: len(parameters)]
             seen = observations_of(inputs[len(parameters) :], self.keys)
-            return read(call(network, names, own, (seen,)))
+            return read(call(network, names, inputs[: len(parameters)], (seen,)))
 
         inputs = [*parameters, *self._parts(observations)]
         graph = compiled(output, inputs)

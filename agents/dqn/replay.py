@@ -133,6 +133,40 @@ class DistinctReplay(BaseBuffer):
         return DictReplayBufferSamples(here, drawn.actions, there, drawn.dones, drawn.rewards)
 
 
+class KnownActions:
+    """The best actions for the observations of a table, each computed when it is first asked for.
+
+    `forget` is to be called when the network has changed.
+    """
+
+    def __init__(self, table: ObservationTable):
+        self.table = table
+        self.forget()
+
+    def forget(self) -> None:
+        """All actions are to be computed again."""
+        self.numbering = self.table.numbers
+        self.known: dict[int, int] = {}  # by row: faster than an array for the few environments that act
+
+    def saved(self) -> list[list[int]]:
+        """The rows and actions that are known."""
+        return [[*pair] for pair in self.known.items()] if self.numbering is self.table.numbers else []
+
+    def restore(self, state: list[list[int]]) -> None:
+        """Know the actions of `saved`, of a table that holds the same observations."""
+        self.forget()
+        self.known = {row: act for row, act in state}
+
+    def __call__(self, rows: np.ndarray, act: Callable[[Observations], Tensor]) -> np.ndarray:
+        """The actions for the observations in these rows."""
+        if self.numbering is not self.table.numbers:  # the table has numbered them anew
+            self.forget()
+        asked = rows.tolist()
+        if unknown := [row for row in dict.fromkeys(asked) if row not in self.known]:
+            self.known.update(zip(unknown, act(self.table.at(np.array(unknown))).tolist(), strict=True))
+        return np.array([self.known[row] for row in asked])
+
+
 class KnownOutputs:
     """A network's outputs for the observations of a table, each computed when it is first asked for.
 

@@ -1,7 +1,8 @@
 """SB3's PPO with faster collection and updates.
 
     algorithm.py      FastPPO: its own options
-    learning.py       what it shares with other on-policy algorithms: options, `auto` rules, compiling, epochs, logs
+    implementation.py eager or compiled: what all fast forms share, off-policy ones too
+    learning.py       what it shares with other on-policy algorithms: options, epochs, logs
     collect.py        fills the rollout: policy and environments in turn, or overlapped
     rollout.py        the rollout as tensors, its minibatches, the table of its distinct observations
     update.py         one step on a minibatch: network -> loss -> gradient -> Adam

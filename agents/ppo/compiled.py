@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from agents.ppo.rollout import Minibatch, Observation, Rollout
+from agents.ppo.rollout import Minibatch, Observation, Rollout, blank
 from agents.ppo.update import Update, depends_on_more
 from encoders.layers.normalization import counts_samples
 from encoders.torch_internals import compile_graph, graph_of, is_any_length
@@ -126,7 +126,7 @@ class CompiledUpdate(Update):
             if self.adam.flat.is_cuda:
                 self.learning = Replayed(self.learning, inputs, shared=count)
             # with distinct observations, acting evaluates new ones only, which are few
-            self._prepare_acting(rollout.blank(environments))
+            self._prepare_acting(blank(rollout.observation_space, environments, rollout.device))
 
     def _prepare_acting(self, observations: Observation) -> None:
         keys, parts = self.keys, parts_of(observations)

@@ -6,7 +6,6 @@ FastPPO (agents/ppo/algorithm.py), FastRecurrentPPO (agents/recurrent) and FastA
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -14,23 +13,28 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.buffers import DictRolloutBuffer, RolloutBuffer
-from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.utils import explained_variance
-from torch import Tensor
+from torch import Tensor, nn
 
 from agents.ppo.collect import Collecting, Pinned
 from agents.ppo.distributions import distribution_of
+from agents.ppo.implementation import Fast, check_distinct, settled_distinct
 from agents.ppo.loss import STATISTICS
 from agents.ppo.rollout import Rollout
 from agents.ppo.update import Settings, Update, depends_on_more
 from encoders.base import Encoder, kind_of
 from encoders.layers.normalization import counts_samples
 
-log = logging.getLogger(__name__)
 
+def not_distinct(policy: Any, normalizer: Any = None) -> str | None:
+    """Why encoding each distinct observation once is impossible or does not pay; None if it is possible and pays.
 
-def not_distinct(policy: ActorCriticPolicy) -> str | None:
-    """Why encoding each distinct observation once is impossible or does not pay; None if it is possible and pays."""
+    Args:
+        policy: a policy, or a network of one, with one encoder that matters.
+        normalizer: SB3's `VecNormalize`, if there is one.
+    """
+    if normalizer is not None and normalizer.norm_obs:
+        return "observations are normalized, so they are not bytes"
     space = policy.observation_space
     if not isinstance(space, spaces.Dict) or any(part.dtype != np.uint8 for part in space.values()):
         return "observations are not dicts of bytes"
@@ -43,43 +47,31 @@ def not_distinct(policy: ActorCriticPolicy) -> str | None:
     return None
 
 
-class Learning(Collecting):
+class Learning(Fast, Collecting):
     """A fast form of an on-policy algorithm; SB3's own class is the second base class.
 
     Args:
-        implementation: one of `implementations`; "auto" is decided when `learn` is called.
         distinct: whether each distinct observation is encoded once; "auto": on a CPU, if they are grids and the encoder
             is a function of the observation alone.
-        args, kwargs: SB3's; `rollout_buffer_class` may also be a subclass of `Rollout`, which changes the minibatches
-            that are learned from.
-
-    Attributes:
-        implementations: what `implementation` may be.
-        repaid: the number of updates from which on "auto" compiles them.
+        args, kwargs: as of `Fast`; `rollout_buffer_class` may also be a subclass of `Rollout`, which changes the
+            minibatches that are learned from.
 
     Raises:
         ValueError: an option that only SB3's class has.
     """
 
-    implementations: ClassVar[tuple[str, ...]] = ("auto", "sb3", "eager", "compiled")
-    repaid: ClassVar[int]
     rollouts: ClassVar[type[Rollout]] = Rollout
     updates: ClassVar[type[Update]] = Update
     rollout_buffer_class: Any = None
     rollout_buffer_kwargs: Any = None
 
-    def __init__(self, *args: Any, implementation: str = "auto", distinct: bool | str = "auto", **kwargs: Any):
-        if implementation not in self.implementations or implementation == "sb3":
-            raise ValueError(f"agent.implementation is {', '.join(self.implementations)}; got {implementation!r}")
-        if distinct not in ("auto", True, False):
-            raise ValueError(f"agent.distinct is auto, true or false; got {distinct!r}")
-        self.implementation, self.distinct = implementation, distinct
-        self.update: Update | None = None
+    def __init__(self, *args: Any, distinct: bool | str = "auto", **kwargs: Any):
+        check_distinct(distinct)
+        self.distinct = distinct
         super().__init__(*args, **kwargs)
 
     @classmethod
     def sb3_only(cls, options: Mapping[str, Any], action_space: spaces.Space) -> str | None:
-        """Why these options need SB3's own class; None if they do not."""
         if distribution_of(action_space) is None:
             return f"actions in {action_space}"
         if options.get("use_sde"):
@@ -97,17 +89,9 @@ class Learning(Collecting):
         return None
 
     def _setup_model(self) -> None:
-        reason = self.sb3_only(vars(self), self.action_space)
-        if reason:
-            raise ValueError(f"agent.implementation={self.implementation} cannot do {reason}; use sb3 (or auto)")
         super()._setup_model()
-        reason = not_distinct(self.policy)
-        if self._vec_normalize_env is not None and self._vec_normalize_env.norm_obs:
-            reason = "observations are normalized, so they are not bytes"
-        if self.distinct == "auto":
-            self.distinct = reason is None and self.device.type == "cpu"
-        elif self.distinct and reason:
-            raise ValueError(f"agent.distinct=true is not possible here: {reason}")
+        reason = not_distinct(self.policy, self._vec_normalize_env)
+        self.distinct = settled_distinct(self.distinct, reason, self.device)
         self.pinned = Pinned(self.device) if self.device.type == "cuda" else None
         chosen = self.rollout_buffer_class
         changed = isinstance(chosen, type) and issubclass(chosen, Rollout)
@@ -124,53 +108,26 @@ class Learning(Collecting):
         )
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "update", "pinned"]
+        return [*super()._excluded_save_params(), "pinned"]
 
-    def learn(self, total_timesteps: int, *args: Any, **kwargs: Any) -> Any:
-        """SB3's."""
-        self.decide(total_timesteps)
-        return super().learn(total_timesteps, *args, **kwargs)
+    def encoder(self) -> nn.Module:
+        encoder: nn.Module = self.policy.features_extractor
+        return encoder
 
-    def decide(self, total_timesteps: int) -> str:
-        """Settle what is `auto` for a run of this length; returns the reason for the implementation.
+    def count_updates(self, total_timesteps: int) -> int:
+        return -(-total_timesteps // (self.n_steps * self.n_envs)) * self.updates_per_rollout()
 
-        Raises:
-            ValueError: what was chosen cannot be done.
-        """
-        if self.implementation == "compiled":
-            self.ready()  # fails here, before anything is collected, if it cannot be compiled
-        if self.implementation != "auto":
-            return "as chosen"
-        updates = -(-total_timesteps // (self.n_steps * self.n_envs)) * self.updates_per_rollout()
-        if "compiled" not in self.implementations:
-            reason = "the only fast form"
-        elif self.device.type != "cpu":
-            reason = "compiled graphs have not been measured on this device"
-        elif updates < self.repaid:
-            reason = f"{updates:,} minibatch steps do not repay the compiling"
-        else:
-            try:
-                self.update = self._compiled()
-                self.implementation = "compiled"
-                return f"{updates:,} minibatch steps repay the compiling"
-            except ValueError as error:
-                reason = str(error)
-                log.warning("agent.implementation=eager: %s", reason)
-        self.implementation = "eager"
-        return reason
+    def is_current(self, update: Update) -> bool:
+        return update.settings == self._settings() and update.adam.holds(self.policy.optimizer)
 
-    def ready(self) -> Update:
-        """The update on the current parameters, optimizer and coefficients, which a callback may have changed."""
-        update = self.update
-        if update is None or update.settings != self._settings() or not update.adam.holds(self.policy.optimizer):
-            if self.implementation == "compiled":
-                try:
-                    update = self._compiled()
-                except ValueError as error:
-                    raise ValueError(f"agent.implementation=compiled: {error}; use eager") from error
-            else:
-                update = self.updates(self._settings())
-            self.update = update
+    def new_update(self) -> Update:
+        return self.updates(self._settings())
+
+    def new_compiled_update(self) -> Update:
+        from agents.ppo.compiled import CompiledUpdate  # takes a while to import
+
+        update = CompiledUpdate(self._settings())
+        update.prepare(self.rollout_buffer, self.minibatch(), self.n_envs // (1 + self.overlapping))
         return update
 
     def minibatch(self) -> int:
@@ -183,22 +140,6 @@ class Learning(Collecting):
 
     def _settings(self) -> Settings:
         raise NotImplementedError
-
-    def _compiled(self) -> Update:
-        """The compiled update; raises a ValueError if it cannot be compiled."""
-        from agents.ppo.compiled import CompiledUpdate, compiler  # takes a while to import
-
-        if self.device.type == "cpu" and compiler() is None:
-            raise ValueError("there is no C++ compiler (g++ or clang++)")
-        log.warning("compiling the minibatch step (10 to 50 s; kept on disk for the next run like it)")
-        update = CompiledUpdate(self._settings())
-        try:
-            update.prepare(self.rollout_buffer, self.minibatch(), self.n_envs // (1 + self.overlapping))
-        except Exception as error:  # whatever the encoder does that cannot be traced
-            encoder = type(self.policy.features_extractor).__name__
-            why = (str(error).splitlines() or [type(error).__name__])[0]
-            raise ValueError(f"the encoder {encoder} cannot be traced: {why}") from error
-        return update
 
 
 class Epochs(Learning):

@@ -269,13 +269,8 @@ class Rollout:
         size = min(batch_size, self.n_steps * self.n_envs)
         numbers = torch.zeros((4, size), device=self.device).unbind()
         rows = None if self.distinct is None else torch.zeros(size, dtype=torch.long, device=self.device)
-        some = self.blank(size if rows is None else max(2, size // 4))
+        some = blank(self.observation_space, size if rows is None else max(2, size // 4), self.device)
         return Minibatch(some, rows, torch.zeros_like(self._taken(slice(size))), *numbers)
-
-    def blank(self, count: int) -> Observation:
-        """A batch of `count` observations that are all zeros."""
-        made = _storage(self.observation_space, (1, count), self.device)
-        return {key: part[0] for key, part in made.items()} if isinstance(made, dict) else made[0]
 
     def freeze(self) -> None:
         """Prepare what minibatches are drawn from; to be called once, when the rollout is full."""
@@ -284,6 +279,12 @@ class Rollout:
         if self.distinct is not None:
             self.table = self.distinct.observations()
             self.indices = torch.from_numpy(self.numbers).to(self.device).flatten()
+
+
+def blank(space: spaces.Space, count: int, device: torch.device) -> Observation:
+    """A batch of `count` observations that are all zeros."""
+    made = _storage(space, (1, count), device)
+    return {key: part[0] for key, part in made.items()} if isinstance(made, dict) else made[0]
 
 
 def _storage(space: spaces.Space, shape: tuple[int, int], device: torch.device) -> Any:

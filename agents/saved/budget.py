@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten, tree_map
+
+from encoders.torch_internals import TorchDispatchMode, tree_flatten, tree_map
 
 FREE = 1 << 26  # bytes, for what a network has besides its parameters
 

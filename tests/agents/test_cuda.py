@@ -18,7 +18,7 @@ from agents import make_agent
 from agents.equivariance.augment import joined
 from agents.ppo.compiled import CompiledUpdate, Replayed
 from agents.ppo.distributions import Categorical
-from agents.ppo.rollout import Rollout
+from agents.ppo.rollout import Rollout, blank
 from agents.ppo.update import ActorCritic
 from envs import make_vec_env
 
@@ -50,8 +50,7 @@ def agent(encoder: str, device: str, env: str | None = None, **options):
 def gradient_elsewhere(model) -> None:
     """Forward and backward on a device without memory, where every tensor of the CPU is a stranger."""
     policy = model.policy.to("meta")
-    elsewhere = Rollout(4, model.observation_space, model.action_space, "meta", n_envs=2)
-    features = policy.extract_features(elsewhere.blank(8))
+    features = policy.extract_features(blank(model.observation_space, 8, torch.device("meta")))
     (policy.action_net(features).sum() + policy.value_net(features).sum()).backward()
 
 
@@ -129,7 +128,7 @@ def replayed_on_the_cpu(model):
 
 
 def update_parts(model, environments):
-    return list(model.rollout_buffer.blank(environments).values())
+    return list(blank(model.observation_space, environments, model.device).values())
 
 
 @pytest.mark.parametrize("overlap", [False, True])

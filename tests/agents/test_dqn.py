@@ -243,8 +243,8 @@ def test_known_actions_are_the_network_s_while_observations_are_numbered_anew(mo
     def compare(*_):
         expected = model.policy.predict(model._last_obs, deterministic=True)[0]
         assert np.array_equal(model._greedy(), expected)
-        if model.numbering is not numberings[-1]:
-            numberings.append(model.numbering)
+        if model.acts.numbering is not numberings[-1]:
+            numberings.append(model.acts.numbering)
         acts.update(expected)
         return True
 
