@@ -105,6 +105,8 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
         options["words"] = []  # it knows MiniGrid's own, whatever else the environment says
     if is_sb3(settings) and len(policy.observation_space.shape or ()) == 1 and has_levels(options["id"], kwargs):
         options["view"] = "flat"
+    if another and not has_levels(options["id"], kwargs):
+        options = {key: value for key, value in options.items() if key not in ("view", "shuffle", "words")}
     n_envs = min(settings["episodes"], ENVIRONMENTS)
     # levels that training never draws
     env = make_vec_env(**options, n_envs=n_envs, engine="auto", bank=0, first_level=EVALUATION)

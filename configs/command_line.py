@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -33,6 +34,8 @@ def command_line(
         run: takes the overrides of one job and returns its exit code.
         possible: raises ValueError or OSError if a job cannot be run.
     """
+    if hasattr(signal, "SIGPIPE"):  # end without a word when whoever read the output has gone, as `head` does
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     _refuse_flags(name)
     arguments = read_flags()
     failures: list[tuple[str, str]] = []

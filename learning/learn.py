@@ -76,6 +76,13 @@ def learn(
         env.seed(EVALUATION_SEED)
         check_finite_features(model.policy, Policy.of(model).normalize(env.reset()))
     norm = GradientNorm()
+    before = {"learning": 0.0, "evaluation": 0.0} if snapshot is None else snapshot["seconds"]
+
+    def seconds() -> dict[str, float]:
+        """Wall seconds of this run, those before its last snapshot included."""
+        learning = before["learning"] + time.perf_counter() - begin - evaluate.seconds
+        return {"learning": learning, "evaluation": before["evaluation"] + evaluate.seconds}
+
     snapshots = Snapshots(
         folder,
         **config["snapshot"],
@@ -83,22 +90,21 @@ def learn(
         evaluate=evaluate,
         norm=norm,
         save=lambda place: save_policy(model, place, **about),
+        seconds=seconds,
         state=snapshot,
     )
     progress = [ShowProgress(config["total_timesteps"], evaluate)] if config["progress"] else []
     with stop:
         try:
             model.learn(config["total_timesteps"], callback=[snapshots, stop, evaluate, norm, *progress])
-            learning_seconds = time.perf_counter() - begin - evaluate.seconds
+            spent = seconds()
             check_finite(model.policy, model.num_timesteps)
             policy = Policy.of(model).remembering()
             final = rollout(policy, env, evaluation["final_episodes"], seed=FINAL_SEED, **waiting)
         except Interrupted:
             save_policy(model, folder / "policy", **about)
             draw_run(read_run(folder), folder / "learning_curve.png")
-            goes_on = f"the same command goes on from {snapshots.taken:,} steps; " if snapshots.taken else ""
-            after = f"interrupted after {model.num_timesteps:,} steps"
-            print(f"{after}; {goes_on}what was learned is in {folder / 'policy'}")
+            print(f"{_interrupted(model, snapshots.taken)}; what was learned is in {folder / 'policy'}")
             return None, stop.number
         except EndlessEpisode as error:
             save_policy(model, folder / "policy", **about)
@@ -125,10 +131,10 @@ def learn(
     model.logger.dump(model.num_timesteps)
     model.logger.close()
     timing = {
-        "wall_seconds": round(time.perf_counter() - begin, 2),
-        "learning_seconds": round(learning_seconds, 2),
-        "evaluation_seconds": round(evaluate.seconds, 2),
-        "steps_per_second": round(model.num_timesteps / learning_seconds),
+        "wall_seconds": round(sum(before.values()) + time.perf_counter() - begin, 2),
+        "learning_seconds": round(spent["learning"], 2),
+        "evaluation_seconds": round(spent["evaluation"], 2),
+        "steps_per_second": round(model.num_timesteps / spent["learning"]),
         "device": torch.cuda.get_device_name() if config["device"] == "cuda" else "the CPU",
         "machine": platform.platform(),
     }
@@ -140,6 +146,15 @@ def learn(
     draw_run(run, folder / "learning_curve.png")
     print(result_table(run))
     return result, 0
+
+
+def _interrupted(model: BaseAlgorithm, taken: int) -> str:
+    """When a run was interrupted, and from where it goes on; `taken`: the steps of its last snapshot, 0 without one."""
+    if not taken:
+        return f"interrupted after {model.num_timesteps:,} steps"
+    if model.num_timesteps - taken <= model.n_envs:  # it ended at the step after its snapshot
+        return f"interrupted after {taken:,} steps; the same command goes on from there"
+    return f"interrupted after {model.num_timesteps:,} steps; the same command goes on from {taken:,} steps"
 
 
 def _result(

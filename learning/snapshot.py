@@ -25,7 +25,7 @@ from evaluation.runs import read_run
 from learning import randomness
 from storage.durable import newest, replacing
 from storage.reading import ReadError
-from storage.schema import mapping, record, several, text, whole
+from storage.schema import mapping, number, record, several, text, whole
 from storage.trees import read_tree, write_tree
 
 FORMAT = 1
@@ -43,6 +43,7 @@ SCHEMA = record(
         "steps": whole(1, MOST),
         "versions": mapping(text(1000), 100),
         "logs": record(LOGS),
+        "seconds": record({"learning": number(0), "evaluation": number(0)}),
         **{part: record({}, more=True) for part in ("model", "environments", "evaluations", "gradient_norm", "random")},
     }
 )
@@ -110,6 +111,7 @@ class Snapshots(BaseCallback):
         stop: learning ends once a snapshot was taken after its signal.
         evaluate, norm: callbacks whose state is part of the run's.
         save: writes the present policy into a folder.
+        seconds: returns those spent so far on learning and on evaluations, before interruptions too.
         state: the snapshot that the run goes on from.
 
     Attributes:
@@ -126,11 +128,12 @@ class Snapshots(BaseCallback):
         evaluate: Evaluate,
         norm: GradientNorm,
         save: Callable[[Path], object],
+        seconds: Callable[[], Mapping[str, float]],
         state: Mapping[str, Any] | None = None,
     ):
         super().__init__()
         self.run, self.every, self.keep, self.stop = run, every, keep, stop
-        self.evaluate, self.norm, self.save, self.state = evaluate, norm, save, state
+        self.evaluate, self.norm, self.save, self.seconds, self.state = evaluate, norm, save, seconds, state
         self.next, self.taken, self.rollouts = every, 0, 0
 
     def _on_training_start(self) -> None:
@@ -182,6 +185,7 @@ class Snapshots(BaseCallback):
             "steps": self.model.num_timesteps,
             "versions": versions(),
             "logs": logger.saved(),
+            "seconds": dict(self.seconds()),
             "model": training.saved(self.model),
             "environments": envs.saved.saved(self.training_env),
             "evaluations": self.evaluate.saved(),

@@ -60,7 +60,7 @@ class Archive:
             ValueError: it is missing or damaged.
         """
         if name not in self.members:
-            raise ValueError(f"it has no member {name}")
+            raise ValueError(f"it has no member {name!r}")
         try:
             return self.file.read(self.members[name])
         except (zipfile.BadZipFile, ValueError, EOFError, OSError, NotImplementedError, RuntimeError) as error:
@@ -78,7 +78,7 @@ def read_parts(file: bytes) -> tuple[dict[str, Any], bytes, str | None]:
     archive = Archive(file)
     missing = [name for name in ("data", "policy.pth") if name not in archive]
     if missing:
-        raise ValueError(f"it is not a model saved by Stable-Baselines3: it has no member {missing[0]}")
+        raise ValueError(f"it is not a model saved by Stable-Baselines3: it has no member {missing[0]!r}")
     content = archive.read("data")
     if sum(content.count(mark) for mark in (b",", b"[", b"{")) > VALUES:  # none of which is in base64 text
         raise ValueError(f"its member data has more than {VALUES:,} values")

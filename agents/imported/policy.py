@@ -82,7 +82,10 @@ def import_sb3(
 
 def _content(file: str | Path) -> bytes:
     # whoever names a link means what it leads to; in the cache of huggingface_hub all files are links
-    return read_regular(Path(os.path.realpath(file)), LARGEST)
+    try:
+        return read_regular(Path(os.path.realpath(file)), LARGEST)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"there is no file {file}") from error
 
 
 def _statistics(file: str | Path) -> Statistics | None:

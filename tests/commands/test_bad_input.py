@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -218,3 +219,23 @@ def test_intervals_are_those_of_the_textbooks():
     assert student_interval(np.array([1.0, 2.0, 3.0])) == pytest.approx((2, 2 - 4.303 / 3**0.5, 2 + 4.303 / 3**0.5))
     assert student_interval(np.array([0.0, 1.0, 1.0]), within=(0, 1))[1:] == (0, 1)
     assert wilson_interval(np.ones(10)).high == 1 and student_interval(np.array([5.0])) == (5, 5, 5)
+
+
+def test_a_zip_that_is_not_there_is_said_in_plain_words():
+    with pytest.raises(FileNotFoundError, match=r"^there is no file nowhere\.zip$"):
+        evaluate(policy="nowhere.zip", env="CartPole")
+
+
+def test_a_policy_of_grids_in_another_kind_of_environment_is_not_told_of_options_that_nobody_gave():
+    with pytest.raises(ValueError, match=r"^the policy acts in Discrete\(7\), CartPole-v1 in Discrete\(2\)$"):
+        evaluate(policy="pretrained/DoorKey-6x6-gnn", env="CartPole")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGPIPE")
+def test_a_reader_that_leaves_ends_the_program_without_a_word():
+    reading, writing = os.pipe()
+    os.close(reading)
+    program = [sys.executable, str(PROJECT / "train.py"), "--help", "encoder=gnn"]
+    done = subprocess.run(program, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert done.stderr == "" and done.returncode == -signal.SIGPIPE

@@ -27,6 +27,7 @@ from envs.names import short_names
 from evaluate import evaluate, record
 from evaluation.rollout import rollout
 from evaluation.runs import find_runs, run_folder
+from learning.snapshot import read_snapshot
 from storage.lock import holding
 from train import train
 
@@ -305,6 +306,8 @@ def test_an_interruption_saves_what_was_learned_and_says_where(number):
     assert process.returncode == 128 + number and "Traceback" not in err
     assert f"{number.name}: stopping after this rollout; a second signal stops at once\n" in err
     assert "the same command goes on from" in out.splitlines()[-1] and (folder / "snapshot").exists()
+    taken = read_snapshot(folder)["steps"]  # one number: learning stops at the step after its snapshot
+    assert f"interrupted after {taken:,} steps; the same command goes on from there" in out
     assert out.splitlines()[-1].startswith("interrupted after") and out.splitlines()[-1].endswith(
         str(folder / "policy")
     )

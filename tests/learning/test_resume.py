@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import random
 import signal
 import subprocess
@@ -125,6 +126,28 @@ def test_what_a_run_goes_on_from_decides_its_end(monkeypatch):
     monkeypatch.setattr("learning.randomness.restore", lambda model, state: None)
     train_killed(monkeypatch, DEATHS[:1], QUICK["CartPole"], "killed")
     assert {"policy/policy.safetensors", "progress.csv", "train/loss"} <= {*differences("whole", "killed")}
+
+
+def test_a_resumed_run_counts_the_time_before_its_interruption(monkeypatch):
+    config = QUICK["CartPole"]
+    take = Snapshots.take
+
+    def long_ago(self):
+        spent = self.seconds
+        self.seconds = lambda: {key: value + 1000 for key, value in spent().items()}
+        take(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Snapshots, "take", long_ago)
+        patch.setattr(Snapshots, "_on_step", lambda self: self.model.num_timesteps < 150)
+        with contextlib.suppress(BaseException):
+            patch.setattr("learning.learn.check_finite", lambda *_: 1 / 0)  # it dies after learning
+            train(config, run_dir="run")
+    train(config, run_dir="run")
+    timing = json.loads(Path("run/timing.json").read_text())
+    assert timing["learning_seconds"] >= 1000 and timing["evaluation_seconds"] >= 1000
+    assert timing["wall_seconds"] >= timing["learning_seconds"] + timing["evaluation_seconds"]
+    assert timing["steps_per_second"] <= 384 / 1000 + 1
 
 
 PROCESS = ["env=DoorKey-5x5", "encoder=mlp", "run_dir=killed", "progress=false", "total_timesteps=100000"]

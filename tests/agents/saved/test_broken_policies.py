@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from conftest import PROJECT
 from safetensors.torch import load_file, save_file
 from stable_baselines3.common.vec_env import VecNormalize
 
@@ -491,6 +492,11 @@ def test_whatever_the_policy_of_an_agent_takes_as_data_may_be_written(intact):
 
 
 @pytest.mark.parametrize("policy", ["CartPole-homomorphic", "DoorKey-6x6-gnn"])
-def test_the_policies_that_are_shipped_have_the_format_without_a_manifest_and_load(policy):
-    loaded = load_policy(f"pretrained/{policy}")
+@pytest.mark.parametrize("manifest", [True, False])
+def test_the_policies_that_are_shipped_load_with_their_manifest_and_without_as_earlier_ones(policy, manifest, tmp_path):
+    folder = tmp_path / policy
+    shutil.copytree(PROJECT / "pretrained" / policy, folder)
+    if not manifest:
+        (folder / "manifest.json").unlink()
+    loaded = load_policy(folder)
     assert loaded.spec["format"] == 1 and loaded.predict(loaded.observation_space.sample())[0].shape == ()
