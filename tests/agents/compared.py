@@ -1,8 +1,16 @@
-"""How far two models are from each other."""
+"""Models that remember what they logged, and how far two of them are from each other."""
 
 from __future__ import annotations
 
 import torch
+
+
+def learn_logging(model, steps):
+    """Let a model learn; `model.rows` then has what it logged at the end of each episode."""
+    model.rows = []
+    dump = model.dump_logs
+    model.dump_logs = lambda: (model.rows.append(dict(model.logger.name_to_value)), dump())[1]
+    return model.learn(steps, log_interval=1)
 
 
 def same(one, other):

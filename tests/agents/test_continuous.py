@@ -10,7 +10,7 @@ import pytest
 import stable_baselines3
 import torch
 import yaml
-from compared import distance, same
+from compared import distance, learn_logging, same
 from gymnasium import spaces
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
@@ -62,11 +62,7 @@ def untrained(agent, implementation, env_id="Point", n_envs=1, normalize=False, 
 
 
 def learned(*args, steps=60, **options):
-    model = untrained(*args, **options)
-    model.rows = []
-    dump = model.dump_logs
-    model.dump_logs = lambda: (model.rows.append(dict(model.logger.name_to_value)), dump())[1]
-    return model.learn(steps, log_interval=1)
+    return learn_logging(untrained(*args, **options), steps)
 
 
 # --- eager ---------------------------------------------------------------------------------------------------------

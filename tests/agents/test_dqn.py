@@ -11,7 +11,7 @@ import pytest
 import sb3_contrib
 import stable_baselines3
 import torch
-from compared import distance, same
+from compared import distance, learn_logging, same
 from gymnasium import spaces
 from stable_baselines3.common.buffers import DictReplayBuffer
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
@@ -43,11 +43,7 @@ def untrained(agent, implementation, env_id=VECTOR, n_envs=1, normalize=False, e
 
 
 def learned(*args, steps=240, **options):
-    model = untrained(*args, **options)
-    model.rows = []
-    dump = model.dump_logs
-    model.dump_logs = lambda: (model.rows.append(dict(model.logger.name_to_value)), dump())[1]
-    return model.learn(steps, log_interval=1)
+    return learn_logging(untrained(*args, **options), steps)
 
 
 def logged(model):
