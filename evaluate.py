@@ -4,10 +4,12 @@
     python evaluate.py policy=pretrained/DoorKey-6x6-gnn env=DoorKey-8x8 episodes=200
     python evaluate.py policy=runs/DoorKey-5x5/ppo-transformer/default/seed=0 attention=maps.png
     python evaluate.py policy=pretrained/DoorKey-6x6-gnn export=policy.onnx
+    python evaluate.py replay=runs/CartPole/ppo-mlp/default/seed=0/crash.json
     python evaluate.py policy=Pendulum-v1.zip normalization=vecnormalize.pkl env=Pendulum
 
 `env=` replaces the environment's id only: the view, shuffle, history and normalization the policy was trained with
 stay. `env.kwargs.<name>=` adds to the environment's own keyword arguments: `env.kwargs.max_episode_steps=200`.
+`replay=` plays the episode of a crash file again; the exit code is 1 if an exception comes, 0 if none does.
 A `.zip` is a model that Stable-Baselines3 saved; it does not say where it was trained, so `env=` is needed.
 
 From Python: `evaluate({"policy": "pretrained/CartPole-homomorphic", "episodes": 20})`.
@@ -39,14 +41,14 @@ EXAMPLES = 100  # observations on which an exported file is compared with its po
 
 
 def evaluate(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> dict[str, Any]:
-    """Measure a policy and write the scores; returns what was written.
+    """Measure a policy and write the scores; returns what was written. With `replay`, play a crash file again.
 
     Args:
         config: a partial mapping or a list of overrides of configs/evaluate.yaml.
         options: more entries of the mapping.
 
     Raises:
-        FileNotFoundError: there is no such policy.
+        FileNotFoundError: there is no such policy, or crash file.
         ValueError: an option that cannot be, a damaged policy, or one that does not fit the environment.
         OSError: the scores, the video or the maps cannot be written.
     """
@@ -67,7 +69,22 @@ def evaluate(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> 
     for key in ("video", "attention", "export", "output"):
         if settings[key] is not None and not Path(settings[key]).parent.is_dir():
             raise UsageError(f"{key}={settings[key]}: there is no folder {Path(settings[key]).parent}")
+    if settings["replay"] is not None:
+        return _replay(settings)
+    if settings["policy"] is None:
+        raise UsageError("policy is missing: give policy=<value>")
     return _evaluate(settings)
+
+
+def _replay(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Play the episode of a crash file again -> the name of the exception, None if there was none, and its step."""
+    from learning.crash import read_crash, replay, told
+
+    crash = read_crash(Path(settings["replay"]))
+    found = replay(crash, settings["trust"])
+    print(told(crash, found))
+    raised = found.error and type(found.error).__name__
+    return {"replay": settings["replay"], "raised": raised, "step": found.step, "same": found.same}
 
 
 def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
@@ -275,8 +292,7 @@ def episode(policy: Policy, options: dict[str, Any], seed: int) -> Iterator[tupl
 
 
 def main(overrides: list[str]) -> int:
-    evaluate(overrides)
-    return 0
+    return 1 if evaluate(overrides).get("raised") else 0
 
 
 if __name__ == "__main__":

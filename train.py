@@ -52,7 +52,7 @@ def train(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> Res
         ValueError: a choice, option or combination that cannot be, or another process trains in the run folder;
             nothing has been written.
         OSError: the run folder cannot be written.
-        FloatingPointError: learning diverged, or the environment returned NaN or infinity.
+        FloatingPointError: a loss, a gradient, a parameter, a reward or an observation is NaN or infinite.
         EnvironmentFailed: the environment raised an exception, its `__cause__`.
     """
     given = overrides_of({**config, **options}) if isinstance(config, Mapping) else [*config, *overrides_of(options)]
@@ -66,7 +66,9 @@ def train(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> Res
     from learning.build import build
     from learning.decide import decide, opening
     from learning.learn import learn
+    from learning.rollback import with_one_more
     from learning.snapshot import interrupted
+    from learning.watch import NotFinite
     from storage.lock import holding
 
     before, reasons = decide(composed)
@@ -74,20 +76,32 @@ def train(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> Res
         return _finished(folder, before)
     torch.set_num_threads(before["threads"])
     leave_the_compiler_alone()
-    with closing(build(before)) as built:
-        decided, more = decide(before, built.env, built.model)
-        with holding(folder):
-            if not prepare(folder, decided, decided["overwrite"]):  # another process has just finished it
-                return _finished(folder, decided)
-            snapshot, said = interrupted(folder, built.model, decided)
-            if snapshot is None:
-                prepare(folder, decided, decided["overwrite"], write=True)
-            open_logs(built.model, folder, decided, snapshot and snapshot["logs"])
-            with closing(built.model.logger):
-                about = {**reasons, **more, "memory": built.memory, "snapshot": said}
-                print(opening(folder, decided, about), flush=True)
-                scores, signal = learn(built, decided, folder, snapshot)
-                return Result(folder, scores, decided, signal)
+
+    def go_on(rollbacks: Sequence[Mapping[str, Any]], before: Mapping[str, Any]) -> Result:
+        with closing(build(before)) as built:
+            decided, more = decide(before, built.env, built.model)
+            with holding(folder):
+                if not prepare(folder, decided, decided["overwrite"]):  # another process has just finished it
+                    return _finished(folder, decided)
+                snapshot, said = interrupted(folder, built.model, decided)
+                if snapshot is None:
+                    prepare(folder, decided, decided["overwrite"], write=True)
+                open_logs(built.model, folder, decided, snapshot and snapshot["logs"])
+                with closing(built.model.logger):
+                    about = {**reasons, **more, "memory": built.memory, "snapshot": said}
+                    print(opening(folder, decided, about), flush=True)
+                    rollbacks = rollbacks or (snapshot or {}).get("rollbacks", ())
+                    scores, signal = learn(built, decided, folder, snapshot, rollbacks)
+                    return Result(folder, scores, decided, signal)
+
+    rollbacks: Sequence[Mapping[str, Any]] = ()
+    while True:
+        try:
+            return go_on(rollbacks, before)
+        except NotFinite as error:
+            if before["on_nonfinite"] == "stop":
+                raise
+            rollbacks, before = with_one_more(error), {**before, "overwrite": False}
 
 
 def _finished(folder: Path, config: Mapping[str, Any]) -> Result:

@@ -52,6 +52,8 @@ def checked(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str,
         raise UsageError(f"env.reward_scale is a positive number; got {scale!r}")
     if settled["device"] not in ("auto", "cpu", "cuda"):
         raise UsageError(f"device is auto, cpu or cuda; got {settled['device']!r}")
+    if settled["on_nonfinite"] not in ("stop", "rollback"):
+        raise UsageError(f"on_nonfinite is stop or rollback; got {settled['on_nonfinite']!r}")
     if settled["env"].get("bank", 0) > LEVELS:
         raise UsageError(f"env.bank is at most {LEVELS}: evaluations play the levels from there on")
     for key in ("overwrite", "progress"):

@@ -30,7 +30,7 @@ FOLDER = Path(__file__).resolve().parent
 GROUPS = ("env", "agent", "encoder", "symmetry", "experiment")
 GROUPS_OF = {"train": GROUPS, "evaluate": ("env",), "compare": ()}
 BARE = {"evaluate": "policy", "compare": "runs"}  # what a word alone means
-NEEDED = {"train": (), "evaluate": ("policy",), "compare": ("runs",)}  # without which nothing composes
+NEEDED = {"train": (), "evaluate": (), "compare": ("runs",)}  # without which nothing composes
 IDENTITY = (*GROUPS, "env.id", "encoder.class")  # what a run's defaults belong to
 PATHS = (
     "policy",
@@ -40,6 +40,7 @@ PATHS = (
     "video",
     "attention",
     "output",
+    "replay",
 )  # run folders hold `=`
 # what other programs call an option, and what it may be here
 ALIASES = {

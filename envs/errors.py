@@ -8,7 +8,15 @@ import gymnasium
 
 
 class EnvironmentFailed(RuntimeError):
-    """An environment raised an exception, which is this one's `__cause__`, or broke its promises; says where."""
+    """An environment raised an exception, which is this one's `__cause__`, or broke its promises; says where.
+
+    Attributes:
+        played: the environment's options and the episode that led there (`envs.recorded.Recorded.played`), if known.
+        level: that could not be made, in the batched engine.
+    """
+
+    played: dict[str, Any] | None = None
+    level: int | None = None
 
 
 class Reported(gymnasium.Wrapper):

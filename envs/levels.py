@@ -46,6 +46,7 @@ class BankLevels(gymnasium.Wrapper):
         self.index, self.bank, self.first = index, bank, first
         self.seed: int | None = None
         self.episode = 0
+        self.level: int | None = None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         self.episode += 1
@@ -53,7 +54,7 @@ class BankLevels(gymnasium.Wrapper):
             self.seed = int(np.random.randint(2**31)) if seed is None else seed - self.index
             self.episode = 0
         environment, episode = np.array([self.index]), np.array([self.episode])
-        level = int(level_seeds(self.seed, environment, episode, self.bank, self.first)[0])
+        level = self.level = int(level_seeds(self.seed, environment, episode, self.bank, self.first)[0])
         observation, info = self.env.reset(seed=level, options=options)
         # The seed fixes the level only: otherwise obstacles would repeat their moves whenever the level returns.
         chance = int(mix(draw(self.seed, environment, episode))[0])

@@ -224,7 +224,8 @@ def make_nth_env(id: str, index: int, bank: int | None = None, first_level: int 
     env = make_env(id, **options)
     if isinstance(env.unwrapped, MiniGridEnv):
         env = BankLevels(env, index, BANK if bank is None else bank, first_level)
-    return Recorded(env)
+    made = {"id": id, "index": index, "bank": bank, "first_level": first_level, **options}
+    return Recorded(env, made)
 
 
 def _batched(

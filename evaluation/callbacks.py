@@ -78,10 +78,10 @@ class Evaluate(BaseCallback):
         file: `evaluations.csv`.
         save_best: called when an evaluation is the best so far (by success where there is one, then by return).
         diagnose: returns further numbers to log, given observations that the current policy has met.
+        check: called before each evaluation; raises an error if the policy is not to be evaluated.
         patience, stop: as for `rollout`.
 
     Raises:
-        FloatingPointError: a parameter is no longer finite.
         EndlessEpisode: no episode has ended for `patience` steps.
     """
 
@@ -96,12 +96,13 @@ class Evaluate(BaseCallback):
         file: Path,
         save_best: Callable[[dict[str, Interval | None]], object],
         diagnose: Callable[[Any], Mapping[str, float]] = lambda states: {},
+        check: Callable[[], object] = lambda: None,
         patience: int = PATIENCE,
         stop: Callable[[], bool] = lambda: False,
     ):
         super().__init__()
         self.env, self.policy, self.every, self.episodes, self.seed = env, policy, every, episodes, seed
-        self.file, self.save_best, self.diagnose = file, save_best, diagnose
+        self.file, self.save_best, self.diagnose, self.check = file, save_best, diagnose, check
         self.patience, self.stop = patience, stop
         self.count, self.seconds = 0, 0.0
         self.best = (-np.inf, -np.inf)
@@ -129,7 +130,7 @@ class Evaluate(BaseCallback):
 
     def evaluate(self) -> bool:
         """Evaluate now; False if it was interrupted."""
-        check_finite(self.model.policy, self.num_timesteps)
+        self.check()
         begin = time.perf_counter()
         seed = self.seed + self.count * self.episodes
         before = self.stop()  # then this evaluation belongs to the rollout that learning ends after
@@ -159,15 +160,6 @@ class Evaluate(BaseCallback):
             self.best = rank
             self.save_best(measured)
         return True
-
-
-def check_finite(module: torch.nn.Module, steps: int) -> None:
-    """Raise FloatingPointError if a parameter is not finite: SB3's DQN goes on training with NaN weights in silence."""
-    for name, parameter in module.named_parameters():
-        if not torch.isfinite(parameter).all():
-            raise FloatingPointError(
-                f"learning diverged: {name} is not finite after {steps:,} steps; try a lower learning rate"
-            )
 
 
 class GradientNorm(BaseCallback):

@@ -32,6 +32,7 @@ UNNAMED = (
     "total_timesteps",
     "evaluation",
     "snapshot",
+    "on_nonfinite",
     "device",
     "threads",
     "progress",
@@ -57,6 +58,7 @@ IRRELEVANT = (
     "evaluation.patience",
     "encoder_source",
     "snapshot",
+    "on_nonfinite",
 )
 
 

@@ -6,7 +6,7 @@ import json
 import platform
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,33 +16,45 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from agents import Policy, save_policy
 from agents.diagnostics import equivariance_error
 from agents.features import check_finite_features, outside_encoder
+from agents.ppo.implementation import Diverged
 from agents.saved.specification import versions
+from envs.errors import EnvironmentFailed
 from envs.names import simulator_of
-from evaluation.callbacks import Evaluate, GradientNorm, ShowProgress, StopOnSignal, check_finite
+from evaluation.callbacks import Evaluate, GradientNorm, ShowProgress, StopOnSignal
 from evaluation.report import draw_run, parameter_counts, result_table
 from evaluation.rollout import EndlessEpisode, Episodes, Interrupted, rollout
 from evaluation.runs import read_run
 from evaluation.scores import scores
 from learning.build import EVALUATION_SEED, Built, env_options
+from learning.failed import crash_file, kept
+from learning.rollback import MOST
 from learning.snapshot import NotResumed, Snapshots
+from learning.watch import NotFinite, Watch, bad_tensor
 from storage.durable import write_file
 
 FINAL_SEED = 2_000_000
 
 
 def learn(
-    built: Built, config: Mapping[str, Any], folder: Path, snapshot: Mapping[str, Any] | None = None
+    built: Built,
+    config: Mapping[str, Any],
+    folder: Path,
+    snapshot: Mapping[str, Any] | None = None,
+    rollbacks: Sequence[Mapping[str, Any]] = (),
 ) -> tuple[dict[str, Any] | None, int]:
     """Train a model in its run folder -> `result.json`, None after an interruption; the signal, 0 if there was none.
 
     Args:
         snapshot: what an interrupted run goes on from.
+        rollbacks: those of the run; one more than in `snapshot` if it goes back to that now.
 
     Raises:
         NotResumed: the run cannot go on from the snapshot.
-        FloatingPointError: learning diverged, or the environment or the untrained encoder returned NaN or infinity.
+        NotFinite: a loss, a gradient, a parameter, a reward or an observation is NaN or infinite.
+        FloatingPointError: the output of the untrained encoder is.
         EndlessEpisode: no episode of an evaluation has ended.
-        RuntimeError: the algorithm or the environment raised a ValueError while learning.
+        EnvironmentFailed: the environment raised an exception, its `__cause__`, or broke its promises.
+        RuntimeError: the algorithm raised a ValueError while learning.
     """
     begin = time.perf_counter()
     model, env, evaluation = built.model, built.evaluation_env, config["evaluation"]
@@ -57,7 +69,7 @@ def learn(
         error = None if symmetry is None else equivariance_error(Policy.of(model), symmetry, states)
         return {} if error is None else {"equivariance_error": error}
 
-    stop = StopOnSignal()
+    stop, watch = StopOnSignal(), Watch()
     waiting: dict[str, Any] = {"patience": evaluation["patience"], "stop": lambda: stop.requested}
     evaluate = Evaluate(
         env,
@@ -70,6 +82,7 @@ def learn(
             model, folder / "best", **about, score=as_score(measured, evaluation["episodes"])
         ),
         diagnose=diagnose,
+        check=watch.check,
         **waiting,
     )
     if outside_encoder(model.policy) is not None:
@@ -90,18 +103,30 @@ def learn(
         evaluate=evaluate,
         norm=norm,
         save=lambda place: save_policy(model, place, **about),
+        check=watch.check,
         seconds=seconds,
         state=snapshot,
+        rollbacks=rollbacks,
     )
+
+    def not_finite(error: FloatingPointError) -> NotFinite:
+        steps, taken = model.num_timesteps, snapshots.taken
+        left = kept(model, snapshots, folder)
+        if taken and len(rollbacks) < MOST and config["on_nonfinite"] == "stop":
+            left += ", and with on_nonfinite=rollback in another way"
+        return NotFinite(error, steps, taken, rollbacks, left)
+
     progress = [ShowProgress(config["total_timesteps"], evaluate)] if config["progress"] else []
     with stop:
         try:
-            model.learn(config["total_timesteps"], callback=[snapshots, stop, evaluate, norm, *progress])
+            model.learn(config["total_timesteps"], callback=[watch, snapshots, stop, evaluate, norm, *progress])
             spent = seconds()
-            check_finite(model.policy, model.num_timesteps)
+            watch.check()
             policy = Policy.of(model).remembering()
             final = rollout(policy, env, evaluation["final_episodes"], seed=FINAL_SEED, **waiting)
-        except Interrupted:
+        except (Interrupted, KeyboardInterrupt):
+            if not stop.requested or bad_tensor(model):
+                raise
             save_policy(model, folder / "policy", **about)
             draw_run(read_run(folder), folder / "learning_curve.png")
             print(f"{_interrupted(model, snapshots.taken)}; what was learned is in {folder / 'policy'}")
@@ -109,14 +134,16 @@ def learn(
         except EndlessEpisode as error:
             save_policy(model, folder / "policy", **about)
             raise EndlessEpisode(f"{error}; what was learned is in {folder / 'policy'}") from error
+        except FloatingPointError as error:
+            raise not_finite(error) from error
+        except EnvironmentFailed as error:
+            left = crash_file(error, folder, about["environment"]) + kept(model, snapshots, folder)
+            raise EnvironmentFailed(f"{error}. {left}") from error.__cause__
         except NotResumed:
             raise
         except ValueError as error:
             if "found invalid values" in str(error):  # PyTorch's message for a distribution with NaN parameters
-                raise FloatingPointError(
-                    f"learning diverged: the policy is not finite after {model.num_timesteps:,} steps; "
-                    "try a lower learning rate"
-                ) from error
+                raise not_finite(Diverged(bad_tensor(model) or "an action", model.num_timesteps)) from error
             # a ValueError would be taken for a mistake in the configuration, which is shown without a traceback
             raise RuntimeError(f"learning failed after {model.num_timesteps:,} steps: {error}") from error
         finally:
@@ -124,6 +151,8 @@ def learn(
                 bar.close()
         diagnosed = diagnose(final.states)
     result = _result(model, config, final, diagnosed)
+    if rollbacks:
+        result["rollbacks"] = [*rollbacks]
     save_policy(model, folder / "policy", **about, score=as_score(scores(final), evaluation["final_episodes"]))
     for key in ("return", "success"):
         if result[key] is not None:

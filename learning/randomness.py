@@ -36,6 +36,17 @@ def restore(model: BaseAlgorithm, state: Mapping[str, Any]) -> None:
         generator.bit_generator.state = given
 
 
+def renew(model: BaseAlgorithm, *words: int) -> None:
+    """Seed all of them anew, as a function of whole numbers."""
+    generators = [*_generators(model)]
+    python, numpy, pytorch, *actions = np.random.SeedSequence(words).generate_state(3 + len(generators)).tolist()
+    random.seed(python)
+    np.random.seed(numpy)
+    torch.manual_seed(pytorch)
+    for generator, seed in zip(generators, actions, strict=True):
+        generator.bit_generator.state = type(generator.bit_generator)(seed).state
+
+
 def _generators(model: BaseAlgorithm) -> Iterator[np.random.Generator]:
     assert model.env is not None
     found: dict[int, spaces.Space] = {id(space): space for space in (model.action_space, model.env.action_space)}

@@ -8,7 +8,7 @@ snapshot records how long they were, and a run that goes on cuts them to that le
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -25,7 +25,7 @@ from evaluation.runs import read_run
 from learning import randomness
 from storage.durable import newest, replacing
 from storage.reading import ReadError
-from storage.schema import mapping, number, record, several, text, whole
+from storage.schema import mapping, number, record, several, text, truth, whole
 from storage.trees import read_tree, write_tree
 
 FORMAT = 1
@@ -37,6 +37,7 @@ LOGS = {
     "columns": several(text(1000), 1000),
     "rows": whole(0, MOST),
 }
+ROLLBACK = record({"after": whole(1, MOST), "to": whole(1, MOST), "learned": truth, "reason": text(1000)})
 SCHEMA = record(
     {
         "format": whole(1, FORMAT),
@@ -45,7 +46,8 @@ SCHEMA = record(
         "logs": record(LOGS),
         "seconds": record({"learning": number(0), "evaluation": number(0)}),
         **{part: record({}, more=True) for part in ("model", "environments", "evaluations", "gradient_norm", "random")},
-    }
+    },
+    {"rollbacks": several(ROLLBACK, 100)},
 )
 FOLDER, CHECKPOINTS = "snapshot", "checkpoints"
 
@@ -111,8 +113,11 @@ class Snapshots(BaseCallback):
         stop: learning ends once a snapshot was taken after its signal.
         evaluate, norm: callbacks whose state is part of the run's.
         save: writes the present policy into a folder.
+        check: raises an error if the present state must not be saved.
         seconds: returns those spent so far on learning and on evaluations, before interruptions too.
         state: the snapshot that the run goes on from.
+        rollbacks: those of the run; more than `state` has if the run goes back to it now, which then draws other
+            random numbers. Each one that learning caused halves the learning rate.
 
     Attributes:
         taken: the steps after which the last snapshot was taken; 0 if there is none.
@@ -128,12 +133,15 @@ class Snapshots(BaseCallback):
         evaluate: Evaluate,
         norm: GradientNorm,
         save: Callable[[Path], object],
+        check: Callable[[], object],
         seconds: Callable[[], Mapping[str, float]],
         state: Mapping[str, Any] | None = None,
+        rollbacks: Sequence[Mapping[str, Any]] = (),
     ):
         super().__init__()
         self.run, self.every, self.keep, self.stop = run, every, keep, stop
         self.evaluate, self.norm, self.save, self.seconds, self.state = evaluate, norm, save, seconds, state
+        self.check, self.rollbacks = check, rollbacks
         self.next, self.taken, self.rollouts = every, 0, 0
 
     def _on_training_start(self) -> None:
@@ -148,6 +156,12 @@ class Snapshots(BaseCallback):
         except (KeyError, TypeError, AttributeError, IndexError) as error:
             raise NotResumed(f"{self.run / FOLDER} is damaged: {type(error).__name__}: {error}") from error
         self.next, self.taken = self._following(), self.model.num_timesteps
+        if len(self.rollbacks) > len(self.state.get("rollbacks", ())):
+            randomness.renew(self.model, self.model.seed or 0, len(self.rollbacks))
+        halved = sum(each["learned"] for each in self.rollbacks)
+        if halved:
+            schedule = self.model.lr_schedule
+            self.model.lr_schedule = lambda progress: schedule(progress) / 2**halved
 
     def _on_rollout_start(self) -> None:
         between_logs = isinstance(self.model, OnPolicyAlgorithm) and self.rollouts % self.locals["log_interval"]
@@ -165,6 +179,7 @@ class Snapshots(BaseCallback):
 
     def take(self) -> None:
         """Take a snapshot now."""
+        self.check()
         steps = self.model.num_timesteps
         with replacing(self.run / FOLDER) as folder:
             write_tree(folder, "state", self._saved())
@@ -191,6 +206,7 @@ class Snapshots(BaseCallback):
             "evaluations": self.evaluate.saved(),
             "gradient_norm": self.norm.saved(),
             "random": randomness.saved(self.model),
+            **({"rollbacks": [*self.rollbacks]} if self.rollbacks else {}),
         }
 
     def _restore(self, state: Mapping[str, Any]) -> None:

@@ -41,7 +41,7 @@ ROOMS: dict[str, set[str]] = {
         "symmetry",
     },
     "train": {"agents", "agents.*", "configs", "encoders", "envs", "evaluation", "learning", "storage"},
-    "evaluate": {"agents", "agents.*", "configs", "encoders", "envs", "evaluation", "storage"},
+    "evaluate": {"agents", "agents.*", "configs", "encoders", "envs", "evaluation", "learning", "storage"},
     "compare": {"configs", "evaluation"},
     "benchmarks": {"*"},
 }

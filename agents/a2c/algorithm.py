@@ -19,6 +19,7 @@ from torch import Tensor
 
 from agents.a2c.loss import STATISTICS, A2CLoss
 from agents.ppo.distributions import distribution_of
+from agents.ppo.implementation import check_losses
 from agents.ppo.learning import Learning
 from agents.ppo.update import Settings
 
@@ -50,7 +51,7 @@ class FastA2C(Learning, A2C):
         """One update on the whole rollout; logs what SB3 logs.
 
         Raises:
-            FloatingPointError: the loss is not a number any more, so neither is any parameter.
+            Diverged: a loss is NaN or infinite.
         """
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
@@ -64,9 +65,7 @@ class FastA2C(Learning, A2C):
 
     def _log(self, statistics: Tensor, norm: Tensor | None) -> None:
         measured = dict(zip(STATISTICS, statistics.tolist(), strict=True))
-        if np.isnan(measured["loss"]):
-            after = f"the loss is not a number after {self.num_timesteps:,} steps"
-            raise FloatingPointError(f"learning diverged: {after}; try a lower learning rate")
+        check_losses(measured, self.num_timesteps)
         rollout, record = self.rollout_buffer, self.logger.record
         values, returns = (part.flatten().cpu().numpy() for part in (rollout.values, rollout.returns))
         record("train/n_updates", self._n_updates, exclude="tensorboard")

@@ -16,7 +16,7 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.type_aliases import TrainFrequencyUnit
 from torch import Tensor
 
-from agents.ppo.implementation import Fast
+from agents.ppo.implementation import Fast, check_losses
 
 
 class OffPolicy(Fast, OffPolicyAlgorithm):
@@ -50,7 +50,7 @@ class OffPolicy(Fast, OffPolicyAlgorithm):
         """`gradient_steps` minibatches; logs what SB3 logs.
 
         Raises:
-            FloatingPointError: the loss is not a number any more, so neither is any parameter.
+            Diverged: a loss is NaN or infinite.
         """
         update = self.ready()
         update.begin()
@@ -62,8 +62,6 @@ class OffPolicy(Fast, OffPolicyAlgorithm):
         self._log(dict(zip(update.law.statistics, columns, strict=True)))
 
     def _log(self, columns: dict[str, np.ndarray]) -> None:
+        check_losses({key: column for key, column in columns.items() if key.endswith("loss")}, self.num_timesteps)
         for key, column in columns.items():
-            if key.endswith("loss") and np.isnan(column[-1]):
-                after = f"the loss is not a number after {self.num_timesteps:,} steps"
-                raise FloatingPointError(f"learning diverged: {after}; try a lower learning rate")
             self.logger.record(f"train/{key}", column.mean())

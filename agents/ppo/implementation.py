@@ -6,12 +6,39 @@ import logging
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import nn
 
 log = logging.getLogger(__name__)
+
+
+class Diverged(FloatingPointError):
+    """A tensor of learning is not finite.
+
+    Args:
+        tensor: its name.
+        steps: after which it was found.
+    """
+
+    def __init__(self, tensor: str, steps: int):
+        super().__init__(f"learning diverged: {tensor} is not finite after {steps:,} steps; try a lower learning rate")
+
+
+def check_losses(losses: Mapping[str, Any], steps: int) -> None:
+    """Check what an update measured.
+
+    Args:
+        losses: the values of all its minibatches, by name, the sum of losses last: it is not finite if one of them is.
+
+    Raises:
+        Diverged: one is NaN or infinite.
+    """
+    for name, values in losses.items():
+        if not np.isfinite(values).all():
+            raise Diverged(name, steps)
 
 
 class Fast(BaseAlgorithm):

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from agents.ppo.collect import Collecting, Pinned
 from agents.ppo.distributions import distribution_of
-from agents.ppo.implementation import Fast, check_distinct, settled_distinct
+from agents.ppo.implementation import Fast, check_distinct, check_losses, settled_distinct
 from agents.ppo.loss import STATISTICS
 from agents.ppo.rollout import Rollout
 from agents.ppo.update import Settings, Update, depends_on_more
@@ -168,7 +168,7 @@ class Epochs(Learning):
         """One update: `n_epochs` passes over the rollout in minibatches; logs what SB3 logs.
 
         Raises:
-            FloatingPointError: the loss is NaN, and so is every parameter.
+            Diverged: a loss is NaN or infinite.
         """
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
@@ -206,9 +206,8 @@ class Epochs(Learning):
 
     def _log(self, statistics: np.ndarray, last_epoch: int, first_norm: Tensor | None) -> None:
         columns = dict(zip(STATISTICS, statistics.T, strict=True))
-        if np.isnan(columns["loss"][-1]):  # SB3 fails at the next action it draws
-            after = f"the loss is not a number after {self.num_timesteps:,} steps"
-            raise FloatingPointError(f"learning diverged: {after}; try a lower learning rate")
+        losses = {key: columns[key] for key in ("policy_loss", "value_loss", "entropy_loss", "loss")}
+        check_losses(losses, self.num_timesteps)
         rollout = self.rollout_buffer
         values, returns = (part.flatten().cpu().numpy() for part in (rollout.values, rollout.returns))
         for key, column in (

@@ -251,9 +251,16 @@ def environment_id(policy: Policy, trust: Sequence[str] = ()) -> str:
     named = (policy.spec["environment"] or {}).get("id")
     if not named:
         raise ValueError("the policy does not say which environment it was trained in; give env=<id>")
-    module, colon, _ = str(named).partition(":")
+    return trusted_id(str(named), trust, "the policy")
+
+
+def trusted_id(named: str, trust: Sequence[str], file: str) -> str:
+    """The id of an environment that a file names.
+
+    Raises:
+        ValueError: it is one of a module outside `trust`.
+    """
+    module, colon, _ = named.partition(":")
     if colon and not trusted(module, trust):
-        raise ValueError(
-            f"the policy's environment {named} would import {module}; if you trust it, add trust=[{module}]"
-        )
-    return str(named)
+        raise ValueError(f"{file}'s environment {named} would import {module}; if you trust it, add trust=[{module}]")
+    return named

@@ -144,6 +144,11 @@ def _check_environment(options: Mapping[str, Any], space: Mapping[str, Any]) -> 
             f"environment.history is {options['history']:,}, and the observations are "
             f"{f'windows of {windows:,}' if windows else 'no windows'}"
         )
+    check_grid(options)
+
+
+def check_grid(options: Mapping[str, Any]) -> None:
+    """Raise ValueError if the options of an environment describe a grid that is too large to be made."""
     if str(options.get("id")).startswith(("MiniGrid-", "BabyAI-")):
         kwargs = {key: value for key, value in (options.get("kwargs") or {}).items() if key != "max_steps"}
         numbers = {key: abs(value) for key, value in kwargs.items() if isinstance(value, (int, float))}

@@ -45,8 +45,8 @@ def saved(model: BaseAlgorithm) -> dict[str, Any]:
     buffer = getattr(model, "rollout_buffer", None)
     assert model.ep_info_buffer is not None and model.ep_success_buffer is not None
     return {
-        "parameters": {name: _array(tensor) for name, tensor in _tensors(model).items()},
-        "optimizers": {name: _optimizer(optimizer) for name, optimizer in _optimizers(model).items()},
+        "parameters": {name: _array(tensor) for name, tensor in tensors(model).items()},
+        "optimizers": {name: _optimizer(optimizer) for name, optimizer in optimizers(model).items()},
         "counts": {name: getattr(model, name) for name in _counted(model)},
         "seen": {name: getattr(model, name) for name in SEEN},
         "episodes": [*model.ep_info_buffer],
@@ -67,9 +67,9 @@ def restore(model: Any, state: Mapping[str, Any]) -> None:
     # this renews nonces and statistics, which are overwritten next
     model.policy.set_training_mode(False)
     with torch.no_grad():
-        for name, tensor in _tensors(model).items():
+        for name, tensor in tensors(model).items():
             _fill(tensor, state["parameters"][name], name)
-        for name, optimizer in _optimizers(model).items():
+        for name, optimizer in optimizers(model).items():
             _fill_optimizer(optimizer, state["optimizers"][name], name)
     for part, names in (("counts", _counted(model)), ("seen", SEEN)):
         for name in names:
@@ -92,13 +92,14 @@ def _counted(model: BaseAlgorithm) -> list[str]:
     return [*COUNTS, *(name for name in COUNTS_OF_SOME if hasattr(model, name))]
 
 
-def _tensors(model: BaseAlgorithm) -> dict[str, Tensor]:
+def tensors(model: BaseAlgorithm) -> dict[str, Tensor]:
     """Parameters and buffers of the policy, and the tensors that an algorithm has beside it."""
     _, others = model._get_torch_save_params()
     return {**parameters(model.policy), **{f"model.{name}": attrgetter(name)(model) for name in others}}
 
 
-def _optimizers(model: BaseAlgorithm) -> dict[str, torch.optim.Optimizer]:
+def optimizers(model: BaseAlgorithm) -> dict[str, torch.optim.Optimizer]:
+    """Every optimizer of a model, by its attribute's name."""
     names, _ = model._get_torch_save_params()
     return {name: attrgetter(name)(model) for name in names if name != "policy"}
 

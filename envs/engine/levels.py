@@ -203,10 +203,12 @@ def generate(env: gymnasium.Env, seeds: Sequence[int], words: tuple[str, ...] = 
             except (OSError, ImportError, RuntimeError, AssertionError, gymnasium.error.Error) as error:
                 said = str(error) or type(error).__name__
                 raise ValueError(f"{type(inner).__name__} cannot make level {seed}: {said}") from error
-            except Exception as error:  # a fault in the environment's code
-                raise EnvironmentFailed(
+            except (Exception, SystemExit) as error:  # a fault in the environment's code
+                failed = EnvironmentFailed(
                     f"environment {type(inner).__name__} raised {type(error).__name__} in reset(seed={seed}): {error}"
-                ) from error
+                )
+                failed.level = int(seed)
+                raise failed from error
             try:
                 rows.append(Level(inner, observation, words).arrays)
             except Unsupported as reason:

@@ -141,7 +141,7 @@ def test_a_resumed_run_counts_the_time_before_its_interruption(monkeypatch):
         patch.setattr(Snapshots, "take", long_ago)
         patch.setattr(Snapshots, "_on_step", lambda self: self.model.num_timesteps < 150)
         with contextlib.suppress(BaseException):
-            patch.setattr("learning.learn.check_finite", lambda *_: 1 / 0)  # it dies after learning
+            patch.setattr("learning.learn.rollout", lambda *_, **__: 1 / 0)  # it dies after learning
             train(config, run_dir="run")
     train(config, run_dir="run")
     timing = json.loads(Path("run/timing.json").read_text())
