@@ -23,6 +23,7 @@ from agents.saved.policy import trusted_id
 from agents.saved.schema import ENVIRONMENT, check_grid
 from envs.errors import EnvironmentFailed
 from envs.make import make_nth_env
+from envs.names import short_names
 from storage.durable import write_file
 from storage.plain import from_json
 from storage.reading import read_regular
@@ -130,7 +131,7 @@ def check_crash(data: Any) -> None:
     environment = data["environment"]
     options = {key: value for key, value in environment.items() if key not in ("index", "first_level")}
     ENVIRONMENT(options, "environment")
-    check_grid(options)
+    check_grid({**options, "id": short_names().get(options["id"], options["id"])})
 
 
 def replay(crash: Mapping[str, Any], trust: Sequence[str] = ()) -> Replay:
@@ -143,7 +144,10 @@ def replay(crash: Mapping[str, Any], trust: Sequence[str] = ()) -> Replay:
     expected, actions = crash["error"], crash["episode"]["actions"]
     env: Any = make_nth_env(**{key: value for key, value in options.items() if key != "engine"})
     try:
-        env.begin_again(crash["episode"])
+        try:
+            env.begin_again(crash["episode"])
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"the episode cannot begin as the crash file says: {error}") from error
         for action in actions:
             *_, terminated, truncated, _ = env.step(action)
             if terminated or truncated:

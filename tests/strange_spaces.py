@@ -73,7 +73,7 @@ class Strange(gymnasium.Env):
 class Broken(Strange):
     """It raises `error` in step `step` of episode `episode`; step 0 is the reset."""
 
-    def __init__(self, step: int = 3, episode: int = 1, error: Exception = ValueError("the door is gone")):  # noqa: B008
+    def __init__(self, step: int = 3, episode: int = 1, error: BaseException = ValueError("the door is gone")):  # noqa: B008
         super().__init__()
         self.step_of_error, self.episode_of_error, self.error, self.episodes = step, episode, error, 0
 
@@ -120,3 +120,4 @@ class Poisoned(Strange):
 # Gymnasium's own checker warns of every unusual space
 for _name, _made in (("Strange-v0", Strange), ("Broken-v0", Broken), ("Poisoned-v0", Poisoned)):
     gymnasium.register(_name, _made, disable_env_checker=True)
+gymnasium.register("Leaving-v0", Broken, kwargs={"error": SystemExit(0)}, disable_env_checker=True)
