@@ -6,6 +6,8 @@ from typing import Any
 
 import gymnasium
 
+Place = tuple[int | None, int, int, bool]
+
 
 class EnvironmentFailed(RuntimeError):
     """An environment raised an exception, which is this one's `__cause__`, or broke its promises; says where.
@@ -25,7 +27,9 @@ class Reported(gymnasium.Wrapper):
     An environment that calls `sys.exit` has failed too.
 
     Attributes:
-        place: (seed of the last seeded reset, episodes since then, steps of this episode; 0 for the reset itself).
+        has_levels: whether each seed is that of a level.
+        place: (seed of the last seeded reset, episodes since then, steps of this episode; 0 for the reset itself), and
+            `has_levels`.
         ended: the place at which the last episode ended.
     """
 
@@ -33,12 +37,13 @@ class Reported(gymnasium.Wrapper):
         super().__init__(env)
         self.id = env.spec.id if env.spec is not None else type(env.unwrapped).__name__
         self.seed: int | None = None
+        self.has_levels = False
         self.episode = self.steps = 0
         self.ended = self.place
 
     @property
-    def place(self) -> tuple[int | None, int, int]:
-        return self.seed, self.episode, self.steps
+    def place(self) -> Place:
+        return self.seed, self.episode, self.steps, self.has_levels
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         self.ended = self.place
@@ -63,8 +68,9 @@ class Reported(gymnasium.Wrapper):
         return EnvironmentFailed(f"environment {self.id} raised {type(error).__name__} {at(self.place)}{said}")
 
 
-def at(place: tuple[int | None, int, int]) -> str:
-    """A place in words: "in step 17 of episode 2 since reset(seed=5)"."""
-    seed, episode, step = place
+def at(place: Place) -> str:
+    """A place in words: "in step 17 of episode 2 since reset(seed=5)", or "in step 17 of level 5"."""
+    seed, episode, step, has_levels = place
     since = f"since reset(seed={seed})" if seed is not None else "of an environment without a seed"
-    return f"in {f'step {step}' if step else 'the reset'} of episode {episode} {since}"
+    episode_or_level = f"level {seed}" if has_levels else f"episode {episode} {since}"
+    return f"in {f'step {step}' if step else 'the reset'} of {episode_or_level}"

@@ -223,6 +223,7 @@ def make_nth_env(id: str, index: int, bank: int | None = None, first_level: int 
     """
     env = make_env(id, **options)
     if isinstance(env.unwrapped, MiniGridEnv):
+        env.set_wrapper_attr("has_levels", True)
         env = BankLevels(env, index, BANK if bank is None else bank, first_level)
     made = {"id": id, "index": index, "bank": bank, "first_level": first_level, **options}
     return Recorded(env, made)

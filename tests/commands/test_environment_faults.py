@@ -118,7 +118,7 @@ def test_a_level_that_cannot_be_made_is_in_the_crash_file(engine, monkeypatch, c
     options = {"env.engine": engine, "env.kwargs": {"size": 6}, "env.bank": 0, "total_timesteps": 4000, "n_envs": 8}
     with monkeypatch.context() as patch:
         patch.setattr(EmptyEnv, "_gen_grid", generate)
-        with pytest.raises(EnvironmentFailed, match=r"KeyError .*replay=run/crash\.json"):
+        with pytest.raises(EnvironmentFailed, match=r"KeyError in (the )?reset.*\d+.*replay=run/crash\.json"):
             train({**QUICK, **options, "env": "Empty-8x8", "run_dir": "run", "env.kwargs.max_steps": 9})
         assert json.loads(Path("run/crash.json").read_text())["level"] is not None
         assert evaluate(replay="run/crash.json")["same"]
@@ -193,12 +193,14 @@ def test_an_environment_that_leaves_the_program_does_not_end_it_in_silence():
 def test_an_environment_that_hangs_loses_nothing_and_two_signals_end_it():
     env = {**os.environ, **package("print('it hangs', flush=True), time.sleep(1000)", "Box(-1, 1, (2,))")}
     program = [sys.executable, str(PROJECT / TRAINED[0]), *TRAINED[1:]]
-    process = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
-    while "it hangs" not in process.stdout.readline():
-        assert process.poll() is None
-    process.send_signal(signal.SIGTERM)
-    assert "SIGTERM: stopping after this rollout; a second signal stops at once" in process.stderr.readline()
-    process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=60)
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env) as process:
+        try:
+            assert any("it hangs" in line for line in process.stdout)
+            process.send_signal(signal.SIGTERM)
+            assert any("SIGTERM: stopping after this rollout; a second" in line for line in process.stderr)
+            process.send_signal(signal.SIGTERM)
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 128 + signal.SIGTERM and "Traceback" not in err
     assert "what was learned is in run/policy" in out and load_policy("run")
