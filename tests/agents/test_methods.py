@@ -132,7 +132,7 @@ def test_every_head_obeys_before_and_after_training_and_when_loaded(env_id, agen
     model = make(env_id, "homomorphic" if method == "hard" else "mlp", agent, method, **options)
     assert obeys(Policy.of(model), env_id)
     before = {name: p.detach().clone() for name, p in model.policy.named_parameters()}
-    model.learn(300)
+    model.learn(150 if agent in ("sac", "td3") else 300)  # one update a step after the first 100
     assert obeys(Policy.of(model), env_id)
     unmoved = [n for n, p in model.policy.named_parameters() if "target" not in n and torch.equal(p, before[n])]
     assert not unmoved
@@ -145,12 +145,12 @@ def test_every_head_obeys_before_and_after_training_and_when_loaded(env_id, agen
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["hard", "average"])
 @pytest.mark.parametrize(("env_id", "agent", "options"), CASES, ids=NAMES)
-def test_every_head_obeys_after_20k_steps(env_id, agent, options, method):
+def test_every_head_obeys_after_10k_steps(env_id, agent, options, method):
     fewer = {"train_freq": 10}  # updates: they suffice to get away from where it began
     long = {"n_steps": 128, "batch_size": 64, "n_epochs": 10}
     options = {**options, **{"ppo": long, "qrdqn": fewer, "sac": fewer, "td3": fewer}.get(agent, {})}
     model = make(env_id, "homomorphic" if method == "hard" else "mlp", agent, method, **options)
-    model.learn(20_000)
+    model.learn(10_000)
     assert obeys(Policy.of(model), env_id)
 
 
@@ -492,7 +492,7 @@ def test_a_normalized_policy_obeys_too(agent, tmp_path):
     env = VecNormalize(environments("Point"), norm_reward=False)
     env.obs_rms = SymmetricStatistics(Point.symmetry, (2,))
     model = make("Point", "homomorphic", agent, env=env, **{"method": "hard"})
-    model.learn(300)
+    model.learn(150 if agent in ("sac", "td3") else 300)  # one update a step after the first 100
     assert obeys(Policy.of(model), "Point")
     assert obeys(load_policy(save_policy(model, tmp_path / "p"), device="cpu"), "Point")
     env.obs_rms.mean = np.array([0.3, -0.1])
