@@ -408,6 +408,7 @@ def test_learning_that_diverged_ends_with_a_message():
 COMPILED = {
     "distinct": {"env": "DoorKey-5x5", "encoder": "mlp", "distinct": True, "learning_rate": 3e-3},
 }
+ONE_LAYER = {"layers": 1}  # compiling takes half the time
 SLOWLY_COMPILED = {
     "symmetric": {"encoder": "homomorphic", "learning_rate": 3e-3},
     "mlp": {},
