@@ -49,6 +49,7 @@ from evaluate import evaluate
 from evaluation.report import table
 from evaluation.runs import differences, read_run, run_folder
 from evaluation.scores import Interval, student_interval
+from learning.decide import decide
 from train import train
 
 ENCODERS = ("mlp", "cnn", "lstm", "gnn", "transformer", "hypernetwork")
@@ -145,10 +146,11 @@ def jobs_of(
         for column in (column for column in columns if column in task.columns):
             overrides = overrides_of(task, column, given)
             config = compose("train", overrides)
+            decided, _ = decide(config)
             place = run_folder(config, compose_defaults(overrides)).parent
             for seed in range(seeds):
                 folder = place / f"seed={seed}"
-                changed = differences({**config, "seed": seed}, read_run(folder).config) if folder.exists() else []
+                changed = differences({**decided, "seed": seed}, read_run(folder).config) if folder.exists() else []
                 if changed:
                     raise UsageError(
                         f"{folder} holds a run with another configuration ({'; '.join(changed)}); give the same "

@@ -18,6 +18,7 @@ from encoders.resolve import resolve
 from envs import make_env
 from evaluation.runs import find_runs
 from learning.build import env_options
+from learning.decide import decide
 
 ENCODERS = ["mlp", "cnn", "lstm", "gnn", "transformer", "hypernetwork"]
 TINY = ["evaluation.every=256", "evaluation.episodes=1", "evaluation.final_episodes=2", "agent.n_steps=16"]
@@ -120,7 +121,7 @@ def test_the_table_marks_theory_s_choice_and_the_highest(benchmark, capsys, tmp_
             (job,) = (job for job in benchmark.jobs_of(["memory"], [column], 3) if job.seed == seed)
             if success is not None:
                 job.folder.mkdir(parents=True)
-                config = compose("train", job.overrides)
+                config, _ = decide(compose("train", job.overrides))
                 (job.folder / "config.yaml").write_text(yaml.safe_dump(config))
                 measured = {"mean": success, "low": 0.0, "high": 1.0}
                 result = {

@@ -121,9 +121,8 @@ def test_trust_in_a_package_covers_the_modules_of_environments_as_it_covers_enco
         evaluate(policy=str(run.folder), trust=["my_pkg.encoders"], episodes=2)
 
 
-@pytest.mark.parametrize(
-    "start", ["file", *(pytest.param(start, marks=pytest.mark.slow) for start in ("module", "script"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("start", ["file", "module", "script"])
 def test_the_line_printed_for_the_replay_works_when_it_is_pasted(start, package, tmp_path, monkeypatch):
     words = [*QUICK, *(OWN if start == "file" else ENV)]
     (tmp_path / "script.py").write_text(f"from train import train\ntrain({words})\n")

@@ -61,6 +61,7 @@ gymnasium.register("Fragile-v0", Fragile)
 """
 
 
+@pytest.mark.slow
 def test_an_environment_that_cannot_be_made_is_found_before_the_first_run(tmp_path):
     (tmp_path / "fragile.py").write_text(FRAGILE)
     own = ["env=gym", "env.id=fragile:Fragile-v0", "env.kwargs.fails=null,when made"]
@@ -69,7 +70,8 @@ def test_an_environment_that_cannot_be_made_is_found_before_the_first_run(tmp_pa
     assert "no motor" in done.stderr
 
 
-@pytest.mark.parametrize("kind", ["value", pytest.param("key", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["value", "key"])
 def test_an_exception_of_one_run_ends_no_other_and_is_listed_at_the_end(kind, tmp_path):
     (tmp_path / "fragile.py").write_text(FRAGILE)
     own = ["env=gym", "env.id=fragile:Fragile-v0", f"env.kwargs.fails={kind},null"]

@@ -354,6 +354,7 @@ class MyEncoder(Encoder):
 '''
 
 
+@pytest.mark.slow
 def test_an_environment_and_an_encoder_of_one_s_own_train_and_play(tmp_path):
     (tmp_path / "my_pkg.py").write_text(OUTSIDE)
     own = [
