@@ -184,7 +184,7 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
 
 def is_sb3(settings: Mapping[str, Any]) -> bool:
     """Whether the policy is in the zip of a Stable-Baselines3 model."""
-    return Path(settings["policy"]).suffix == ".zip"
+    return Path(settings["policy"]).suffix == ".zip" and not str(settings["policy"]).startswith("hub:")
 
 
 def load(settings: Mapping[str, Any], env: VecEnv | None = None) -> Policy:
@@ -206,15 +206,16 @@ def load(settings: Mapping[str, Any], env: VecEnv | None = None) -> Policy:
 
 
 def beside(settings: Mapping[str, Any], file: str) -> Path:
-    """Where a file about the policy goes: into its run folder or its own, or beside its zip."""
+    """Where a file about the policy goes: into its run folder or its own, beside its zip, or, from the Hub, here."""
+    from agents.saved.hub import is_on_hub, title
     from agents.saved.policy import find
 
     if is_sb3(settings):
-        source = Path(settings["policy"])
-        return source.with_name(f"{source.stem}-{file}")
+        return (source := Path(settings["policy"])).with_name(f"{source.stem}-{file}")
+    if is_on_hub(settings["policy"]):
+        return Path(f"{title(settings['policy'])}-{file}")
     folder = find(settings["policy"])
-    of_a_run = folder.name in ("policy", ".policy.old")  # the latter after a crash
-    return (folder.parent if of_a_run else folder) / file
+    return (folder.parent if folder.name in ("policy", ".policy.old") else folder) / file  # the latter after a crash
 
 
 def record(policy: Policy, options: dict[str, Any], seed: int, file: Path) -> str:

@@ -62,12 +62,13 @@ def train(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> Res
 
     from encoders.torch_internals import leave_the_compiler_alone
     from evaluation.logs import open_logs
-    from evaluation.runs import prepare
+    from evaluation.runs import prepare, read_run
     from learning.build import build
     from learning.decide import decide, opening
+    from learning.initial import changed, start
     from learning.learn import learn
     from learning.rollback import with_one_more
-    from learning.snapshot import interrupted
+    from learning.snapshot import has_snapshot, interrupted
     from learning.watch import NotFinite
     from storage.lock import holding
 
@@ -80,15 +81,20 @@ def train(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> Res
     def go_on(rollbacks: Sequence[Mapping[str, Any]], before: Mapping[str, Any]) -> Result:
         with closing(build(before)) as built:
             decided, more = decide(before, built.env, built.model)
+            started = None if has_snapshot(folder, decided) else start(built, decided)
             with holding(folder):
                 if not prepare(folder, decided, decided["overwrite"]):  # another process has just finished it
                     return _finished(folder, decided)
                 snapshot, said = interrupted(folder, built.model, decided)
                 if snapshot is None:
+                    source, taken = started or start(built, decided)
+                    decided |= source
                     prepare(folder, decided, decided["overwrite"], write=True)
+                else:
+                    taken = changed(read_run(folder).config)
                 open_logs(built.model, folder, decided, snapshot and snapshot["logs"])
                 with closing(built.model.logger):
-                    about = {**reasons, **more, "memory": built.memory, "snapshot": said}
+                    about = {**reasons, **more, "memory": built.memory, "snapshot": said, "initial": taken}
                     print(opening(folder, decided, about), flush=True)
                     rollbacks = rollbacks or (snapshot or {}).get("rollbacks", ())
                     scores, signal = learn(built, decided, folder, snapshot, rollbacks)
@@ -108,12 +114,15 @@ def _finished(folder: Path, config: Mapping[str, Any]) -> Result:
     """The result of a finished run, which is also printed."""
     from evaluation.report import result_table
     from evaluation.runs import read_run
+    from learning.initial import changed
 
     run = read_run(folder)
     print(f"{folder} is finished: nothing to train (overwrite=true trains anew)\n{result_table(run)}")
     if run.config.get("encoder_source", config.get("encoder_source")) != config.get("encoder_source"):
-        changed = f"the file of {config['encoder']['class']} has changed since this run was trained"
-        print(f"note: {changed}; overwrite=true trains the encoder as it is now")
+        file_changed = f"the file of {config['encoder']['class']} has changed since this run was trained"
+        print(f"note: {file_changed}; overwrite=true trains the encoder as it is now")
+    if source_changed := changed(run.config):
+        print(f"note: {source_changed}; overwrite=true starts from it as it is now")
     return Result(folder, run.result, run.config)
 
 
@@ -138,10 +147,14 @@ def can_be_trained(overrides: list[str]) -> None:
     from evaluation.runs import prepare
     from learning.build import build
     from learning.decide import decide
+    from learning.initial import start
+    from learning.snapshot import has_snapshot
 
     decided, _ = decide(config)
     if prepare(folder, decided, decided["overwrite"]):
-        build(decided).close()
+        with closing(build(decided)) as built:
+            if not has_snapshot(folder, decided):
+                start(built, decided)
 
 
 def main(overrides: list[str]) -> int:

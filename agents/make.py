@@ -72,7 +72,14 @@ AGENTS = {
 }
 
 # What policy_kwargs may hold besides the encoder: data that SB3's policies and ours take as keywords.
-FIXED_POLICY_KEYS = ("net_arch", "ortho_init", "features_extractor_class", "features_extractor_kwargs", "symmetry")
+FIXED_POLICY_KEYS = (
+    "net_arch",
+    "ortho_init",
+    "features_extractor_class",
+    "features_extractor_kwargs",
+    "symmetry",
+    "freeze",
+)
 
 
 def make_agent(
@@ -84,6 +91,7 @@ def make_agent(
     method: str = "auto",
     weight: float = 1.0,
     weight_decay: float = 0.0,
+    freeze: bool = False,
     encoder_options: Mapping[str, Any] | None = None,
     policy_kwargs: Mapping[str, Any] | None = None,
     trust: Sequence[str] = (),
@@ -102,7 +110,8 @@ def make_agent(
             (`agents.equivariance.loss`); "none": not at all. "auto": hard if the encoder promises a representation or
             a symmetry is given, else none.
         weight: of the penalty.
-        weight_decay: of AdamW; biases and normalizations do not decay (`agents.weight_decay.decay`).
+        weight_decay: of AdamW; biases and normalizations do not decay (`agents.optimizers.decay`).
+        freeze: whether the encoder is not trained (`agents.optimizers.freeze_encoders`).
         encoder_options: keywords of the encoder.
         policy_kwargs: further keywords of SB3's policy, as data (log_std_init, n_critics, lstm_hidden_size, ...).
         trust: modules outside this project that may be imported for `encoder`.
@@ -140,6 +149,8 @@ def make_agent(
         policy[key] = value
     if weight_decay:
         policy["weight_decay"] = weight_decay
+    if freeze:
+        policy["freeze"] = True
     check_ranges({**options, "weight_decay": weight_decay})
     algorithm, options = form(parts, {**options, "policy_kwargs": policy}, env.action_space)
     options = hyperparameters(options, env)

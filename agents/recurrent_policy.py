@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from agents.dropout import DropsWhileCollecting
 from agents.heads import Headed
-from agents.weight_decay import Decayed
+from agents.optimizers import Optimized
 from encoders.heads import SMALL, head
 from symmetry import Symmetry
 
 
-class HeadedRecurrentPolicy(Headed, DropsWhileCollecting, Decayed, RecurrentActorCriticPolicy):
+class HeadedRecurrentPolicy(Headed, DropsWhileCollecting, Optimized, RecurrentActorCriticPolicy):
     """Recurrent PPO: encoder, LSTM over the episode, linear heads; no symmetry, since an LSTM is not equivariant."""
 
     def __init__(self, *args: Any, symmetry: Symmetry | None = None, **kwargs: Any):

@@ -1,7 +1,7 @@
 """SB3's policies with our heads: nothing between encoder and head, equivariant heads where there is a symmetry.
 
 Each class overrides the method in which SB3 makes its output layers, names its heads (agents/heads.py), and takes two
-more arguments, `symmetry` and `weight_decay` (agents/weight_decay.py).
+more arguments: `symmetry`, and `weight_decay` and `freeze` (agents/optimizers.py).
 Three defaults of SB3 are switched off: plain layers behind the encoder (`net_arch`), an orthogonal initialisation that
 also changes the encoder (`ortho_init`), and optimizers made before the last layer is.
 """
@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from agents.dropout import DropsWhileCollecting
 from agents.equivariance.normalization import check_actions
 from agents.heads import ACTS, SAME, SCALES, Headed, Outputs
-from agents.weight_decay import Decayed
+from agents.optimizers import Optimized
 from encoders.heads import SMALL, Dueling, PointwiseTanh, critic, head, ties, units_for
 from symmetry import Representation, Symmetry
 
@@ -64,7 +64,7 @@ def representations(
     return out_rep, symmetry.action
 
 
-class HeadedActorCriticPolicy(Headed, DropsWhileCollecting, Decayed, ActorCriticPolicy):
+class HeadedActorCriticPolicy(Headed, DropsWhileCollecting, Optimized, ActorCriticPolicy):
     """PPO and A2C: linear policy and value heads on the encoder's features."""
 
     penalized = ("actor", "critic")
@@ -139,7 +139,7 @@ class SetsModeOnce:
             super().set_training_mode(mode)  # type: ignore[misc]
 
 
-class HeadedDQNPolicy(Headed, SetsModeOnce, Decayed, DQNPolicy):
+class HeadedDQNPolicy(Headed, SetsModeOnce, Optimized, DQNPolicy):
     """DQN: a linear Q head on the encoder's features, or a dueling one."""
 
     penalized = ("q",)
@@ -163,7 +163,7 @@ class HeadedDQNPolicy(Headed, SetsModeOnce, Decayed, DQNPolicy):
         return {name: (ACTS, networks[name].q_net(part)) for name, part in features.items()}
 
 
-class HeadedQRDQNPolicy(Headed, SetsModeOnce, Decayed, QRDQNPolicy):
+class HeadedQRDQNPolicy(Headed, SetsModeOnce, Optimized, QRDQNPolicy):
     """QR-DQN: a linear quantile head, laid out quantile after quantile as SB3 reads it."""
 
     penalized = ("quantiles",)
@@ -249,7 +249,7 @@ class HeadedCritics(Headed, SetsModeOnce):
         return {name: (ACTS, getattr(self, name).mu(features))}
 
 
-class HeadedSACPolicy(HeadedCritics, Decayed, SACPolicy):
+class HeadedSACPolicy(HeadedCritics, Optimized, SACPolicy):
     """SAC: mean and log standard deviation heads on the encoder's features, two critics with a hidden layer."""
 
     def make_actor(self, features_extractor: BaseFeaturesExtractor | None = None) -> SACActor:
@@ -271,7 +271,7 @@ class HeadedSACPolicy(HeadedCritics, Decayed, SACPolicy):
         return mean if actor.use_sde else {**mean, "log_std": (SCALES, actor.log_std(latent))}
 
 
-class HeadedTD3Policy(HeadedCritics, Decayed, TD3Policy):
+class HeadedTD3Policy(HeadedCritics, Optimized, TD3Policy):
     """TD3: a tanh head on the encoder's features, two critics with a hidden layer."""
 
     networks = ("actor", "actor_target", "critic", "critic_target")

@@ -45,7 +45,7 @@ from configs.compose import compose, existing
 from encoders.layers.stem import Stem
 from encoders.resolve import resolve
 from envs import make_vec_env
-from learning.build import env_options
+from learning.build import encoder_options, env_options
 
 Rows = dict[str, dict[str, float]]  # for each encoder
 
@@ -91,7 +91,7 @@ def built(name: str, grid: int, width: int) -> Contestant:
     if name == TRUNK:
         return Contestant(Trunk(space, width), lambda batch: observed(space, batch))
     encoder = resolve(config["encoder"]["class"])
-    options = {key: value for key, value in config["encoder"].items() if key not in ("name", "class")}
+    options = encoder_options(config)
     policy = encoding(encoder, options, env.symmetry, decided("auto", encoder, "ppo", None))
     network = policy["features_extractor_class"](space, **policy["features_extractor_kwargs"])
     return Contestant(network, lambda batch: observed(space, batch))

@@ -44,7 +44,7 @@ from agents import make_agent
 from agents.ppo.collect import Pinned
 from configs.compose import compose
 from envs import make_vec_env
-from learning.build import env_options
+from learning.build import encoder_options, env_options
 
 PROJECT = Path(__file__).resolve().parent.parent
 ENCODERS = ("mlp", "cnn", "gnn", "transformer")
@@ -73,7 +73,7 @@ def made(encoder: str, form: str, options: argparse.Namespace) -> Any:
         agent["normalize_advantage"] = True  # it has no other
     elif form == "bf16":
         agent["precision"] = "bf16"
-    about = {key: value for key, value in config["encoder"].items() if key not in ("name", "class")}
+    about = encoder_options(config)
     device = "cpu" if form == "cpu" else options.device
     return make_agent(env, config["encoder"]["class"], "ppo", encoder_options=about, seed=0, device=device, **agent)
 

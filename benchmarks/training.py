@@ -51,7 +51,7 @@ from agents import make_agent
 from configs.compose import FOLDER, compose, overrides_of
 from encoders.torch_internals import empty_compiler_cache
 from envs import make_vec_env
-from learning.build import env_options
+from learning.build import encoder_options, env_options
 from learning.decide import on_policy
 
 Rows = dict[str, dict[str, Any]]  # by form
@@ -103,10 +103,6 @@ def cases_of(grid: str) -> dict[str, list[str]]:
     return cases
 
 
-def parts(config: dict[str, Any], group: str) -> dict[str, Any]:
-    return {key: value for key, value in config[group].items() if key not in ("name", "class")}
-
-
 class Contestant:
     """A model in one of the forms, which learns whenever it is timed; `compiling` is the wall seconds that took."""
 
@@ -114,14 +110,14 @@ class Contestant:
         engine, options = FORMS[form]
         n_envs, bank = config["n_envs"], LEVELS if "bank" in config["env"] else None
         env = make_vec_env(**env_options(config), engine=engine, bank=bank, n_envs=n_envs, seed=0)
-        agent = parts(config, "agent") | {"seed": 0, "device": "cpu"}
+        agent = {key: value for key, value in config["agent"].items() if key != "name"} | {"seed": 0, "device": "cpu"}
         agent |= {key: value for key, value in options.items() if key in agent}
         if on_policy(agent):
             longest = max(min(steps, LONGEST_ROLLOUT), agent.get("batch_size", 0))
             agent["n_steps"] = min(agent["n_steps"], longest // n_envs)
         else:
             agent |= {"buffer_size": min(agent["buffer_size"], 100_000), "learning_starts": TURN // 2}
-        name, encoder, about = config["agent"]["name"], config["encoder"]["class"], parts(config, "encoder")
+        name, encoder, about = config["agent"]["name"], config["encoder"]["class"], encoder_options(config)
         if form == "stock":
             self.model: Any = stock(name, env, agent, about)
         else:

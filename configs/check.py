@@ -56,12 +56,23 @@ def checked(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str,
         raise UsageError(f"on_nonfinite is stop or rollback; got {settled['on_nonfinite']!r}")
     if settled["env"].get("bank", 0) > LEVELS:
         raise UsageError(f"env.bank is at most {LEVELS}: evaluations play the levels from there on")
-    for key in ("overwrite", "progress"):
-        if not isinstance(settled[key], bool):
-            raise UsageError(f"{key} is true or false; got {settled[key]!r}")
+    leaves = _leaves(settled)
+    for key in ("overwrite", "progress", "encoder.freeze"):
+        if not isinstance(leaves[key], bool):
+            raise UsageError(f"{key} is true or false; got {leaves[key]!r}")
+    _check_initial(leaves["initial"], leaves["encoder.initial"])
     if not isinstance(settled["trust"], list):
         raise UsageError(f"trust is a list of modules, like trust=[my_pkg]; got {settled['trust']!r}")
     return settled
+
+
+def _check_initial(everything: Any, encoder: Any) -> None:
+    kinds = "a policy folder, a run folder, pretrained/<name> or hub:owner/name"
+    for key, value in (("initial", everything), ("encoder.initial", encoder)):
+        if value is not None and not (isinstance(value, str) and value):
+            raise UsageError(f"{key} is {kinds}; got {value!r}")
+    if everything is not None and encoder is not None:
+        raise UsageError("initial= and encoder.initial= name two sources; give one: initial= takes all that fits")
 
 
 def _whole(config: Mapping[str, Any], defaults: Any, prefix: str = "") -> dict[str, Any]:

@@ -34,6 +34,8 @@ NEEDED = {"train": (), "evaluate": (), "compare": ("runs",)}  # without which no
 IDENTITY = (*GROUPS, "env.id", "encoder.class")  # what a run's defaults belong to
 PATHS = (
     "policy",
+    "initial",
+    "encoder.initial",
     "normalization",
     "runs",
     "run_dir",
@@ -64,7 +66,9 @@ ALIASES = {
     **dict.fromkeys(("random_seed", "rng"), ("seed",)),
     **dict.fromkeys(("cuda", "gpu"), ("device",)),
     **dict.fromkeys(("log_dir", "logdir", "out", "output_dir", "save_dir"), ("run_dir", "output")),
-    **dict.fromkeys(("model_path", "checkpoint", "load"), ("policy",)),
+    **dict.fromkeys(("model_path", "checkpoint", "load"), ("policy", "initial")),
+    **dict.fromkeys(("pretrained", "init", "weights", "init_from"), ("initial", "policy")),
+    **dict.fromkeys(("freeze_encoder", "frozen"), ("encoder.freeze",)),
     **dict.fromkeys(("n_episodes", "eval_episodes", "num_episodes"), ("episodes", "evaluation.episodes")),
 }
 OPEN = ("env.kwargs", "agent.policy_kwargs", "encoder.trunk_options")  # mappings that take any key

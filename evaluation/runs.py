@@ -57,9 +57,11 @@ IRRELEVANT = (
     "env.engine",
     "evaluation.patience",
     "encoder_source",
+    "initial_sha256",
     "snapshot",
     "on_nonfinite",
 )
+ABSENT = {"encoder.freeze": False}  # what the runs of earlier versions meant, which do not say it
 
 
 def run_folder(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> Path:
@@ -81,7 +83,7 @@ def differences(config: Mapping[str, Any], other: Mapping[str, Any]) -> list[str
 
     An `auto` of the first that is not decided yet equals every value.
     """
-    mine, theirs = flatten(config), flatten(other)
+    mine, theirs = flatten(config), {**ABSENT, **flatten(other)}
     return [
         f"{key} was {theirs.get(key)}, now {mine.get(key)}"
         for key in sorted(mine.keys() | theirs.keys(), key=lambda key: (not key.endswith(".name"), key))

@@ -2,6 +2,7 @@
 
     decide.py      every `auto`, and the reason for it
     build.py       configuration -> environments and untrained model
+    initial.py     weights that a run starts from
     learn.py       train, watch, measure, save
     snapshot.py    what an interrupted run goes on from
     randomness.py  the states of random generators

@@ -25,6 +25,7 @@ from symmetry import Symmetry
 
 EVALUATION_SEED = 1_000_000  # evaluations begin this far from the training seeds
 EVALUATION_ENVS = 20
+NO_OPTIONS = ("name", "class", "initial", "freeze")  # of an encoder's class
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,8 @@ def _model(config: Mapping[str, Any], env: VecEnv, symmetry: Symmetry | None) ->
                 symmetry,
                 method=config["symmetry"]["method"],
                 weight=config["symmetry"].get("weight", 1.0),
-                encoder_options={key: value for key, value in encoder.items() if key not in ("name", "class")},
+                encoder_options=encoder_options(config),
+                freeze=encoder["freeze"],
                 seed=config["seed"],
                 device=config["device"],
                 **precision,
@@ -99,6 +101,11 @@ def env_options(config: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a configuration that `envs.make_env` takes."""
     others = ("name", "normalize", "engine", "bank", *(["words"] if not config["env"].get("words") else []))
     return {key: value for key, value in config["env"].items() if key not in others}
+
+
+def encoder_options(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a configuration that the class of its encoder takes."""
+    return {key: value for key, value in config["encoder"].items() if key not in NO_OPTIONS}
 
 
 def _symmetry(config: Mapping[str, Any], declared: Symmetry | None) -> Symmetry:
@@ -120,6 +127,8 @@ def _normalized(env: VecEnv, symmetry: Symmetry | None, config: Mapping[str, Any
     if kind_of(space) != "vector" or not space.shape:
         raise UsageError(f"env.normalize standardises vector observations; {config['env']['name']} has others")
     normalized: Any = VecNormalize(env, norm_reward=False)
+    # an encoder that is taken and stays as it is goes on with the statistics that it has learned with
+    normalized.training = not (config["encoder"]["freeze"] and (config["initial"] or config["encoder"]["initial"]))
     if symmetry is not None:
         normalized.obs_rms = SymmetricStatistics(symmetry, space.shape)
     return normalized

@@ -170,7 +170,7 @@ def opening(folder: Path, config: Mapping[str, Any], reasons: Mapping[str, str])
     agent = config["agent"]
     lines += [
         reasons[option]
-        for option in ("agent.n_steps", "agent.train_freq", "agent.batch_size", "memory", "snapshot")
+        for option in ("agent.n_steps", "agent.train_freq", "agent.batch_size", "memory", "snapshot", "initial")
         if reasons.get(option)
     ]
     if "agent.implementation" in reasons:

@@ -74,6 +74,11 @@ def read_snapshot(run: Path) -> dict[str, Any] | None:
     return state
 
 
+def has_snapshot(run: Path, config: Mapping[str, Any]) -> bool:
+    """Whether a run folder holds a snapshot that a run with this configuration would go on from."""
+    return not config["overwrite"] and newest(run / FOLDER).is_dir()
+
+
 def interrupted(run: Path, model: BaseAlgorithm, config: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
     """The snapshot that a run goes on from, None if it begins anew; and what is to be said about that.
 

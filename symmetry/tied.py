@@ -163,7 +163,7 @@ class Tied(nn.Module):
         """Computed from the parameters; without gradients, those that `expanded` has computed."""
         if self._expanded is not None and not torch.is_grad_enabled():
             parameter, weight, bias = self._expanded
-            if parameter is self._parameters["free_weight"]:  # `functional_call` puts others in its place
+            if parameter is self.free_weight:  # `functional_call` puts others in its place
                 return weight, bias
         return self.weight, self.bias
 

@@ -63,7 +63,7 @@ def penalize(policy: BasePolicy, symmetry: Symmetry, weight: float) -> None:
 
     def watch(encoder: nn.Module, heads: Heads) -> None:
         def attach(module: nn.Module, inputs: tuple[Any, ...], features: Tensor) -> Tensor:
-            if not (module.training and torch.is_grad_enabled()):
+            if not (policy.training and torch.is_grad_enabled()):  # a frozen encoder is never in training mode
                 return features
             twins = heads(module.forward(orbit(symmetry, inputs[0], elements)))
             return Beside.apply(features, weight * penalty(symmetry, heads(features), twins))

@@ -42,7 +42,11 @@ class SymmetricStatistics(RunningMeanStd):
         """Count a batch (n, size) and its transforms φ(g)s for all g."""
         vectors, elements = torch.as_tensor(arr).double(), range(self.rep.group.order)
         super().update(torch.cat([self.rep(g, vectors) for g in elements]).numpy())
-        # these are invariant already, up to rounding, which depends on the order of the sums
+        self.symmetrize()
+
+    def symmetrize(self) -> None:
+        """Average mean and variance over the group; those of `update` change by their rounding errors only."""
+        elements = range(self.rep.group.order)
         mean, variance = torch.as_tensor(self.mean), torch.as_tensor(self.var)
         self.mean = torch.stack([self.rep(g, mean) for g in elements]).mean(0).numpy()
         self.var = torch.stack([self.rep.unsigned()(g, variance) for g in elements]).mean(0).numpy()

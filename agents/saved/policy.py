@@ -7,7 +7,9 @@ and only classes of this project or of a module that the caller trusts are impor
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from torch import Tensor, nn
 from agents.make import AGENTS
 from agents.saved.acting import Direct, Remembering, acting
 from agents.saved.budget import Budget
+from agents.saved.hub import download, is_on_hub
 from agents.saved.schema import check_policy, check_sizes
 from agents.saved.spaces import space_from_data
 from agents.saved.specification import HEADS_BEFORE, encoder_from_data, read_specification, specification
@@ -133,28 +136,30 @@ def load_policy(
     trust: Sequence[str] = (),
     observation_space: spaces.Space | None = None,
 ) -> Policy:
-    """The policy in a policy folder, in a run folder (its `policy/`), or `pretrained/<name>`.
+    """The policy in a policy folder, in a run folder (its `policy/`), `pretrained/<name>`, or `hub:owner/name`.
 
     Args:
+        source: see above; `hub:owner/name@revision` is a revision of a Hugging Face repository (`agents.saved.hub`).
         device: "auto" (CUDA if there is one), "cpu" or "cuda".
         trust: modules outside this project whose encoder may be imported.
         observation_space: rebuild the network for another space (a larger grid), where the encoder allows it.
 
     Raises:
         FileNotFoundError: there is no policy.
+        ConnectionError: the Hub does not answer.
         ValueError: it is damaged, of a newer format, its encoder is outside `trust`, or its parameters do not fit.
     """
-    folder = find(source)
-    spec = read_specification(folder)
-    head = read_head(folder)
-    try:
-        check_sizes(spec, len(head), sum(math.prod(tensor.shape) for tensor in head.values()))
-        with Budget(sum(map(nbytes, head.values()))):
-            module = build(spec, trust, observation_space)
-    except ValueError as error:
-        raise ValueError(f"{folder / 'policy.yaml'}: {error}") from error
-    check_fit(module, head, folder)
-    fill(module, read_tensors(folder, head))
+    with opened(source) as folder:
+        spec = read_specification(folder)
+        head = read_head(folder)
+        try:
+            check_sizes(spec, len(head), sum(math.prod(tensor.shape) for tensor in head.values()))
+            with Budget(sum(map(nbytes, head.values()))):
+                module = build(spec, trust, observation_space)
+        except ValueError as error:
+            raise ValueError(f"{folder / 'policy.yaml'}: {error}") from error
+        check_fit(module, head, folder)
+        fill(module, read_tensors(folder, head))
     chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     module.to(chosen).set_training_mode(False)
     return Policy(spec, module)
@@ -166,6 +171,20 @@ def parameters(module: nn.Module) -> dict[str, Tensor]:
     for name, tensor in module.state_dict(keep_vars=True).items():
         unique.setdefault(id(tensor), (name, tensor))
     return dict(unique.values())
+
+
+@contextmanager
+def opened(source: str | Path) -> Iterator[Path]:
+    """A folder with the policy that `source` means; of one on the Hub, a copy that is removed at the end."""
+    if not is_on_hub(source):
+        yield find(source)
+        return
+    with tempfile.TemporaryDirectory() as place:
+        download(str(source), Path(place))
+        try:
+            yield Path(place)
+        except ValueError as error:
+            raise ValueError(str(error).replace(place, str(source))) from error
 
 
 def find(source: str | Path) -> Path:

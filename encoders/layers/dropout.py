@@ -83,8 +83,8 @@ class Dropout(Keyed):
 
 
 def dropouts(module: nn.Module) -> tuple[Dropout, ...]:
-    """The dropout layers within a module."""
-    return tuple(part for part in module.modules() if isinstance(part, Dropout))
+    """The layers within a module that drop something; those of frozen encoders do not (p = 0)."""
+    return tuple(part for part in module.modules() if isinstance(part, Dropout) and part.p)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from configs.compose import compose, existing
 from encoders.resolve import resolve
 from envs import make_env
 from evaluation.runs import find_runs
-from learning.build import env_options
+from learning.build import encoder_options, env_options
 from learning.decide import decide
 
 ENCODERS = ["mlp", "cnn", "lstm", "gnn", "transformer", "hypernetwork"]
@@ -36,7 +36,7 @@ def benchmark(monkeypatch) -> ModuleType:
 def parameters(*overrides: str) -> int:
     """Of the encoder that a configuration builds."""
     config = compose("train", overrides)
-    options = {key: value for key, value in config["encoder"].items() if key not in ("name", "class")}
+    options = encoder_options(config)
     encoder = resolve(config["encoder"]["class"])(make_env(**env_options(config)).observation_space, **options)
     return sum(parameter.numel() for parameter in encoder.parameters())
 

@@ -28,6 +28,7 @@ from encoders.lstm import LSTM
 from encoders.resolve import resolve
 from encoders.transformer import Transformer
 from envs import make_vec_env
+from learning.build import encoder_options
 
 
 def observed(env_id: str, n: int = 6, steps: int = 5, **options):
@@ -99,10 +100,10 @@ def test_an_lstm_without_a_window_says_how_to_get_one():
 
 @pytest.mark.parametrize("name", ENCODERS)
 def test_yaml_and_constructor_have_the_same_options_with_the_same_defaults(name):
-    written = compose("train", [f"encoder={name}", f"env={case(name)[0]}"])["encoder"]
-    written = {key: None if value == {} else value for key, value in written.items()}
-    assert written == {"name": name, "class": written["class"], **defaults(encoder_named(name))}
-    assert resolve(written["class"]) is encoder_named(name)
+    config = compose("train", [f"encoder={name}", f"env={case(name)[0]}"])
+    written = {key: None if value == {} else value for key, value in encoder_options(config).items()}
+    assert written == defaults(encoder_named(name))
+    assert resolve(config["encoder"]["class"]) is encoder_named(name)
 
 
 def test_every_option_works_or_is_refused_by_its_name_whatever_its_value():
