@@ -41,7 +41,7 @@ def train(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> Res
     """Train one agent and write its run folder.
 
     A finished run with the same configuration is only read. An interrupted one goes on from its last snapshot, and
-    ends like a run that was never interrupted.
+    ends like a run that was never interrupted. A larger `total_timesteps` makes either of them longer.
 
     Args:
         config: a partial mapping ({"env": "DoorKey-5x5", "agent": {"name": "ppo", "gamma": 0.9}}) or a list of
@@ -68,11 +68,12 @@ def train(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> Res
     from learning.initial import changed, start
     from learning.learn import learn
     from learning.rollback import with_one_more
-    from learning.snapshot import has_snapshot, interrupted
+    from learning.snapshot import began_with, has_snapshot, interrupted
     from learning.watch import NotFinite
+    from storage.durable import naming_a_full_disk
     from storage.lock import holding
 
-    before, reasons = decide(composed)
+    before, reasons = decide({**composed, **began_with(folder, composed)})
     if not prepare(folder, before, before["overwrite"]):
         return _finished(folder, before)
     torch.set_num_threads(before["threads"])
@@ -82,7 +83,7 @@ def train(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> Res
         with closing(build(before)) as built:
             decided, more = decide(before, built.env, built.model)
             started = None if has_snapshot(folder, decided) else start(built, decided)
-            with holding(folder):
+            with naming_a_full_disk(folder), holding(folder):
                 if not prepare(folder, decided, decided["overwrite"]):  # another process has just finished it
                     return _finished(folder, decided)
                 snapshot, said = interrupted(folder, built.model, decided)
@@ -148,9 +149,9 @@ def can_be_trained(overrides: list[str]) -> None:
     from learning.build import build
     from learning.decide import decide
     from learning.initial import start
-    from learning.snapshot import has_snapshot
+    from learning.snapshot import began_with, has_snapshot
 
-    decided, _ = decide(config)
+    decided, _ = decide({**config, **began_with(folder, config)})
     if prepare(folder, decided, decided["overwrite"]):
         with closing(build(decided)) as built:
             if not has_snapshot(folder, decided):

@@ -5,6 +5,7 @@ The options of agents and encoders have their own checks (agents/ranges.py, enco
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +26,8 @@ LEAST = {  # options that are whole numbers -> their smallest values
     "env.bank": 0,
 }
 AUTO = ("threads", "evaluation.every", "snapshot.every")
+SNAPSHOT = 10**12  # the most steps between two snapshots
+WEEK = 7 * 24 * 60  # minutes
 LEVELS = 2**31  # evaluations play the levels from this seed on
 
 
@@ -42,6 +45,9 @@ def checked(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str,
     settled = _whole(config, defaults)
     for key, value in _leaves(settled).items():
         if key not in LEAST or (value == "auto" and key in AUTO):
+            continue
+        if key == "snapshot.every":
+            _check_every(value)
             continue
         if not isinstance(value, int) or isinstance(value, bool) or value < LEAST[key]:
             raise UsageError(f"{key} is a whole number, at least {LEAST[key]}; got {value!r}")
@@ -73,6 +79,21 @@ def _check_initial(everything: Any, encoder: Any) -> None:
             raise UsageError(f"{key} is {kinds}; got {value!r}")
     if everything is not None and encoder is not None:
         raise UsageError("initial= and encoder.initial= name two sources; give one: initial= takes all that fits")
+
+
+def minutes(every: Any) -> float | None:
+    """The minutes of `snapshot.every=10min`; None if it is no number of minutes."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)min", every) if isinstance(every, str) else None
+    return float(found[1]) if found else None
+
+
+def _check_every(value: Any) -> None:
+    steps = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= SNAPSHOT
+    if not steps and not 0 < (minutes(value) or 0) <= WEEK:
+        raise UsageError(
+            f"snapshot.every is a whole number of steps from 1 to {SNAPSHOT:,}, or minutes like 10min, at most "
+            f"{WEEK}min; got {value!r}"
+        )
 
 
 def _whole(config: Mapping[str, Any], defaults: Any, prefix: str = "") -> dict[str, Any]:

@@ -27,7 +27,8 @@ def command_line(
     """The main function of an entry point: one job, or all of a sweep (-m); exits with 0, 1 (failed) or 2 (usage).
 
     All jobs of a sweep are composed and checked before the first one runs, so an impossible combination is found at
-    once. A job that fails does not end the sweep; the failed jobs are listed at the end.
+    once. A job that fails does not end the sweep; the failed jobs are listed at the end. A signal ends the sweep, and
+    says how many jobs were not started.
 
     Args:
         name: the name of the configuration: train, evaluate or compare.
@@ -40,15 +41,19 @@ def command_line(
     arguments = read_flags()
     failures: list[tuple[str, str]] = []
     codes: list[int] = []
+    sweep: list[list[str]] = []
+    started: list[list[str]] = []
 
     @hydra.main(config_path=str(FOLDER), config_name=name, version_base="1.3")
     def job(_: Any) -> None:
         overrides = list(HydraConfig.get().overrides.task)
+        started.append(overrides)
         code, failure = _outcome(run, overrides)
         codes.append(code)
         if failure:
             failures.append((" ".join(overrides), failure))
         if code > SIGNALS:  # a signal ends the whole sweep, not only the present job
+            _report(failures, len(started), len(sweep))
             sys.exit(code)
 
     only_shown = arguments.help or arguments.hydra_help or arguments.cfg or arguments.info
@@ -57,7 +62,8 @@ def command_line(
         if arguments.multirun and any(override.startswith("run_dir=") for override in settled):
             raise UsageError("run_dir is the folder of one run; a sweep (-m) names its folders itself")
         if arguments.multirun:
-            _check_sweep(name, jobs(settled), possible)
+            sweep = jobs(settled)
+            _check_sweep(name, sweep, possible)
         elif not only_shown:
             check_options(name, settled)
     except UsageError as error:
@@ -70,14 +76,22 @@ def command_line(
         job()
     except KeyboardInterrupt:  # before learning began, or a second time
         print("interrupted", file=sys.stderr)
+        _report(failures, len(started), len(sweep))
         sys.exit(INTERRUPTED)
     finally:  # Hydra exits when it has shown its own help
         if arguments.help:
             print(_described(name, settled))
-    if failures and arguments.multirun:
-        lines = "".join(f"\n  {overrides}: {failure}" for overrides, failure in failures)
-        print(f"{len(failures)} of {len(codes)} runs failed:{lines}", file=sys.stderr)
+    _report(failures, len(started), len(sweep))
     sys.exit(max(codes, default=0))
+
+
+def _report(failures: Sequence[tuple[str, str]], started: int, planned: int) -> None:
+    """Say which jobs of a sweep failed, and how many were not started; `planned` is 0 without a sweep."""
+    if failures and planned:
+        lines = "".join(f"\n  {overrides}: {failure}" for overrides, failure in failures)
+        print(f"{len(failures)} of {started} runs failed:{lines}", file=sys.stderr)
+    if started < planned:
+        print(f"{planned - started} of {planned} runs not started; the same command goes on", file=sys.stderr)
 
 
 def _outcome(run: Callable[[list[str]], int], overrides: list[str]) -> tuple[int, str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from stable_baselines3.common.logger import HParam, HumanOutputFormat, KVWriter,
 from storage.durable import sync, write_file
 
 CLOCKS = ("time/fps", "time/time_elapsed")
-ITERATIONS = "time/iterations"
 GROWING = ("log.txt", "evaluations.csv", "events.out.tfevents.*")  # files that are only ever appended to
 
 
@@ -83,7 +82,7 @@ class Logs(Logger):
 
     def __init__(self, folder: Path, state: Mapping[str, Any] | None = None):
         self.folder = folder
-        self.before = self.iterations = 0
+        self.iterations = 0
         folder.mkdir(parents=True, exist_ok=True)
         if state is not None:
             self._cut(state)
@@ -92,18 +91,30 @@ class Logs(Logger):
         self.events = TensorBoardOutputFormat(str(folder))
         super().__init__(str(folder), [HumanOutputFormat(self.text), self.table, self.events])
         if state is not None:
-            self.before = self.iterations = state["iterations"]
+            self.iterations = state["iterations"]
             for key, (value, count, excluded) in state["pending"].items():
                 self.name_to_value[key] = value
                 self.name_to_excluded[key] = tuple(excluded)
                 if count:
                     self.name_to_count[key] = count
 
-    def record(self, key: str, value: Any, exclude: str | tuple[str, ...] | None = None) -> None:
-        """SB3's; iterations count on from those before an interruption, which SB3 forgets."""
-        if key == ITERATIONS:
-            value = self.iterations = value + self.before
-        super().record(key, value, exclude)
+    def describe(self, config: Mapping[str, Any], step: int = 0) -> None:
+        """Show the configuration in TensorBoard, among its texts."""
+        text = "\n".join(f"    {line}" for line in yaml.safe_dump(dict(config), sort_keys=False).split("\n"))
+        self.events.write({"config": text}, {"config": ()}, step)
+
+    def after_rollouts(self, dump_logs: Callable[[int], None], every: int) -> Callable[[int], None]:
+        """`dump_logs` of a model that calls it after each rollout, so that it logs every `every`-th.
+
+        Rollouts before an interruption count, which SB3 forgets.
+        """
+
+        def counted(_: int) -> None:
+            self.iterations += 1
+            if self.iterations % every == 0:
+                dump_logs(self.iterations)
+
+        return counted
 
     def saved(self) -> dict[str, Any]:
         """What is recorded and not yet written, and the length of every file, which is on the disk from now on."""
@@ -162,7 +173,7 @@ def open_logs(
     model.set_logger(logger)
     if state is not None:
         return
-    text = "\n".join(f"    {line}" for line in yaml.safe_dump(dict(config), sort_keys=False).split("\n"))
+    logger.describe(config)
     choices = {key: config[key]["name"] for key in ("env", "encoder", "agent")} | {"seed": config["seed"]}
     hparams = HParam(choices, {"final/return": 0.0, "final/success": 0.0})
-    logger.events.write({"config": text, "hparams": hparams}, {"config": (), "hparams": ()})
+    logger.events.write({"hparams": hparams}, {"hparams": ()})

@@ -5,7 +5,8 @@ runs/<env>/<agent>-<encoder>[-<symmetry>]/<differences from the defaults, or "de
 config.yaml        the configuration, with every `auto` decided
 log.txt            what the learner logged; progress.csv and TensorBoard events hold the same numbers
 evaluations.csv    a line for each evaluation during training
-result.json        the final score: present once the run is finished; holds no clocks
+result.json        the final score: present once the run is finished; holds no clocks. While a finished run is made
+                   longer, it and policy/ are still those of the shorter run, and reports use them
 timing.json        wall times
 learning_curve.png, policy/ (the last), best/ (best by evaluation, never used in reports)
 snapshot/          what an interrupted run goes on from; checkpoints/, the policies of the last `snapshot.keep` of them
@@ -60,6 +61,7 @@ IRRELEVANT = (
     "initial_sha256",
     "snapshot",
     "on_nonfinite",
+    "decided_for",
 )
 ABSENT = {"encoder.freeze": False}  # what the runs of earlier versions meant, which do not say it
 
@@ -94,23 +96,28 @@ def differences(config: Mapping[str, Any], other: Mapping[str, Any]) -> list[str
 def prepare(folder: Path, config: Mapping[str, Any], overwrite: bool, write: bool = False) -> bool:
     """Whether there is anything to train in `folder`: False if it holds a finished run of the same configuration.
 
-    With `write`, also rename an unfinished or overwritten run to `<name>.old-<n>`, which reports ignore, and write
-    `config.yaml`.
+    There is if a run, finished or not, is to be longer than it was. With `write`, also rename an unfinished or
+    overwritten run to `<name>.old-<n>`, which reports ignore, and write `config.yaml`.
 
     Raises:
-        ValueError: the folder holds another configuration, or files that are not a run's.
+        ValueError: the folder holds another configuration, a longer run, or files that are not a run's.
         OSError: the folder cannot be written.
     """
     if (folder / "config.yaml").exists():
         run = read_run(folder)
-        changed = differences(config, run.config)
+        total, before = config["total_timesteps"], run.config.get("total_timesteps", 0)
+        changed = differences({**config, "total_timesteps": before}, run.config)
+        elsewhere = "overwrite=true trains anew and keeps the old one aside, run_dir=<folder> puts this one elsewhere"
         if changed and not overwrite:
+            changed = differences(config, run.config)
             shown = "; ".join(changed[:4]) + (f" and {len(changed) - 4} more" if len(changed) > 4 else "")
+            raise ValueError(f"{folder} holds a run with another configuration ({shown}); {elsewhere}")
+        if total < before and not overwrite:
             raise ValueError(
-                f"{folder} holds a run with another configuration ({shown}); overwrite=true trains anew and "
-                "keeps the old one aside, run_dir=<folder> puts this one elsewhere"
+                f"{folder} holds a run of total_timesteps={before}, which can be made longer but not shorter; got "
+                f"total_timesteps={total}; {elsewhere}"
             )
-        if run.result is not None and not overwrite:
+        if run.result is not None and run.result["steps"] >= total and not overwrite:
             return False
         if write:
             n = 1
@@ -121,8 +128,17 @@ def prepare(folder: Path, config: Mapping[str, Any], overwrite: bool, write: boo
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder} exists and is not a run folder; give another run_dir")
     if write:
-        write_file(folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False))
+        write_config(folder, config)
     return True
+
+
+def write_config(folder: Path, config: Mapping[str, Any]) -> None:
+    """Write `config.yaml`.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    write_file(folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False))
 
 
 @dataclass(frozen=True)
@@ -132,7 +148,7 @@ class Run:
     Attributes:
         folder, config: its path, and the content of `config.yaml`.
         result, timing: the content of `result.json` and `timing.json`, None if it is not finished.
-        evaluations: the rows of `evaluations.csv`, with floats, or None for an empty field.
+        evaluations: the rows of `evaluations.csv`, with floats, or None for an empty field; up to the result.
     """
 
     folder: Path
@@ -153,7 +169,8 @@ def read_run(folder: Path) -> Run:
         raise ValueError(f"{folder} is not a run folder: it has no config.yaml")
     result = _read(folder, "result.json", from_json, lambda data: check_result(data, config))
     timing = _read(folder, "timing.json", from_json, lambda data: TIMING(data, ""))
-    rows = _read(folder, "evaluations.csv", lambda content: read_evaluations(content, result))
+    grows = result is None or result["steps"] < config.get("total_timesteps", 0)
+    rows = _read(folder, "evaluations.csv", lambda content: read_evaluations(content, result, grows))
     return Run(folder, config, result, timing, rows or [])
 
 

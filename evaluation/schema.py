@@ -24,6 +24,7 @@ CONFIG = record(
         "symmetry": record({}, more=True),
         "seed": whole(0, MOST),
     },
+    {"total_timesteps": whole(1, MOST), "decided_for": whole(1, MOST)},
     more=True,
 )
 TIMING = record({}, {"wall_seconds": number(0), "steps_per_second": number(0)}, more=True)
@@ -76,17 +77,18 @@ def check_result(result: Any, config: Mapping[str, Any]) -> None:
             raise ValueError(f"{key} is {result[key]!r}, and {value!r} in config.yaml")
 
 
-def read_evaluations(content: bytes, result: Mapping[str, Any] | None) -> list[dict[str, float | None]]:
-    """The rows of `evaluations.csv`, with None for an empty field.
+def read_evaluations(content: bytes, result: Mapping[str, Any] | None, grows: bool) -> list[dict[str, float | None]]:
+    """The rows of `evaluations.csv`, with None for an empty field; those after the result are left out.
 
     Args:
-        result: of the finished run; None allows a last line that its writer did not finish.
+        result: of the finished run, None without one.
+        grows: the run goes on, so the last line may be one that its writer did not finish.
 
     Raises:
         ValueError: a row that is no evaluation, or steps that do not increase.
     """
     written = content.decode()
-    if result is None and not written.endswith("\n"):
+    if grows and not written.endswith("\n"):
         written = written[: written.rfind("\n") + 1]
     try:
         reader = csv.DictReader(io.StringIO(written, newline=""), strict=True)
@@ -94,7 +96,7 @@ def read_evaluations(content: bytes, result: Mapping[str, Any] | None) -> list[d
         lines = [*reader]
     except csv.Error as error:
         raise ValueError(f"it is no table: {error}") from error
-    if header is None and result is None:
+    if header is None and grows:
         return []
     if header is None or len({*header}) < len(header) or not {*COLUMNS} <= {*header}:
         raise ValueError(f"its columns are not {', '.join(COLUMNS)}")
@@ -105,7 +107,7 @@ def read_evaluations(content: bytes, result: Mapping[str, Any] | None) -> list[d
     successes = {row["success"] is None for row in rows} | ({result["success"] is None} if result else set())
     if len(successes) > 1:
         raise ValueError("success is there in some evaluations, and in others it is not")
-    return rows
+    return [row for row in rows if result is None or row["steps"] <= result["steps"]]  # type: ignore[operator]
 
 
 def _evaluation(line: Mapping[Any, Any], name: str) -> dict[str, float | None]:

@@ -35,6 +35,8 @@ def decide(config: Mapping[str, Any], env: Any = None, model: Any = None) -> Dec
         env: the training environments.
         model: the untrained model.
 
+    A run that is made longer keeps what was decided for its first length, `decided_for`.
+
     Raises:
         UsageError: this machine or this encoder does not support a chosen option.
         ValueError: the agent does not support the chosen implementation.
@@ -48,6 +50,18 @@ def decide(config: Mapping[str, Any], env: Any = None, model: Any = None) -> Dec
         settled["env"] = {**settled["env"], "engine": env.engine}
         settled["agent"] = _implementation(settled, model, reasons)
     return settled, reasons
+
+
+def _length(config: Mapping[str, Any]) -> int:
+    """The total_timesteps that the run began with."""
+    return int(config.get("decided_for", config["total_timesteps"]))
+
+
+def scheduled(agent: Mapping[str, Any]) -> list[str]:
+    """The options of an agent whose values depend on the share of the run that is over."""
+    explores = agent.get("exploration_initial_eps") != agent.get("exploration_final_eps")
+    falling = [key for key, value in agent.items() if isinstance(value, str) and value.startswith("lin_")]
+    return [f"agent.{key}" for key in falling + ["exploration_fraction"] * explores]
 
 
 def _device(config: Mapping[str, Any], reasons: dict[str, str]) -> dict[str, Any]:
@@ -81,7 +95,7 @@ def _symmetry(config: Mapping[str, Any], reasons: dict[str, str]) -> dict[str, A
 
 def _evaluation(config: Mapping[str, Any], reasons: dict[str, str]) -> dict[str, Any]:
     evaluation = config["evaluation"]
-    every = max(config["total_timesteps"] // 20, 1) if evaluation["every"] == "auto" else evaluation["every"]
+    every = max(_length(config) // 20, 1) if evaluation["every"] == "auto" else evaluation["every"]
     return {"evaluation": {**evaluation, "every": every}}
 
 
@@ -98,7 +112,7 @@ def _rollout(config: Mapping[str, Any], reasons: dict[str, str]) -> dict[str, An
     fewer than k · n_envs steps. If total is a multiple of a rollout, nothing changes. Off-policy agents have no
     rollouts, but collect `train_freq` steps at a time, which are not more than the run has.
     """
-    agent, n_envs, total = config["agent"], config["n_envs"], config["total_timesteps"]
+    agent, n_envs, total = config["agent"], config["n_envs"], _length(config)
     check_ranges({key: value for key, value in agent.items() if key not in ("name", "algorithm")})
     if not on_policy(agent):
         frequency, most = agent["train_freq"], -(-total // n_envs)
@@ -142,7 +156,7 @@ def _implementation(config: Mapping[str, Any], model: Any, reasons: dict[str, st
         return agent
     stock = {"implementation": "sb3", "distinct": False, "overlap": False}
     if hasattr(model, "decide"):
-        reasons["agent.implementation"] = model.decide(config["total_timesteps"])
+        reasons["agent.implementation"] = model.decide(_length(config))
         found = {"implementation": "implementation", "distinct": "distinct", "overlap": "overlapping"}
         stock = {key: getattr(model, name, stock[key]) for key, name in found.items()}
     else:

@@ -12,6 +12,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from agents.saved import training
 from agents.saved.specification import versions
 from envs.errors import EnvironmentFailed
+from evaluation.runs import read_run
 from learning.crash import write_crash
 from learning.snapshot import Snapshots, read_snapshot
 from learning.watch import bad_tensor
@@ -20,6 +21,9 @@ from learning.watch import bad_tensor
 def kept(model: BaseAlgorithm, snapshots: Snapshots, run: Path) -> str:
     """Save the last finite policy of a run that failed -> where it is and what the run goes on from, in words."""
     taken, learned = snapshots.taken, "what was learned"
+    goes_on = f"the same command goes on from the snapshot after {taken:,} steps"
+    if older := of_an_older_result(run):
+        return f"{older}; {goes_on}"
     if not model.num_timesteps or bad_tensor(model):  # it failed before it went on, or while it learned
         state = read_snapshot(run) if taken else None
         if state is None:
@@ -27,8 +31,13 @@ def kept(model: BaseAlgorithm, snapshots: Snapshots, run: Path) -> str:
         training.restore(model, state["model"])
         learned = f"what was learned in {taken:,} steps"
     snapshots.save(run / "policy")
-    goes_on = f"the same command goes on from the snapshot after {taken:,} steps"
     return f"{learned} is in {run / 'policy'}; {goes_on if taken else 'there is no snapshot yet'}".capitalize()
+
+
+def of_an_older_result(run: Path) -> str:
+    """What a run that is being made longer keeps until it is complete, in words; "" without an older result."""
+    older = read_run(run).result
+    return "" if older is None else f"result.json and policy/ are still those of {older['steps']:,} steps"
 
 
 def crash_file(error: EnvironmentFailed, run: Path, options: Mapping[str, Any]) -> str:

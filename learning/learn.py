@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from stable_baselines3 import A2C
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from agents import Policy, save_policy
 from agents.diagnostics import equivariance_error
@@ -23,10 +25,10 @@ from envs.names import simulator_of
 from evaluation.callbacks import Evaluate, GradientNorm, ShowProgress, StopOnSignal
 from evaluation.report import draw_run, parameter_counts, result_table
 from evaluation.rollout import EndlessEpisode, Episodes, Interrupted, rollout
-from evaluation.runs import read_run
+from evaluation.runs import read_run, write_config
 from evaluation.scores import scores
 from learning.build import EVALUATION_SEED, Built, env_options
-from learning.failed import crash_file, kept
+from learning.failed import crash_file, kept, of_an_older_result
 from learning.rollback import MOST
 from learning.snapshot import NotResumed, Snapshots
 from learning.watch import NotFinite, Watch, bad_tensor
@@ -96,6 +98,21 @@ def learn(
         learning = before["learning"] + time.perf_counter() - begin - evaluate.seconds
         return {"learning": learning, "evaluation": before["evaluation"] + evaluate.seconds}
 
+    def resumed() -> None:
+        """Write `config.yaml` anew if the run is longer now."""
+        before = read_run(folder).config
+        if before.get("total_timesteps") != config["total_timesteps"]:
+            write_config(folder, {**before, **config})
+            model.logger.describe(config, model.num_timesteps)  # type: ignore[attr-defined]
+
+    def keep_what_was_learned() -> str:
+        """Save the policy of a run that does not end, unless that of an older result is there; where it is."""
+        if older := of_an_older_result(folder):
+            return older
+        save_policy(model, folder / "policy", **about)
+        draw_run(read_run(folder), folder / "learning_curve.png")
+        return f"what was learned is in {folder / 'policy'}"
+
     snapshots = Snapshots(
         folder,
         **config["snapshot"],
@@ -107,6 +124,7 @@ def learn(
         seconds=seconds,
         state=snapshot,
         rollbacks=rollbacks,
+        resumed=resumed,
     )
 
     def not_finite(error: FloatingPointError) -> NotFinite:
@@ -119,7 +137,8 @@ def learn(
     progress = [ShowProgress(config["total_timesteps"], evaluate)] if config["progress"] else []
     with stop:
         try:
-            model.learn(config["total_timesteps"], callback=[watch, snapshots, stop, evaluate, norm, *progress])
+            callbacks = [watch, snapshots, stop, evaluate, norm, *progress]
+            model.learn(config["total_timesteps"], callback=callbacks, **_logging(model))
             spent = seconds()
             watch.check()
             policy = Policy.of(model).remembering()
@@ -127,13 +146,10 @@ def learn(
         except (Interrupted, KeyboardInterrupt):
             if not stop.requested or bad_tensor(model):
                 raise
-            save_policy(model, folder / "policy", **about)
-            draw_run(read_run(folder), folder / "learning_curve.png")
-            print(f"{_interrupted(model, snapshots.taken)}; what was learned is in {folder / 'policy'}")
+            print(f"{_interrupted(model, snapshots.taken)}; {keep_what_was_learned()}")
             return None, stop.number
         except EndlessEpisode as error:
-            save_policy(model, folder / "policy", **about)
-            raise EndlessEpisode(f"{error}; what was learned is in {folder / 'policy'}") from error
+            raise EndlessEpisode(f"{error}; {keep_what_was_learned()}") from error
         except FloatingPointError as error:
             raise not_finite(error) from error
         except EnvironmentFailed as error:
@@ -175,6 +191,15 @@ def learn(
     draw_run(run, folder / "learning_curve.png")
     print(result_table(run))
     return result, 0
+
+
+def _logging(model: Any) -> dict[str, Any]:
+    """The options of `learn` with which a model logs as often as SB3 does, interrupted or not."""
+    if not isinstance(model, OnPolicyAlgorithm):
+        return {}
+    every = 100 if isinstance(model, A2C) else 1
+    model.dump_logs = model.logger.after_rollouts(model.dump_logs, every)  # type: ignore[attr-defined,method-assign]
+    return {"log_interval": 1}
 
 
 def _interrupted(model: BaseAlgorithm, taken: int) -> str:

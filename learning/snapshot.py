@@ -8,6 +8,7 @@ snapshot records how long they were, and a run that goes on cuts them to that le
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from shutil import rmtree
@@ -20,9 +21,11 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 import envs.saved
 from agents.saved import training
 from agents.saved.specification import versions
+from configs.check import minutes
 from evaluation.callbacks import Evaluate, GradientNorm, StopOnSignal
 from evaluation.runs import read_run
 from learning import randomness
+from learning.decide import scheduled
 from storage.durable import newest, replacing
 from storage.reading import ReadError
 from storage.schema import mapping, number, record, several, text, truth, whole
@@ -79,28 +82,53 @@ def has_snapshot(run: Path, config: Mapping[str, Any]) -> bool:
     return not config["overwrite"] and newest(run / FOLDER).is_dir()
 
 
+def began_with(run: Path, config: Mapping[str, Any]) -> dict[str, int]:
+    """{"decided_for": the total_timesteps that a run began with}, if it is to go on to another; else {}.
+
+    Raises:
+        ValueError: a file of the run is damaged.
+    """
+    if not has_snapshot(run, config) or not (run / "config.yaml").exists():
+        return {}
+    before, total = read_run(run).config, config["total_timesteps"]
+    first = before.get("decided_for", before.get("total_timesteps", total))
+    return {} if first == total else {"decided_for": first}
+
+
 def interrupted(run: Path, model: BaseAlgorithm, config: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
     """The snapshot that a run goes on from, None if it begins anew; and what is to be said about that.
 
     Raises:
-        ValueError: the snapshot is damaged, or of a newer version; or the encoder's file has changed since.
+        ValueError: the snapshot is damaged, or of a newer version; the encoder's file has changed since; or a finished
+            run cannot be made longer.
     """
     if config["overwrite"] or not (run / "config.yaml").exists():
         return None, ""
     reason = not_resumable(model)
+    snapshot = None if reason else read_snapshot(run)
+    before = read_run(run)
+    if snapshot is None and before.result is not None:
+        raise ValueError(
+            f"{run} is finished and cannot be made longer: {reason or 'it has no snapshot'}; overwrite=true trains anew"
+        )
     if reason:
         return None, f"agent={config['agent']['name']} cannot be resumed yet ({reason}): the run begins anew"
-    snapshot = read_snapshot(run)
     if snapshot is None:
         return None, "the interrupted run had not come to its first snapshot: it begins anew"
-    if read_run(run).config.get("encoder_source") != config.get("encoder_source"):
+    if before.config.get("encoder_source") != config.get("encoder_source"):
         raise ValueError(f"{run} cannot go on: the file of its encoder has changed since; overwrite=true trains anew")
-    present, before = versions(), snapshot["versions"]
-    changed = [
-        f"{name} {before.get(name)}, now {version}" for name, version in present.items() if before.get(name) != version
-    ]
-    said = f"; it was made with {'; '.join(changed)}, so results may differ from those of an uninterrupted run"
-    return snapshot, f"goes on after {snapshot['steps']:,} steps{said if changed else ''}"
+    made = snapshot["versions"]
+    changed = [f"{name} {made.get(name)}, now {now}" for name, now in versions().items() if made.get(name) != now]
+    said = f"goes on after {snapshot['steps']:,} steps"
+    if changed:
+        said += f"; it was made with {'; '.join(changed)}, so results may differ from those of an uninterrupted run"
+    total, falling = config["total_timesteps"], scheduled(config["agent"])
+    if total > before.config.get("total_timesteps", total) and falling:
+        said += (
+            f"\n  {', '.join(falling)} now depend{'s' * (len(falling) == 1)} on {total:,} steps, so the run will not "
+            "end like one that was as long from its start"
+        )
+    return snapshot, said
 
 
 def not_resumable(model: Any) -> str | None:
@@ -109,11 +137,11 @@ def not_resumable(model: Any) -> str | None:
 
 
 class Snapshots(BaseCallback):
-    """Takes a snapshot every `every` steps, and after a signal; a run that goes on begins with the last one.
+    """Takes a snapshot regularly, after a signal, and at the end; a run that goes on begins with the last one.
 
     Args:
         run: the run folder.
-        every: steps.
+        every: steps, or minutes ("10min").
         keep: how many of the latest policies stay in `checkpoints/`.
         stop: learning ends once a snapshot was taken after its signal.
         evaluate, norm: callbacks whose state is part of the run's.
@@ -123,6 +151,7 @@ class Snapshots(BaseCallback):
         state: the snapshot that the run goes on from.
         rollbacks: those of the run; more than `state` has if the run goes back to it now, which then draws other
             random numbers. Each one that learning caused halves the learning rate.
+        resumed: called once the run is in that state.
 
     Attributes:
         taken: the steps after which the last snapshot was taken; 0 if there is none.
@@ -132,7 +161,7 @@ class Snapshots(BaseCallback):
         self,
         run: Path,
         *,
-        every: int,
+        every: int | str,
         keep: int,
         stop: StopOnSignal,
         evaluate: Evaluate,
@@ -142,16 +171,19 @@ class Snapshots(BaseCallback):
         seconds: Callable[[], Mapping[str, float]],
         state: Mapping[str, Any] | None = None,
         rollbacks: Sequence[Mapping[str, Any]] = (),
+        resumed: Callable[[], object] = lambda: None,
     ):
         super().__init__()
-        self.run, self.every, self.keep, self.stop = run, every, keep, stop
-        self.evaluate, self.norm, self.save, self.seconds, self.state = evaluate, norm, save, seconds, state
-        self.check, self.rollbacks = check, rollbacks
-        self.next, self.taken, self.rollouts = every, 0, 0
+        self.run, self.keep, self.stop = run, keep, stop
+        self.minutes, self.every = minutes(every), every
+        self.evaluate, self.norm, self.save, self.seconds = evaluate, norm, save, seconds
+        self.check, self.state, self.rollbacks, self.resumed = check, state, rollbacks, resumed
+        self.taken, self.between_rollouts = 0, False
 
     def _on_training_start(self) -> None:
         self.possible = not_resumable(self.model) is None
         self.stop.waits = self.possible
+        self.passed = time.monotonic()
         if self.state is None:
             return
         try:
@@ -160,24 +192,31 @@ class Snapshots(BaseCallback):
             raise NotResumed(str(error)) from error
         except (KeyError, TypeError, AttributeError, IndexError) as error:
             raise NotResumed(f"{self.run / FOLDER} is damaged: {type(error).__name__}: {error}") from error
-        self.next, self.taken = self._following(), self.model.num_timesteps
+        self.taken = self.model.num_timesteps
         if len(self.rollbacks) > len(self.state.get("rollbacks", ())):
             randomness.renew(self.model, self.model.seed or 0, len(self.rollbacks))
         halved = sum(each["learned"] for each in self.rollbacks)
         if halved:
             schedule = self.model.lr_schedule
             self.model.lr_schedule = lambda progress: schedule(progress) / 2**halved
+        self.resumed()
 
     def _on_rollout_start(self) -> None:
-        between_logs = isinstance(self.model, OnPolicyAlgorithm) and self.rollouts % self.locals["log_interval"]
-        self.rollouts += 1
-        due = self.stop.requested or self.model.num_timesteps >= self.next
-        # SB3 logs every 100 rollouts of A2C, and counts them anew when a run goes on
-        if not self.possible or not due or between_logs:
-            return
-        self.take()
-        self.next = self._following()
-        self.stop.waits = not self.stop.requested
+        self.between_rollouts = False
+        if self.possible and (self.stop.requested or self._due()):
+            self.take()
+            self.stop.waits = not self.stop.requested
+
+    def _on_rollout_end(self) -> None:
+        self.between_rollouts = True
+
+    def _on_training_end(self) -> None:
+        """Take the last snapshot, from which a longer run goes on: as the next rollout would find the model."""
+        if self.possible and self.between_rollouts:
+            self.model.policy.set_training_mode(False)
+            if isinstance(self.model, OnPolicyAlgorithm):
+                self.model.rollout_buffer.reset()
+            self.take()
 
     def _on_step(self) -> bool:
         return True
@@ -188,15 +227,18 @@ class Snapshots(BaseCallback):
         steps = self.model.num_timesteps
         with replacing(self.run / FOLDER) as folder:
             write_tree(folder, "state", self._saved())
-        self.taken = steps
+        self.taken, self.passed = steps, time.monotonic()
         if self.keep:
             self.save(self.run / CHECKPOINTS / f"steps={steps}")
             kept = sorted((self.run / CHECKPOINTS).glob("steps=*"), key=lambda path: int(path.name[6:]))
             for old in kept[: -self.keep]:
                 rmtree(old)
 
-    def _following(self) -> int:
-        return (self.model.num_timesteps // self.every + 1) * self.every
+    def _due(self) -> bool:
+        if self.minutes is not None:
+            return time.monotonic() - self.passed >= 60 * self.minutes
+        steps = int(self.every)
+        return self.model.num_timesteps // steps > self.taken // steps
 
     def _saved(self) -> dict[str, Any]:
         logger: Any = self.logger

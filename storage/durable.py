@@ -28,6 +28,10 @@ UNFINISHED = ".unfinished"
 FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
+class DiskFull(OSError):
+    """There is no space left on a disk; the message says where, how much is free, and what to do."""
+
+
 def write_file(file: Path, content: bytes | str) -> None:
     """Replace a file, or make it; its folder is made if it is missing.
 
@@ -85,6 +89,34 @@ def newest(folder: Path) -> Path:
     return old
 
 
+@contextmanager
+def naming_a_full_disk(folder: Path) -> Iterator[None]:
+    """Within this block, whatever does not fit on the disk of `folder` raises `DiskFull`."""
+    try:
+        yield
+    except DiskFull:
+        raise
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise _disk_full(error, Path(error.filename or folder)) from error
+
+
+def _disk_full(error: OSError, place: Path, needed: str = "") -> DiskFull:
+    disk = next(parent for parent in (place, *place.absolute().parents) if parent.is_dir())
+    return DiskFull(
+        error.errno,
+        f"the disk is full: {place} cannot be written ({needed}{shutil.disk_usage(disk).free:,} bytes are free). What "
+        "was saved before is intact; free some space on this disk, then give the same command again",
+    )
+
+
+def _size(path: Path) -> int:
+    """The bytes of a file, or of all files in a folder; 0 if there is nothing."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
 def sync(path: Path) -> None:
     """Make the operating system write a file, or a folder's entries, to the disk now."""
     if os.name == "nt" and path.is_dir():  # Windows cannot open a folder, and needs no sync of its entries
@@ -112,12 +144,9 @@ def _beside(place: Path) -> Iterator[Path]:
     except OSError as error:
         if error.errno not in FULL:
             raise
-        taken = sum(path.stat().st_size for path in unfinished.rglob("*") if path.is_file()) / 1e6
-        raise OSError(
-            error.errno,
-            f"the disk is full: {place} needs more than the {taken:.1f} MB that were left for it. What was there "
-            f"before is intact; free some space on the disk of {place.parent} and start again",
-        ) from error
+        needed = max(_size(unfinished), _size(place))
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise _disk_full(error, place, f"it needs more than {needed:,} bytes, and ") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
         unlock(lock)

@@ -55,7 +55,11 @@ def _taken(file: Path) -> int | None:
         except FileNotFoundError:  # its owner has just ended
             continue
         if lock is None or _is_still(file, lock):
-            file.write_text(str(os.getpid()))
+            try:
+                file.write_text(str(os.getpid()))
+            except OSError:  # a full disk
+                unlock(lock)
+                raise
             return lock
         unlock(lock)
 

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
-from conftest import command
+from conftest import PROJECT, command
+
+from benchmarks.kills import differences
 
 FAST = ["total_timesteps=256", "evaluation.every=128", "evaluation.episodes=2", "evaluation.final_episodes=4"]
 FAST += ["progress=false"]
@@ -91,3 +97,38 @@ def test_a_value_error_of_the_environment_is_not_taken_for_a_mistake_of_the_user
     assert re.search(
         r"Fragile-v0 raised ValueError in step 10 of episode 2 since reset\(seed=\d+\): the motor", done.stderr
     )
+
+
+SWEEP = ["env=CartPole", "encoder.width=8", "seed=0,1,2", "total_timesteps=3000", "snapshot.every=256"]
+SWEEP += ["evaluation.every=1000", "evaluation.episodes=2", "evaluation.final_episodes=4", "progress=false"]
+
+
+def ended(number: int, seed: int) -> tuple[int, str]:
+    """Send a signal to a sweep once its run with this seed has a snapshot -> exit code and standard error."""
+    program = [sys.executable, str(PROJECT / "train.py"), "-m", *SWEEP]
+    process = subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while not Path(f"runs/CartPole/ppo-mlp/encoder.width=8/seed={seed}/snapshot").exists():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.005)
+    process.send_signal(number)
+    said = process.communicate(timeout=120)[1]
+    return process.returncode, said
+
+
+@pytest.mark.slow
+def test_a_sweep_that_is_interrupted_or_killed_goes_on_and_ends_like_one_that_was_not(tmp_path, monkeypatch):
+    for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir("whole")
+    assert command("train.py", "-m", *SWEEP).returncode == 0
+    monkeypatch.chdir("../killed")
+    runs = [Path(f"runs/CartPole/ppo-mlp/encoder.width=8/seed={seed}") for seed in range(3)]
+    code, said = ended(signal.SIGTERM, seed=0)
+    assert code == 143 and said.splitlines()[-1] == "2 of 3 runs not started; the same command goes on"
+    assert ended(signal.SIGKILL, seed=1)[0] == -signal.SIGKILL
+    assert [(run / "result.json").exists() for run in runs] == [True, False, False]
+    written = {file: file.stat().st_mtime_ns for file in runs[0].rglob("*")}
+    done = command("train.py", "-m", *SWEEP)
+    assert done.returncode == 0 and f"{runs[0]} is finished: nothing to train" in done.stdout
+    assert "goes on after" in done.stdout and written == {file: file.stat().st_mtime_ns for file in runs[0].rglob("*")}
+    assert [differences(tmp_path / "whole" / run, run) for run in runs] == [[], [], []]

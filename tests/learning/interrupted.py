@@ -1,17 +1,30 @@
-"""Runs that die, and what an interrupted run and one that was never interrupted must have in common."""
+"""Short runs, and runs that die."""
 
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 from typing import Any
 
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+import pytest
 
 from learning.snapshot import Snapshots
 from train import train
 
-FILES = ("policy/policy.safetensors", "best/policy.safetensors", "progress.csv", "evaluations.csv", "result.json")
+SHORT = {
+    "progress": False,
+    "total_timesteps": 384,
+    "snapshot": {"every": 64},
+    "evaluation": {"every": 128, "episodes": 2, "final_episodes": 3},
+}
+ROLLOUTS = {"agent.n_steps": 16, "agent.batch_size": 32, "agent.n_epochs": 2, "n_envs": 4}
+REPLAY = {"agent.learning_starts": 100, "agent.gradient_steps": 1, "agent.batch_size": 32}
+DEATHS = [150, 340]  # between two snapshots, the first of them between an evaluation and the snapshot before it
+
+
+def of(env: str, agent: str = "ppo", encoder: str = "mlp", **more: Any) -> dict[str, Any]:
+    rollouts = ROLLOUTS if "ppo" in agent else {} if agent == "a2c" else REPLAY
+    options = {key.replace("__", "."): value for key, value in more.items()}
+    return {**SHORT, "env": env, "agent": agent, "encoder": encoder, **rollouts, **options}
 
 
 class Killed(BaseException):
@@ -36,19 +49,14 @@ def train_killed(monkeypatch: Any, deaths: list[int], config: Any, folder: str) 
     return lost
 
 
-def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    """What TensorBoard shows of a run, but for the clocks.
+def interrupt(monkeypatch: Any, config: dict[str, Any], at: int = 150, folder: str = "killed") -> None:
+    """Leave an unfinished run in a folder."""
 
-    Files that one process made within one second are read in the order of their names, which need not be that of time.
-    """
-    events = EventAccumulator(str(folder), size_guidance={"scalars": 0}, purge_orphaned_data=False).Reload()
-    tags = [tag for tag in events.Tags()["scalars"] if not tag.startswith("time/")]
-    return {tag: sorted((event.step, event.value) for event in events.Scalars(tag)) for tag in tags}
+    def die(self: Any) -> bool:
+        if self.model.num_timesteps >= at:
+            raise Killed
+        return True
 
-
-def differences(folder: str | Path, other: str | Path) -> list[str]:
-    """The files that differ, and the curves."""
-    folder, other = Path(folder), Path(other)
-    files = [name for name in FILES if (folder / name).read_bytes() != (other / name).read_bytes()]
-    mine, theirs = scalars(folder), scalars(other)
-    return files + sorted(tag for tag in mine.keys() | theirs.keys() if mine.get(tag) != theirs.get(tag))
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Snapshots, "_on_step", die)
+        train(config, run_dir=folder)

@@ -16,29 +16,14 @@ import numpy as np
 import pytest
 from conftest import PROJECT
 from gymnasium import spaces
-from interrupted import differences, train_killed
+from interrupted import DEATHS, SHORT, interrupt, of, train_killed
 
 from agents import load_policy
 from agents.ppo.compiled import compiler
+from benchmarks.kills import differences
 from envs.recorded import Recorded
 from learning.snapshot import Snapshots, read_snapshot
 from train import train
-
-SHORT = {
-    "progress": False,
-    "total_timesteps": 384,
-    "snapshot": {"every": 64},
-    "evaluation": {"every": 128, "episodes": 2, "final_episodes": 3},
-}
-ROLLOUTS = {"agent.n_steps": 16, "agent.batch_size": 32, "agent.n_epochs": 2, "n_envs": 4}
-DEATHS = [150, 340]  # between two snapshots, the first of them between an evaluation and the snapshot before it
-
-
-def of(env: str, agent: str = "ppo", encoder: str = "mlp", **more: Any) -> dict[str, Any]:
-    rollouts = ROLLOUTS if "ppo" in agent else {} if agent == "a2c" else {"agent.learning_starts": 100}
-    options = {key.replace("__", "."): value for key, value in more.items()}
-    return {**SHORT, "env": env, "agent": agent, "encoder": encoder, **rollouts, **options}
-
 
 QUICK = {
     "CartPole": of("CartPole", encoder="homomorphic"),
@@ -69,9 +54,9 @@ EVERY = {
     "average": of("CartPole", symmetry="average"),
     "loss": of("CartPole", symmetry="loss", agent__implementation="sb3"),
     "schedules": of("CartPole", agent__weight_decay=0.01, agent__learning_rate="lin_1e-3", agent__clip_range="lin_0.2"),
-    "A2C": of("CartPole", "a2c", total_timesteps=12_000),
-    "A2C on grids": of("DoorKey-5x5", "a2c", "cnn", total_timesteps=12_000),
-    "SB3's A2C": of("CartPole", "a2c", total_timesteps=12_000, agent__implementation="sb3"),
+    "A2C": of("CartPole", "a2c", total_timesteps=1152, n_envs=1),
+    "A2C on grids": of("DoorKey-5x5", "a2c", "cnn", total_timesteps=1152, n_envs=1),
+    "SB3's A2C": of("CartPole", "a2c", agent__implementation="sb3", total_timesteps=1152, n_envs=1),
     "recurrent PPO": of("DoorKey-5x5", "recurrent_ppo"),
     "SB3's recurrent PPO": of("CartPole", "recurrent_ppo", agent__implementation="sb3"),
     "FrozenLake": of("FrozenLake-v1"),
@@ -174,22 +159,6 @@ def test_processes_killed_at_random_moments_lose_no_snapshot_and_end_alike():
         assert before is None or (after is not None and after["steps"] >= before["steps"])
     subprocess.run([*program, *PROCESS], check=True, capture_output=True)
     assert differences("whole", "killed") == []
-
-
-def interrupt(monkeypatch: Any, config: dict[str, Any], at: int = 150) -> None:
-    """Leave an unfinished run in the folder "killed"."""
-
-    class Stop(BaseException):
-        pass
-
-    def die(self: Any) -> bool:
-        if self.model.num_timesteps >= at:
-            raise Stop
-        return True
-
-    with monkeypatch.context() as patch, pytest.raises(Stop):
-        patch.setattr(Snapshots, "_on_step", die)
-        train(config, run_dir="killed")
 
 
 def test_changed_options_are_named_and_refused(monkeypatch):
@@ -295,5 +264,5 @@ def test_the_last_policies_are_kept_as_checkpoints(monkeypatch):
     config = {**QUICK["CartPole"], "snapshot": {"every": 64, "keep": 2}}
     train_killed(monkeypatch, DEATHS, config, "killed")
     kept = sorted(path.name for path in Path("killed/checkpoints").iterdir())
-    assert kept == ["steps=256", "steps=320"]
+    assert kept == ["steps=320", "steps=384"]
     assert load_policy(f"killed/checkpoints/{kept[0]}").predict(np.zeros(4, np.float32))
