@@ -100,9 +100,9 @@ def learn(
 
     def resumed() -> None:
         """Write `config.yaml` anew if the run is longer now."""
-        before = read_run(folder).config
-        if before.get("total_timesteps") != config["total_timesteps"]:
-            write_config(folder, {**before, **config})
+        recorded = read_run(folder).config
+        if recorded.get("total_timesteps") != config["total_timesteps"]:
+            write_config(folder, {**recorded, **config})
             model.logger.describe(config, model.num_timesteps)  # type: ignore[attr-defined]
 
     def keep_what_was_learned() -> str:
