@@ -1,5 +1,6 @@
 """Measure one policy: return, success and length over fresh episodes, with sampled and with greedy actions.
 
+    python evaluate.py --list
     python evaluate.py policy=pretrained/CartPole-homomorphic video=replay.gif
     python evaluate.py policy=pretrained/DoorKey-6x6-gnn env=DoorKey-8x8 episodes=200
     python evaluate.py policy=runs/DoorKey-5x5/ppo-transformer/default/seed=0 attention=maps.png
@@ -20,6 +21,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -28,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 from configs.command_line import command_line
 from configs.compose import UsageError, compose, overrides_of
 from envs.names import short_name_of, simulator_of
+from pretrained.shelf import READING, listing
 from storage.durable import write_file
 
 if TYPE_CHECKING:
@@ -297,4 +300,7 @@ def main(overrides: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    command_line("evaluate", main)
+    if not sys.argv[1:] or "--list" in sys.argv:
+        print(f"{listing()}\n\n{READING}")
+    else:
+        command_line("evaluate", main)

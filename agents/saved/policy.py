@@ -6,6 +6,7 @@ and only classes of this project or of a module that the caller trusts are impor
 
 from __future__ import annotations
 
+import difflib
 import math
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -198,10 +199,12 @@ def find(source: str | Path) -> Path:
     if below:
         more = f" and {len(below) - 3} more" if len(below) > 3 else ""
         raise FileNotFoundError(f"{source} is not a policy, but it holds some: {', '.join(below[:3])}{more}")
-    shipped = sorted(str(path.parent.relative_to(PROJECT)) for path in PROJECT.glob("pretrained/*/policy.yaml"))
+    shipped = sorted(path.parent.relative_to(PROJECT).as_posix() for path in PROJECT.glob("pretrained/*/policy.yaml"))
+    close = difflib.get_close_matches(given.as_posix(), shipped, n=3)
+    meant = f"did you mean {' or '.join(close)}? " if close else ""
     raise FileNotFoundError(
-        f"there is no policy in {source}: give a run folder, a folder with policy.yaml and policy.safetensors, or "
-        f"one of {', '.join(shipped)}"
+        f"there is no policy in {source}: {meant}Give a run folder, a folder with policy.yaml and policy.safetensors, or "
+        "one of pretrained/ (python evaluate.py --list)"
     )
 
 
