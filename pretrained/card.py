@@ -47,13 +47,14 @@ def about(facts: dict[str, Any], size: str) -> str:
     """How a policy was made, and what it is, as a Markdown list."""
     played = facts["played"][0]
     spent = f"{facts['cpu_seconds']:,} s of CPU time on one thread of {facts['machine']}"
+    clock = f"{facts['wall_seconds']:,} s on the clock, beside other programs"
     made_with = [f"{name} {played['versions'][name]}" for name in ("torch", "stable-baselines3", played["simulator"])]
     rows = {
         "environment": facts["env"],
         "encoder": facts["encoder"],
         "agent": facts["agent"],
         "seed": f"{facts['seed']}, one seed, not chosen among others",
-        "training": f"{facts['steps']:,} steps, {spent} ({facts['wall_seconds']:,} s on the clock, beside other programs)",
+        "training": f"{facts['steps']:,} steps, {spent} ({clock})",
         "parameters": f"{facts['parameters']:,}, {size}",
         "made with": ", ".join(made_with),
     }

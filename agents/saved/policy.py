@@ -203,8 +203,8 @@ def find(source: str | Path) -> Path:
     close = difflib.get_close_matches(given.as_posix(), shipped, n=3)
     meant = f"did you mean {' or '.join(close)}? " if close else ""
     raise FileNotFoundError(
-        f"there is no policy in {source}: {meant}Give a run folder, a folder with policy.yaml and policy.safetensors, or "
-        "one of pretrained/ (python evaluate.py --list)"
+        f"there is no policy in {source}: {meant}Give a run folder, a folder with policy.yaml and policy.safetensors, "
+        "or one of pretrained/ (python evaluate.py --list)"
     )
 
 
