@@ -132,7 +132,7 @@ NOTICES = ("engine=auto: ", "compiling the batched engine")  # what is said on t
         (["train.py", "encoder=gnn"], 2),
         (["train.py", "-m", "encoder=mlp,cnnn"], 2),
         (["evaluate.py", "policy=nowhere"], 2),
-        (["evaluate.py"], 2),
+        (["evaluate.py", "episodes=3"], 2),
         (["compare.py", "runs=nowhere"], 2),
         (["train.py", *FAST, "run_dir=/proc/inductive"], 1),
     ],
