@@ -18,6 +18,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from storage.durable import write_file
 from storage.plain import from_json, from_yaml
 from storage.reading import read_regular
 
+LONGEST_NAME = 255  # bytes of a folder's name
 UNNAMED = (
     "total_timesteps",
     "evaluation",
@@ -67,7 +69,10 @@ ABSENT = {"encoder.freeze": False}  # what the runs of earlier versions meant, w
 
 
 def run_folder(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> Path:
-    """The folder of a configuration, named after its choices and its differences from `defaults`."""
+    """The folder of a configuration, named after its choices and its differences from `defaults`.
+
+    A name that no file system takes ends in a checksum of what is left out.
+    """
     symmetry = config["symmetry"]["name"]
     kind = f"{config['agent']['name']}-{config['encoder']['name']}" + (f"-{symmetry}" if symmetry != "auto" else "")
     mine, theirs = flatten(config), flatten(defaults)
@@ -77,6 +82,8 @@ def run_folder(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> Path:
         if value != theirs.get(key) and not {key, key.split(".")[0]} & {*UNNAMED}
     ]
     name = re.sub(r"[/\s:]", "_", ",".join(differences)) or "default"
+    if len(name.encode()) > LONGEST_NAME:
+        name = f"{name.encode()[:200].decode(errors='ignore')}...{sha256(name.encode()).hexdigest()[:16]}"
     return Path("runs", re.sub(r"[/:]", "_", config["env"]["name"]), kind, name, f"seed={config['seed']}")
 
 

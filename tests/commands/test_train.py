@@ -190,6 +190,15 @@ def test_what_gymnasium_steps_is_said_in_one_line_with_the_reason():
     assert done.returncode == 0 and "8 environments in Gymnasium, 10,000 levels" in done.stdout
 
 
+def test_a_run_folder_of_many_differences_has_a_name_that_file_systems_take():
+    choices = {"env": "CartPole", "agent": "ppo", "encoder": "mlp", "symmetry": "auto"}
+    config = {"seed": 0, **{group: {"name": name} for group, name in choices.items()}}
+    first, other = (
+        run_folder({**config, "options": dict.fromkeys(map(str, range(99)), value)}, {}).parent.name for value in (1, 2)
+    )
+    assert max(len(first), len(other)) <= 255 and first != other
+
+
 def test_run_folders_are_named_by_what_differs_from_the_defaults():
     for overrides, expected in [
         (["env=DoorKey-5x5"], "runs/DoorKey-5x5/ppo-mlp/default/seed=0"),
