@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 ENVIRONMENTS = 20  # played side by side
 STATES = 2000  # whose symmetry is looked at
 MOMENTS = 4  # whose attention is drawn
+SUFFIXES = {"video": (".gif",), "attention": (".png",), "export": (".onnx", ".pt")}  # of files to write
 EXAMPLES = 100  # observations on which an exported file is compared with its policy
 
 
@@ -56,26 +57,20 @@ def evaluate(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> 
         OSError: the scores, the video or the maps cannot be written.
     """
     given = overrides_of(config) if isinstance(config, Mapping) else list(config)
-    overrides = given + overrides_of(options)
-    settings = compose("evaluate", overrides)
+    settings = compose("evaluate", given + overrides_of(options))
     for key, least in (("episodes", 1), ("patience", 1), ("seed", 0), ("threads", 1)):
         if not isinstance(settings[key], int) or settings[key] < least:
             raise UsageError(f"{key} is a whole number, at least {least}; got {settings[key]!r}")
-    if settings["video"] is not None and Path(settings["video"]).suffix != ".gif":
-        raise UsageError(f"video is the name of a .gif file; got {settings['video']}")
-    if settings["attention"] is not None and Path(settings["attention"]).suffix != ".png":
-        raise UsageError(f"attention is the name of a .png file; got {settings['attention']}")
-    if settings["export"] is not None and Path(settings["export"]).suffix not in (".onnx", ".pt"):
-        raise UsageError(
-            f"export is the name of a .onnx file, or of a .pt file of TorchScript; got {settings['export']}"
-        )
+    for key, suffixes in SUFFIXES.items():
+        if settings[key] is not None and Path(settings[key]).suffix not in suffixes:
+            raise UsageError(f"{key} is the name of a {' or '.join(suffixes)} file; got {settings[key]}")
     for key in ("video", "attention", "export", "output"):
         if settings[key] is not None and not Path(settings[key]).parent.is_dir():
             raise UsageError(f"{key}={settings[key]}: there is no folder {Path(settings[key]).parent}")
     if settings["replay"] is not None:
         return _replay(settings)
     if settings["policy"] is None:
-        raise UsageError("policy is missing: give policy=<value>")
+        raise UsageError("policy is missing: give policy=<value>; python evaluate.py --list shows the pretrained ones")
     return _evaluate(settings)
 
 

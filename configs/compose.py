@@ -208,8 +208,7 @@ def _compose(name: str, overrides: Sequence[str]) -> dict[str, Any]:
         raise UsageError(_explain(error, name, overrides)) from error
     for key, value in flatten(settings).items():
         if value == "???":
-            shipped = "; python evaluate.py --list shows the pretrained ones" if key == "policy" else ""
-            raise UsageError(f"{key} is missing: give {key}=<value>{shipped}")
+            raise UsageError(f"{key} is missing: give {key}=<value>")
     for group in GROUPS_OF[name]:
         if isinstance(settings.get(group), dict):
             label = choices[group]

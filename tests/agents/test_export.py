@@ -115,7 +115,7 @@ def test_evaluate_exports_a_policy(name):
 
 
 def test_evaluate_refuses_what_cannot_be_exported_before_it_plays():
-    with pytest.raises(ValueError, match=r"export is the name of a \.onnx file, or of a \.pt file .* got policy\.bin"):
+    with pytest.raises(ValueError, match=r"export is the name of a \.onnx or \.pt file; got policy\.bin"):
         evaluate({"policy": "pretrained/CartPole-homomorphic", "export": "policy.bin"})
     with pytest.raises(ValueError, match="there is no folder none"):
         evaluate({"policy": "pretrained/CartPole-homomorphic", "export": "none/policy.pt"})
