@@ -232,15 +232,9 @@ def export(policy: Policy, states: Any, file: Path) -> str:
     """Write the greedy actions as ONNX or TorchScript; returns a line that says so."""
     from agents.export import save_onnx, save_plain
 
-    (save_onnx if file.suffix == ".onnx" else save_plain)(policy, file, rows(states, EXAMPLES))
+    few = {key: part[:EXAMPLES] for key, part in states.items()} if isinstance(states, Mapping) else states[:EXAMPLES]
+    (save_onnx if file.suffix == ".onnx" else save_plain)(policy, file, few)
     return f"export: {file}, whose actions were compared with the policy's"
-
-
-def rows(observations: Any, count: int) -> Any:
-    """The first `count` of a batch of observations."""
-    if isinstance(observations, Mapping):
-        return {key: part[:count] for key, part in observations.items()}
-    return observations[:count]
 
 
 def attend(policy: Policy, options: dict[str, Any], seed: int, file: Path) -> str:
