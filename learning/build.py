@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -13,14 +14,12 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from agents import make_agent
 from agents.equivariance.normalization import SymmetricStatistics
 from agents.make import encoder_named
-from agents.ppo.rollout import Rollout
 from agents.saved.policy import described
 from configs.compose import UsageError
 from encoders.base import kind_of
 from envs import make_vec_env, symmetric_ids
 from envs.levels import EVALUATION
-from envs.memory import available_memory, shown
-from learning.decide import on_policy
+from learning.memory import fitting, samples
 from symmetry import Symmetry
 
 EVALUATION_SEED = 1_000_000  # evaluations begin this far from the training seeds
@@ -66,8 +65,8 @@ def build(config: Mapping[str, Any]) -> Built:
     method = config["symmetry"]["method"]
     symmetry = _symmetry(config, made.symmetry) if method != "none" else None
     env = _normalized(made, symmetry, config) if config["env"]["normalize"] else made
-    memory = _memory(env, config)
-    model = _model(config, env, symmetry)
+    memory = samples(env, config)
+    model = fitting(partial(_model, config, env, symmetry), env, config)
     described(model, environment={**options, "reward_scale": 1.0})  # raises now if the policy cannot be saved
     return Built(env, evaluation_env, model, memory)
 
@@ -78,23 +77,20 @@ def _model(config: Mapping[str, Any], env: VecEnv, symmetry: Symmetry | None) ->
     with warnings.catch_warnings():
         # a rollout that was fitted to total_timesteps is rarely a multiple of batch_size, which does no harm
         warnings.filterwarnings("ignore", message="You have specified a mini-batch size")
-        try:
-            return make_agent(
-                env,
-                encoder_named(encoder["class"], config["trust"]),
-                agent.get("algorithm", agent["name"]),
-                symmetry,
-                method=config["symmetry"]["method"],
-                weight=config["symmetry"].get("weight", 1.0),
-                encoder_options=encoder_options(config),
-                freeze=encoder["freeze"],
-                seed=config["seed"],
-                device=config["device"],
-                **precision,
-                **{key: value for key, value in agent.items() if key not in ("name", "algorithm")},
-            )
-        except MemoryError as error:  # a replay buffer takes all its addresses at once, however few are used
-            raise UsageError(f"agent={agent['name']} does not fit into memory: {error}; take fewer samples") from error
+        return make_agent(
+            env,
+            encoder_named(encoder["class"], config["trust"]),
+            agent.get("algorithm", agent["name"]),
+            symmetry,
+            method=config["symmetry"]["method"],
+            weight=config["symmetry"].get("weight", 1.0),
+            encoder_options=encoder_options(config),
+            freeze=encoder["freeze"],
+            seed=config["seed"],
+            device=config["device"],
+            **precision,
+            **{key: value for key, value in agent.items() if key not in ("name", "algorithm")},
+        )
 
 
 def env_options(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,25 +128,3 @@ def _normalized(env: VecEnv, symmetry: Symmetry | None, config: Mapping[str, Any
     if symmetry is not None:
         normalized.obs_rms = SymmetricStatistics(symmetry, space.shape)
     return normalized
-
-
-def _memory(env: VecEnv, config: Mapping[str, Any]) -> str:
-    """A sentence on the memory that the agent's samples take at most.
-
-    Raises:
-        UsageError: they take more memory than this machine has free.
-    """
-    agent, n_envs = config["agent"], config["n_envs"]
-    step = Rollout.nbytes(1, 1, env.observation_space, env.action_space)
-    if on_policy(agent):
-        needed, fewer = step * agent["n_steps"] * n_envs, "n_envs=, agent.n_steps="
-        what = f"a rollout of {n_envs} environment{'s' * (n_envs > 1)} x {agent['n_steps']} steps"
-    else:
-        kept = max(min(agent["buffer_size"], config["total_timesteps"] + n_envs), 1)
-        needed, fewer = step * kept * (1 if agent.get("optimize_memory_usage") else 2), "agent.buffer_size="
-        what = f"a replay buffer of {agent['buffer_size']:,} steps, of which {kept:,} are used,"
-    available = available_memory()
-    size = f"{what} takes at most {shown(needed)}"
-    if available is not None and needed > available:
-        raise UsageError(f"{size}, and {shown(available)} are free; take fewer: {fewer}")
-    return f"memory: {size}"
