@@ -56,7 +56,7 @@ class Watch(BaseCallback):
 
     def _on_training_start(self) -> None:
         groups = [group for optimizer in optimizers(self.model).values() for group in optimizer.param_groups]
-        self.trained: list[Tensor] = [parameter for group in groups for parameter in group["params"]]
+        self.trained = Memory([parameter for group in groups for parameter in group["params"]])
         self.updates = self.model._n_updates  # type: ignore[attr-defined]
 
     def _on_rollout_start(self) -> None:
@@ -67,7 +67,7 @@ class Watch(BaseCallback):
         for name, value in self.logger.name_to_value.items():  # SB3's own classes look at none of them
             if name.startswith("train/") and name.endswith("loss") and not isfinite(value):
                 raise Diverged(name.removeprefix("train/"), self.model.num_timesteps)
-        if not isfinite(total(self.trained)):
+        if not isfinite(self.trained.total()):
             self.check()
 
     def _on_step(self) -> bool:
@@ -87,11 +87,24 @@ class Watch(BaseCallback):
             raise Diverged(name, self.model.num_timesteps)
 
 
-def total(tensors: Sequence[Tensor]) -> float:
-    """The sum of all numbers in the memory of these tensors, of which many may share one block."""
-    blocks = {tensor.untyped_storage().data_ptr(): tensor for tensor in tensors}
-    wholes = [torch.empty(0, dtype=t.dtype, device=t.device).set_(t.untyped_storage()) for t in blocks.values()]
-    return sum(whole.sum() for whole in wholes).item()  # type: ignore[union-attr]
+class Memory:
+    """The memory of tensors, of which many may share one block. They may be moved."""
+
+    def __init__(self, tensors: Sequence[Tensor]):
+        self.tensors = tensors
+        self.places: list[int] = []
+        self.blocks: list[Tensor] = []
+
+    def total(self) -> float:
+        """The sum of all its numbers; infinite or NaN if one of them is, or if they are too large to be added up."""
+        places = [tensor.data_ptr() for tensor in self.tensors]
+        if places != self.places:
+            self.places = places
+            first = {tensor.untyped_storage().data_ptr(): tensor for tensor in self.tensors}
+            self.blocks = [
+                torch.empty(0, dtype=t.dtype, device=t.device).set_(t.untyped_storage()) for t in first.values()
+            ]
+        return sum(block.sum() for block in self.blocks).item()  # type: ignore[union-attr]
 
 
 def bad_tensor(model: BaseAlgorithm) -> str | None:

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 from agents.make import AGENTS
 from agents.ppo.flat_adam import FlatAdam
 from learning.snapshot import Snapshots, read_snapshot
-from learning.watch import NotFinite, Watch, total
+from learning.watch import Memory, NotFinite, Watch
 from train import train
 
 SHORT = {"progress": False, "total_timesteps": 320, "snapshot": {"every": 64}, "run_dir": "run"}
@@ -49,7 +49,7 @@ def poison(monkeypatch: Any, at: int, times: int = 1, value: float = np.inf) -> 
         if self.model.num_timesteps >= at and len(met) < times:
             met.append(self.model.num_timesteps)
             with torch.no_grad():
-                self.trained[0].view(-1)[-1] = value
+                self.trained.tensors[0].view(-1)[-1] = value
         own(self)
 
     monkeypatch.setattr(Watch, "_on_rollout_start", poisoned)
@@ -155,7 +155,7 @@ def test_a_run_that_is_killed_after_its_rollback_ends_like_one_that_was_not(monk
     def poisoned(self: Watch) -> None:  # a function of the steps and the rollbacks alone, as a real cause is
         if self.model.num_timesteps == 256 and self.model.lr_schedule(1.0) == self.model.learning_rate:
             with torch.no_grad():
-                self.trained[0].view(-1)[-1] = np.nan
+                self.trained.tensors[0].view(-1)[-1] = np.nan
         own(self)
 
     monkeypatch.setattr(Watch, "_on_rollout_start", poisoned)
@@ -184,9 +184,12 @@ def test_without_a_snapshot_there_is_nothing_to_go_back_to(monkeypatch):
 def test_a_sum_over_parameters_is_finite_exactly_if_they_are():
     flat = torch.zeros(8)
     parts = [flat[:3], flat[4:].view(2, 2), torch.ones(2)]
-    assert total(parts) == 2
+    memory = Memory(parts)
+    assert memory.total() == 2
     for part in parts:
         for value in (np.nan, np.inf, -np.inf):
             part.view(-1)[-1] = value
-            assert not np.isfinite(total(parts))
+            assert not np.isfinite(memory.total())
             part.view(-1)[-1] = 0
+    parts[2].data = torch.full((3,), 5.0)  # as `load` and `to` move parameters
+    assert memory.total() == 15
