@@ -20,7 +20,7 @@ from learning.watch import bad_tensor
 
 def kept(model: BaseAlgorithm, snapshots: Snapshots, run: Path) -> str:
     """Save the last finite policy of a run that failed -> where it is and what the run goes on from, in words."""
-    taken, learned = snapshots.taken, "what was learned"
+    taken, learned = snapshots.taken, "What was learned"
     goes_on = f"the same command goes on from the snapshot after {taken:,} steps"
     if older := of_an_older_result(run):
         return f"{older}; {goes_on}"
@@ -29,9 +29,9 @@ def kept(model: BaseAlgorithm, snapshots: Snapshots, run: Path) -> str:
         if state is None:
             return "There is no policy and no snapshot yet"
         training.restore(model, state["model"])
-        learned = f"what was learned in {taken:,} steps"
+        learned = f"What was learned in {taken:,} steps"
     snapshots.save(run / "policy")
-    return f"{learned} is in {run / 'policy'}; {goes_on if taken else 'there is no snapshot yet'}".capitalize()
+    return f"{learned} is in {run / 'policy'}; {goes_on if taken else 'there is no snapshot yet'}"
 
 
 def of_an_older_result(run: Path) -> str:
