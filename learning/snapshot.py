@@ -178,7 +178,7 @@ class Snapshots(BaseCallback):
         self.minutes, self.every = minutes(every), every
         self.evaluate, self.norm, self.save, self.seconds = evaluate, norm, save, seconds
         self.check, self.state, self.rollbacks, self.resumed = check, state, rollbacks, resumed
-        self.taken, self.between_rollouts = 0, False
+        self.taken, self.between_rollouts = 0 if state is None else state["steps"], False
 
     def _on_training_start(self) -> None:
         self.possible = not_resumable(self.model) is None
