@@ -120,10 +120,10 @@ def test_every_command_is_one_that_works(text, monkeypatch, tmp_path):
     assert check(text, monkeypatch)
 
 
-def test_commands_of_every_kind_are_found(monkeypatch, tmp_path):
-    (tmp_path / "docs").mkdir()
-    kinds = {check(text, monkeypatch) for text in COMMANDS if not text.startswith("python benchmarks")}
-    assert kinds == {"train", "evaluate", "compare", "module", *PROGRAMS} - {"python"}
+def test_commands_of_every_kind_are_found():
+    found = {tuple(text.split()[: 2 if text.startswith("python ") else 1]) for text in COMMANDS}
+    entries = {("python", word) for word in ("train.py", "evaluate.py", "compare.py", "-m")}
+    assert found >= entries | {(program,) for program in PROGRAMS if program != "python"}
 
 
 @pytest.mark.parametrize(
