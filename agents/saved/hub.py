@@ -86,5 +86,6 @@ def _fitting(source: str, info: Any) -> list[str]:
             raise FileNotFoundError(f"{source} holds no policy: it has no {name}")
     for name in LARGEST.keys() & sizes.keys():
         if sizes[name] is None or sizes[name] > LARGEST[name]:
-            raise ValueError(f"{source}: {name} has {sizes[name]:,} bytes; at most {LARGEST[name]:,} are downloaded")
+            size = "an unknown number of" if sizes[name] is None else f"{sizes[name]:,}"
+            raise ValueError(f"{source}: {name} has {size} bytes; at most {LARGEST[name]:,} are downloaded")
     return [name for name in LARGEST if name in sizes]
