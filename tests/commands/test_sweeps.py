@@ -13,6 +13,7 @@ import pytest
 from conftest import PROJECT, command
 
 from benchmarks.kills import differences
+from train import train
 
 FAST = ["total_timesteps=256", "evaluation.every=128", "evaluation.episodes=2", "evaluation.final_episodes=4"]
 FAST += ["progress=false"]
@@ -99,13 +100,13 @@ def test_a_value_error_of_the_environment_is_not_taken_for_a_mistake_of_the_user
     )
 
 
-SWEEP = ["env=CartPole", "encoder.width=8", "seed=0,1,2", "total_timesteps=3000", "snapshot.every=256"]
+SWEEP = ["env=CartPole", "encoder.width=8", "total_timesteps=3000", "snapshot.every=256"]
 SWEEP += ["evaluation.every=1000", "evaluation.episodes=2", "evaluation.final_episodes=4", "progress=false"]
 
 
 def ended(number: int, seed: int) -> tuple[int, str]:
     """Send a signal to a sweep once its run with this seed has a snapshot -> exit code and standard error."""
-    program = [sys.executable, str(PROJECT / "train.py"), "-m", *SWEEP]
+    program = [sys.executable, str(PROJECT / "train.py"), "-m", *SWEEP, "seed=0,1,2"]
     process = subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     while not Path(f"runs/CartPole/ppo-mlp/encoder.width=8/seed={seed}/snapshot").exists():
         assert process.poll() is None, process.stderr.read()
@@ -120,7 +121,8 @@ def test_a_sweep_that_is_interrupted_or_killed_goes_on_and_ends_like_one_that_wa
     for name in ("whole", "killed"):
         (tmp_path / name).mkdir()
     monkeypatch.chdir("whole")
-    assert command("train.py", "-m", *SWEEP).returncode == 0
+    for seed in range(3):
+        train([*SWEEP, f"seed={seed}"])
     monkeypatch.chdir("../killed")
     runs = [Path(f"runs/CartPole/ppo-mlp/encoder.width=8/seed={seed}") for seed in range(3)]
     code, said = ended(signal.SIGTERM, seed=0)
@@ -128,7 +130,7 @@ def test_a_sweep_that_is_interrupted_or_killed_goes_on_and_ends_like_one_that_wa
     assert ended(signal.SIGKILL, seed=1)[0] == -signal.SIGKILL
     assert [(run / "result.json").exists() for run in runs] == [True, False, False]
     written = {file: file.stat().st_mtime_ns for file in runs[0].rglob("*")}
-    done = command("train.py", "-m", *SWEEP)
+    done = command("train.py", "-m", *SWEEP, "seed=0,1,2")
     assert done.returncode == 0 and f"{runs[0]} is finished: nothing to train" in done.stdout
     assert "goes on after" in done.stdout and written == {file: file.stat().st_mtime_ns for file in runs[0].rglob("*")}
     assert [differences(tmp_path / "whole" / run, run) for run in runs] == [[], [], []]

@@ -22,9 +22,19 @@ DEATHS = [150, 340]  # between two snapshots, the first of them between an evalu
 
 
 def of(env: str, agent: str = "ppo", encoder: str = "mlp", **more: Any) -> dict[str, Any]:
+    """A short run with small networks, and short episodes where untrained agents end none."""
     rollouts = ROLLOUTS if "ppo" in agent else {} if agent == "a2c" else REPLAY
+    small: dict[str, Any] = {"encoder.width": 16}
+    if "5x5" in env:
+        small["env.kwargs.max_steps"] = 40
+    if env in ("Acrobot", "MountainCar", "Pendulum"):
+        small["env.kwargs.max_episode_steps"] = 40
+    if agent == "recurrent_ppo":
+        small["agent.policy_kwargs.lstm_hidden_size"] = 16
+    if agent == "qrdqn":
+        small["agent.policy_kwargs.n_quantiles"] = 20
     options = {key.replace("__", "."): value for key, value in more.items()}
-    return {**SHORT, "env": env, "agent": agent, "encoder": encoder, **rollouts, **options}
+    return {**SHORT, "env": env, "agent": agent, "encoder": encoder, **rollouts, **small, **options}
 
 
 class Killed(BaseException):

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import random
-import signal
-import subprocess
-import sys
+import re
 from pathlib import Path
 from typing import Any
 
 import gymnasium
 import numpy as np
 import pytest
-from conftest import PROJECT
+from conftest import command
 from gymnasium import spaces
 from interrupted import DEATHS, SHORT, interrupt, of, train_killed
 
@@ -79,30 +76,30 @@ COMPILED = {
 }
 
 
-def check_that_it_ends_alike(config: dict[str, Any], monkeypatch: Any, capsys: Any) -> None:
+def check_that_it_ends_alike(config: dict[str, Any], monkeypatch: Any, capsys: Any, deaths: list[int]) -> None:
     longer = config["total_timesteps"] // SHORT["total_timesteps"]
     train(config, run_dir="whole")
-    train_killed(monkeypatch, [at * longer for at in DEATHS], config, "killed")
+    train_killed(monkeypatch, [at * longer for at in deaths], config, "killed")
     assert differences("whole", "killed") == []
-    assert capsys.readouterr().out.count("goes on after") == len(DEATHS)
+    assert capsys.readouterr().out.count("goes on after") == len(deaths)
 
 
 @pytest.mark.parametrize("name", QUICK)
 def test_a_killed_run_ends_like_one_that_was_never_interrupted(name, monkeypatch, capsys):
-    check_that_it_ends_alike(QUICK[name], monkeypatch, capsys)
+    check_that_it_ends_alike(QUICK[name], monkeypatch, capsys, DEATHS)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EVERY)
 def test_so_does_every_agent_in_every_kind_of_environment(name, monkeypatch, capsys):
-    check_that_it_ends_alike(EVERY[name], monkeypatch, capsys)
+    check_that_it_ends_alike(EVERY[name], monkeypatch, capsys, DEATHS[:1])
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler")
 @pytest.mark.parametrize("name", COMPILED)
 def test_so_do_compiled_ones(name, monkeypatch, capsys):
-    check_that_it_ends_alike(COMPILED[name], monkeypatch, capsys)
+    check_that_it_ends_alike(COMPILED[name], monkeypatch, capsys, DEATHS[:1])
 
 
 def test_what_a_run_goes_on_from_decides_its_end(monkeypatch):
@@ -135,30 +132,21 @@ def test_a_resumed_run_counts_the_time_before_its_interruption(monkeypatch):
     assert timing["steps_per_second"] <= 384 / 1000 + 1
 
 
-PROCESS = ["env=DoorKey-5x5", "encoder=mlp", "run_dir=killed", "progress=false", "total_timesteps=100000"]
-PROCESS += ["snapshot.every=1000", "evaluation.every=4000", "evaluation.episodes=4", "evaluation.final_episodes=10"]
-
-
 @pytest.mark.slow
-def test_processes_killed_at_random_moments_lose_no_snapshot_and_end_alike():
-    chance, program = random.Random(0), [sys.executable, str(PROJECT / "train.py")]
-    whole = [option.replace("run_dir=killed", "run_dir=whole") for option in PROCESS]
-    subprocess.run([*program, *whole], check=True, capture_output=True)
-    numbers = [signal.SIGKILL] * 6 + [signal.SIGTERM, signal.SIGINT]
-    chance.shuffle(numbers)
-    for number in numbers:
-        before = read_snapshot(Path("killed"))
-        process = subprocess.Popen([*program, *PROCESS], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=chance.uniform(4, 9))
-        process.send_signal(number)
-        out, err = process.communicate(timeout=120)
-        assert process.returncode in (-number, 128 + number), err  # neither finished nor failed
-        assert before is None or f"goes on after {before['steps']:,} steps" in out or not out
-        after = read_snapshot(Path("killed"))
-        assert before is None or (after is not None and after["steps"] >= before["steps"])
-    subprocess.run([*program, *PROCESS], check=True, capture_output=True)
-    assert differences("whole", "killed") == []
+def test_processes_killed_at_any_moment_lose_no_snapshot_and_end_alike():
+    done = command("benchmarks/kills.py", "--agents", "ppo", "--kills", "8", "--signals", "KILL", "KILL", "TERM", "INT")
+    assert done.returncode == 0 and "0 snapshots lost, all ends alike" in done.stdout, done.stdout + done.stderr
+    assert int(re.search(r"8 kills, (\d+) of them within a save", done.stdout)[1])
+
+
+def test_when_snapshots_are_taken_changes_no_byte_of_a_result(monkeypatch):
+    config = QUICK["CartPole"]
+    train(config, run_dir="whole")
+    train(config, run_dir="few", **{"snapshot.every": 10**12})
+    train_killed(monkeypatch, DEATHS, {**config, "snapshot": {"every": "0.00001min", "keep": 1}}, "many")
+    assert differences("whole", "few") == differences("whole", "many") == []
+    taken = [folder.name for folder in Path("many/checkpoints").iterdir()]
+    assert taken == ["steps=384"] and read_snapshot(Path("few"))["steps"] == 384
 
 
 def test_changed_options_are_named_and_refused(monkeypatch):
