@@ -16,16 +16,24 @@ from agents import load_policy
 from evaluate import evaluate
 from evaluation.report import parameter_counts
 from pretrained.card import card
-from pretrained.shelf import FACTS, SHELF, entries, judged, listing, read_facts
+from pretrained.shelf import FACTS, SHELF, entries, judged, listing, read_facts, shown
 from storage.manifest import damage, read_manifest
 
 NAMES = [*entries()]
+ENCODERS = {"mlp", "cnn", "lstm", "gnn", "transformer", "hypernetwork", "homomorphic"}
 FILES = {"README.md", FACTS, "manifest.json", "policy.safetensors", "policy.yaml"}
 Z = 1.959963984540054  # a 95% interval is the mean and about this many standard errors to each side
 
 
 def test_the_shelf_names_the_folders_that_are_there():
     assert sorted(NAMES) == sorted(folder.parent.name for folder in SHELF.glob("*/policy.yaml"))
+
+
+def test_the_shelf_has_every_encoder_on_at_least_fourteen_pairs_with_environments():
+    facts = [read_facts(SHELF / name) for name in NAMES]
+    pairs = {(each["env"], each["encoder"]) for each in facts}
+    assert {encoder for _, encoder in pairs} == ENCODERS and len(pairs) >= 14
+    assert "recurrent_ppo" in {each["agent"] for each in facts}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -61,8 +69,13 @@ def test_the_shelf_is_shown_without_importing_torch():
     assert subprocess.check_output([sys.executable, "-c", program], cwd=PROJECT, text=True) == "False\n"
 
 
-def test_the_documentation_shows_the_shelf():
-    assert listing() in (PROJECT / "docs" / "policies.md").read_text()
+def test_the_documentation_shows_the_shelf_and_what_a_policy_does_in_a_larger_environment():
+    page = (PROJECT / "docs" / "policies.md").read_text()
+    assert listing() in page
+    larger = read_facts(SHELF / "DoorKey-6x6-gnn")["played"][1]
+    assert larger["env"] == "DoorKey-8x8"
+    for actions in ("sampled", "greedy"):
+        assert shown(larger[actions]["success"]) in page and shown(larger[actions]["length"]) in page
 
 
 def test_a_name_that_is_not_on_the_shelf_is_answered_with_those_that_are_close():
