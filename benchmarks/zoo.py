@@ -75,11 +75,14 @@ def main() -> None:
     unknown = [name for name in options.names if name not in shelf]
     if unknown:
         parser.error(f"pretrained/shelf.yaml has no {unknown[0]}; it has {', '.join(shelf)}")
-    place = options.output.resolve()
+    here, place = Path.cwd(), options.output.resolve()
     for name in options.names:
         with tempfile.TemporaryDirectory() as folder:
             os.chdir(folder)  # where train.py puts runs/
-            make(shelf[name], place / name)
+            try:
+                make(shelf[name], place / name)
+            finally:
+                os.chdir(here)
     for name in (name for name in shelf if (place / name / FACTS).is_file()):
         write_file(place / name / "README.md", card(shelf[name], place))
     print(listing(place))

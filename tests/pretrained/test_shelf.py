@@ -13,10 +13,11 @@ import yaml
 from conftest import PROJECT, command
 
 from agents import load_policy
+from benchmarks.zoo import make
 from evaluate import evaluate
 from evaluation.report import parameter_counts
 from pretrained.card import card
-from pretrained.shelf import FACTS, SHELF, entries, judged, listing, read_facts, shown
+from pretrained.shelf import FACTS, SHELF, Entry, entries, judged, listing, read_facts, shown
 from storage.manifest import damage, read_manifest
 
 NAMES = [*entries()]
@@ -81,6 +82,19 @@ def test_the_documentation_shows_the_shelf_and_what_a_policy_does_in_a_larger_en
 def test_a_name_that_is_not_on_the_shelf_is_answered_with_those_that_are_close():
     with pytest.raises(FileNotFoundError, match="did you mean pretrained/CartPole-homomorphic"):
         load_policy("pretrained/CartPole-homomorfic")
+
+
+@pytest.mark.slow
+def test_making_a_policy_writes_what_a_folder_of_the_shelf_holds(tmp_path):
+    options = "env=CartPole encoder=mlp encoder.width=4 total_timesteps=256 evaluation.final_episodes=2"
+    entry = Entry("Small", options.split(), "Falls.", [])
+    make(entry, tmp_path / "shelf" / "Small")
+    facts = read_facts(tmp_path / "shelf" / "Small")
+    assert damage(tmp_path / "shelf" / "Small") is None
+    load_policy(tmp_path / "shelf" / "Small", device="cpu")
+    assert (facts["seed"], facts["steps"], facts["played"][0]["episodes"]) == (0, 256, 200)
+    written = card(entry, tmp_path / "shelf")
+    assert f"python train.py {options}" in written and shown(facts["played"][0]["greedy"]["return"]) in written
 
 
 @pytest.mark.slow
