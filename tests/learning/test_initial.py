@@ -113,6 +113,12 @@ def test_the_encoder_of_another_agent_is_taken_and_the_heads_are_new(agent, targ
     assert {*taken.new.values()} == {f"the heads of {agent} are other ones"}
 
 
+def test_agents_with_the_same_network_take_the_heads_too():
+    model, source = untrained("CartPole", "mlp", "a2c"), saved("CartPole", "mlp", "ppo")
+    assert not start_from(model, source).new
+    assert all(torch.equal(tensor, state(source.module)[name]) for name, tensor in state(model.policy).items())
+
+
 def test_every_encoder_takes_the_one_in_its_own_place():
     model, source = untrained("Pendulum", "mlp", "td3"), saved("Pendulum", "mlp", "sac")
     start_from(model, source)
