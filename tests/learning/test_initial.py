@@ -35,7 +35,7 @@ SHORT = {
     "evaluation": {"every": 128, "episodes": 2, "final_episodes": 3},
 }
 EPOCHS = {**SHORT, "n_envs": 4, "agent.n_steps": 16, "agent.batch_size": 32, "agent.n_epochs": 2}
-REPLAY = {**SHORT, "agent": "dqn", "agent.learning_starts": 100}
+REPLAY = {**SHORT, "total_timesteps": 128, "agent": "dqn", "agent.learning_starts": 100}
 
 
 def untrained(env_id: str, encoder: str, agent: str = "ppo", seed: int = 0, **options: Any) -> Any:
@@ -149,20 +149,26 @@ def test_an_encoder_goes_into_one_that_lifts_it_and_back():
 
 
 @pytest.mark.parametrize(
-    ("encoder", "theirs", "mine", "message"),
+    ("env_id", "theirs", "mine", "message"),
     [
-        ("homomorphic", {}, {}, "a checkpoint of another encoder: homomorphic there, mlp here"),
+        # their stems are equal
         (
-            "mlp",
-            {"width": 16},
-            {"width": 32},
-            r"a checkpoint of another encoder: mlp \(width=16\) there, mlp \(width=32\) here, and no",
+            "DoorKey-5x5",
+            ("gnn", {"channels": 32}),
+            ("cnn", {}),
+            "a checkpoint of another encoder: gnn there, cnn here$",
+        ),
+        (
+            "CartPole",
+            ("mlp", {"width": 16}),
+            ("mlp", {"width": 32}),
+            r": mlp \(width=16\) there, mlp \(width=32\) here, and no parameter of it fits$",
         ),
     ],
 )
-def test_another_encoder_is_refused_by_the_names_of_both(encoder, theirs, mine, message):
-    source = saved("CartPole", encoder, encoder_options=theirs)
-    model = untrained("CartPole", "mlp", encoder_options=mine)
+def test_another_encoder_is_refused_by_the_names_of_both(env_id, theirs, mine, message):
+    source = saved(env_id, theirs[0], encoder_options=theirs[1])
+    model = untrained(env_id, mine[0], encoder_options=mine[1])
     before = state(model.policy)
     with pytest.raises(ValueError, match=message):
         start_from(model, source)
@@ -211,6 +217,7 @@ def test_a_run_says_what_it_takes_and_keeps_the_checksum_of_its_source(capsys):
     assert "note: source, from which this run started, has changed since; overwrite=true" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_alike_whatever_becomes_of_its_source(monkeypatch, capsys):
     source = save_policy(untrained("CartPole", "mlp"), "source")
     config = {**EPOCHS, "initial": str(source)}
@@ -230,13 +237,11 @@ def test_a_killed_run_ends_alike_whatever_becomes_of_its_source(monkeypatch, cap
     assert capsys.readouterr().out.count("source, from which this run started, has changed since") == 1
 
 
-def test_another_source_is_another_configuration():
-    first, second = (save_policy(untrained("CartPole", "mlp", seed=seed), f"source-{seed}") for seed in (0, 1))
-    train({**EPOCHS, "initial": str(first)}, run_dir="run")
-    with pytest.raises(
-        ValueError, match=r"another configuration \(initial was source-0, now source-1\); overwrite=true"
-    ):
-        train({**EPOCHS, "initial": str(second)}, run_dir="run")
+def test_another_source_is_another_configuration_and_another_folder():
+    first, second = (compose("train", ["env=CartPole", f"initial=source-{name}"]) for name in "ab")
+    assert options_that_differ(second, first) == ["initial was source-a, now source-b"]
+    defaults = compose_defaults(["env=CartPole"])
+    assert run_folder(first, defaults) != run_folder(second, defaults)
 
 
 def test_runs_of_earlier_versions_which_do_not_name_these_options_are_the_same_configuration():
