@@ -35,7 +35,7 @@ SHORT = {
     "evaluation": {"every": 128, "episodes": 2, "final_episodes": 3},
 }
 EPOCHS = {**SHORT, "n_envs": 4, "agent.n_steps": 16, "agent.batch_size": 32, "agent.n_epochs": 2}
-REPLAY = {**SHORT, "total_timesteps": 128, "agent": "dqn", "agent.learning_starts": 100}
+REPLAY = {**SHORT, "total_timesteps": 128, "agent": "dqn", "agent.train_freq": 4, "agent.gradient_steps": 1}
 
 
 def untrained(env_id: str, encoder: str, agent: str = "ppo", seed: int = 0, **options: Any) -> Any:
@@ -205,7 +205,7 @@ def test_a_run_says_what_it_takes_and_keeps_the_checksum_of_its_source(capsys):
     file = source / "policy.safetensors"
     config = {**REPLAY, "encoder.initial": str(source), "encoder.freeze": True}
     folder = train(config).folder
-    assert folder.parent.name.startswith("agent.learning_starts=100,encoder.freeze=True,encoder.initial=source")
+    assert folder.parent.name.endswith("encoder.freeze=True,encoder.initial=source")
     shown = capsys.readouterr().out
     assert "starts from source: 8 of 12 parameters\n    new: q_net.q_net.0.weight," in shown
     assert yaml.safe_load((folder / "config.yaml").read_text())["initial_sha256"] == checksum(file)
@@ -218,9 +218,12 @@ def test_a_run_says_what_it_takes_and_keeps_the_checksum_of_its_source(capsys):
 
 
 @pytest.mark.slow
-def test_a_killed_run_ends_alike_whatever_becomes_of_its_source(monkeypatch, capsys):
+@pytest.mark.parametrize(
+    "options", [{**EPOCHS, "initial": "source"}, {**REPLAY, "encoder.initial": "source", "encoder.freeze": True}]
+)
+def test_a_killed_run_ends_alike_whatever_becomes_of_its_source(options, monkeypatch, capsys):
     source = save_policy(untrained("CartPole", "mlp"), "source")
-    config = {**EPOCHS, "initial": str(source)}
+    config = {**options, "total_timesteps": 384}
     train(config, run_dir="whole")
     take = Snapshots.take
 
