@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from interrupted import differences, train_killed
+from interrupted import of, train_killed
 from policy_outputs import outputs
 
 from agents import AGENTS, Policy, load_policy, make_agent, save_policy, start_from
 from agents.saved.policy import parameters
+from benchmarks.kills import differences
 from configs.check import checked
 from configs.compose import compose, compose_defaults
 from envs import make_vec_env
@@ -27,15 +28,7 @@ from learning.snapshot import Snapshots
 from storage.manifest import checksum
 from train import can_be_trained, train
 
-SHORT = {
-    "env": "CartPole",
-    "progress": False,
-    "total_timesteps": 384,
-    "snapshot": {"every": 64},
-    "evaluation": {"every": 128, "episodes": 2, "final_episodes": 3},
-}
-EPOCHS = {**SHORT, "n_envs": 4, "agent.n_steps": 16, "agent.batch_size": 32, "agent.n_epochs": 2}
-REPLAY = {**SHORT, "total_timesteps": 128, "agent": "dqn", "agent.train_freq": 4, "agent.gradient_steps": 1}
+REPLAY = of("CartPole", "dqn", agent__train_freq=4)
 
 
 def untrained(env_id: str, encoder: str, agent: str = "ppo", seed: int = 0, **options: Any) -> Any:
@@ -203,7 +196,7 @@ def test_options_that_cannot_be_are_refused(overrides, message):
 def test_a_run_says_what_it_takes_and_keeps_the_checksum_of_its_source(capsys):
     source = save_policy(untrained("CartPole", "mlp"), "source")
     file = source / "policy.safetensors"
-    config = {**REPLAY, "encoder.initial": str(source), "encoder.freeze": True}
+    config = {**REPLAY, "total_timesteps": 128, "encoder.initial": str(source), "encoder.freeze": True}
     folder = train(config).folder
     assert folder.parent.name.endswith("encoder.freeze=True,encoder.initial=source")
     shown = capsys.readouterr().out
@@ -219,11 +212,10 @@ def test_a_run_says_what_it_takes_and_keeps_the_checksum_of_its_source(capsys):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "options", [{**EPOCHS, "initial": "source"}, {**REPLAY, "encoder.initial": "source", "encoder.freeze": True}]
+    "config", [of("CartPole", initial="source"), {**REPLAY, "encoder.initial": "source", "encoder.freeze": True}]
 )
-def test_a_killed_run_ends_alike_whatever_becomes_of_its_source(options, monkeypatch, capsys):
+def test_a_killed_run_ends_alike_whatever_becomes_of_its_source(config, monkeypatch, capsys):
     source = save_policy(untrained("CartPole", "mlp"), "source")
-    config = {**options, "total_timesteps": 384}
     train(config, run_dir="whole")
     take = Snapshots.take
 
