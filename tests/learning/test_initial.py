@@ -28,6 +28,7 @@ from learning.snapshot import Snapshots
 from storage.manifest import checksum
 from train import can_be_trained, train
 
+SMALL = {"width": 16}  # as the encoders of short runs are
 REPLAY = of("CartPole", "dqn", agent__train_freq=4)
 
 
@@ -194,7 +195,7 @@ def test_options_that_cannot_be_are_refused(overrides, message):
 
 
 def test_a_run_says_what_it_takes_and_keeps_the_checksum_of_its_source(capsys):
-    source = save_policy(untrained("CartPole", "mlp"), "source")
+    source = save_policy(untrained("CartPole", "mlp", encoder_options=SMALL), "source")
     file = source / "policy.safetensors"
     config = {**REPLAY, "total_timesteps": 128, "encoder.initial": str(source), "encoder.freeze": True}
     folder = train(config).folder
@@ -215,7 +216,7 @@ def test_a_run_says_what_it_takes_and_keeps_the_checksum_of_its_source(capsys):
     "config", [of("CartPole", initial="source"), {**REPLAY, "encoder.initial": "source", "encoder.freeze": True}]
 )
 def test_a_killed_run_ends_alike_whatever_becomes_of_its_source(config, monkeypatch, capsys):
-    source = save_policy(untrained("CartPole", "mlp"), "source")
+    source = save_policy(untrained("CartPole", "mlp", encoder_options=SMALL), "source")
     train(config, run_dir="whole")
     take = Snapshots.take
 
