@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 from configs.command_line import command_line
 from configs.compose import UsageError, compose, overrides_of
-from envs.names import short_name_of, simulator_of
+from envs.names import short_name_of, short_names, simulator_of
 from pretrained.shelf import READING, listing
 from storage.durable import write_file
 
@@ -91,6 +91,7 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     from agents.diagnostics import equivariance_error, forced_ties, transformer_of
     from agents.export import check_export
     from agents.saved.policy import environment_id
+    from agents.saved.schema import check_grid
     from agents.saved.specification import versions
     from envs import make_vec_env
     from envs.levels import EVALUATION
@@ -122,6 +123,7 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
         options["view"] = "flat"
     if another and not has_levels(options["id"], kwargs):
         options = {key: value for key, value in options.items() if key not in ("view", "shuffle", "words")}
+    check_grid({**options, "id": short_names().get(options["id"], options["id"])})
     n_envs = min(settings["episodes"], ENVIRONMENTS)
     # levels that training never draws
     env = make_vec_env(**options, n_envs=n_envs, engine="auto", bank=0, first_level=EVALUATION)

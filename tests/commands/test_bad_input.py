@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from conftest import PROJECT, command
 
 from agents import make_agent
@@ -249,3 +251,13 @@ def test_a_reader_that_leaves_ends_the_program_without_a_word():
     done = subprocess.run(program, stdout=writing, stderr=subprocess.PIPE, text=True)
     os.close(writing)
     assert done.stderr == "" and done.returncode == -signal.SIGPIPE
+
+
+def test_a_policy_file_asks_for_no_enormous_grid_under_a_short_name_either(tmp_path):
+    shutil.copytree(PROJECT / "pretrained" / "DoorKey-6x6-gnn", tmp_path / "huge")
+    (tmp_path / "huge" / "manifest.json").unlink()
+    written = yaml.safe_load((tmp_path / "huge" / "policy.yaml").read_text())
+    written["environment"] |= {"id": "Empty-8x8", "kwargs": {"size": 10**9}}
+    (tmp_path / "huge" / "policy.yaml").write_text(yaml.safe_dump(written))
+    with pytest.raises(ValueError, match=r"environment.kwargs.size is at most 1,000 in MiniGrid"):
+        evaluate(policy=str(tmp_path / "huge"), episodes=1)
