@@ -18,8 +18,8 @@ from torch.optim import Optimizer
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
 
-__all__ = [  # the first three as they are: PyTorch documents TorchDispatchMode, but keeps it in a private module
-    "TorchDispatchMode",
+__all__ = [  # tree_flatten and tree_map are as they are in PyTorch
+    "DispatchMode",
     "compile_graph",
     "empty_compiler_cache",
     "graph_of",
@@ -44,6 +44,17 @@ def leave_the_compiler_alone() -> None:
         if code is not None and code.co_filename.endswith("_compile.py"):
             plain = method.__wrapped__
             plain.__dict__.setdefault("__dynamo_disable", plain)
+
+
+class DispatchMode(TorchDispatchMode):
+    """A mode that sees every operation (PyTorch's documentation, "Extending PyTorch"), made without the compiler.
+
+    PyTorch wraps `__torch_dispatch__` as it does the methods of optimizers, unless the class says that it need not be.
+    """
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
 
 
 def traced(tensor: Tensor) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from encoders.torch_internals import TorchDispatchMode, tree_flatten, tree_map
+from encoders.torch_internals import DispatchMode, tree_flatten, tree_map
 
 FREE = 1 << 26  # bytes, for what a network has besides its parameters
 
@@ -16,7 +16,7 @@ class OverBudget(ValueError):
     """A description asks for more memory than its parameters take."""
 
 
-class Budget(TorchDispatchMode):
+class Budget(DispatchMode):
     """Within it, an operation whose result would be too large is refused.
 
     What could be large is first done on tensors without memory, which tells the size.
@@ -52,7 +52,7 @@ class Budget(TorchDispatchMode):
             raise OverBudget(f"the network that it describes takes more than {self.most / 1e6:,.0f} MB of memory")
 
 
-class Rehearsal(TorchDispatchMode):
+class Rehearsal(DispatchMode):
     """Within it, a result of more than `FREE` bytes, and whatever is computed from one, holds no numbers.
 
     Attributes:

@@ -188,6 +188,7 @@ def test_it_draws_the_transitions_that_sb3_s_buffer_draws(n_envs, monkeypatch):
             assert all(torch.equal(a.float(), b.float()) for a, b in parts if a is not None)
 
 
+@pytest.mark.slow
 def test_a_full_buffer_of_doorkey_takes_a_quarter_of_sb3_s_memory():
     """What it allocates, index and all, and not what it says of itself alone."""
     env = make_vec_env(GRID, n_envs=4, seed=0, bank=100)

@@ -230,6 +230,7 @@ def test_checking_an_encoder_changes_no_number_and_no_mode(package):
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
 
 
+@pytest.mark.slow
 def test_help_lists_the_options_of_one_s_own_class_with_their_defaults(package, monkeypatch):
     asked = ["train.py", "--help", "encoder=custom", "encoder.class=my_pkg.encoders.Own"]
     shown = command(*asked, "trust=[my_pkg]", PYTHONPATH=str(package.parent))
@@ -249,6 +250,7 @@ def test_a_finished_run_says_that_the_file_of_its_encoder_has_changed(package, c
     assert "the file of my_pkg.encoders.Own has changed since this run was trained" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_an_observation_of_another_shape_than_declared_is_one_line_from_the_shell(package):
     (package / "envs.py").write_text(ENVS.replace("return np.zeros(2, np.float32), {}", "return np.zeros(3), {}"))
     done = command("train.py", *QUICK, *ENV, PYTHONPATH=str(package.parent))

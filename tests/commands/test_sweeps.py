@@ -89,6 +89,7 @@ def test_an_exception_of_one_run_ends_no_other_and_is_listed_at_the_end(kind, tm
     assert f"fails={kind}" in last and "the motor is too hot" in last
 
 
+@pytest.mark.slow
 def test_a_value_error_of_the_environment_is_not_taken_for_a_mistake_of_the_user(tmp_path):
     (tmp_path / "fragile.py").write_text(FRAGILE)
     own = ["env=gym", "env.id=fragile:Fragile-v0", "env.kwargs.fails=value", "seed=5"]

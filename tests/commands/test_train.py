@@ -82,8 +82,8 @@ def test_a_finished_run_is_read_an_unfinished_one_kept_aside_and_another_configu
     assert train(TINY, env="CartPole").scores == first.scores
     assert "is finished: nothing to train" in capsys.readouterr().out
     assert (first.folder / "result.json").stat().st_mtime_ns == stamp
-    with pytest.raises(ValueError, match=r"total_timesteps was 512, now 1024.*overwrite=true"):
-        train(TINY, env="CartPole", total_timesteps=1024)
+    with pytest.raises(ValueError, match=r"evaluation.final_episodes was \d+, now 11.*overwrite=true"):
+        train(TINY, env="CartPole", **{"evaluation.final_episodes": 11})
 
     (first.folder / "result.json").unlink()
     shutil.rmtree(first.folder / "snapshot")
@@ -301,7 +301,7 @@ def test_evaluation_leaves_the_random_state_and_the_training_environments_alone(
     assert (few.folder / same).read_bytes() == (many.folder / same).read_bytes()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_an_interruption_saves_what_was_learned_and_says_where(number):
     program = [sys.executable, str(PROJECT / "train.py"), "env=CartPole", "encoder=mlp", "total_timesteps=300000"]
     process = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -10,11 +10,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from evaluation.logs import Logs
 
 
-def log(logs: Logs, step: int, before: int = 0) -> None:
-    """Log as SB3 does, which counts iterations from where a run goes on."""
+def log(logs: Logs, step: int) -> None:
     logs.record("time/fps", 1000 + step)
     logs.record("rollout/return", step / 3)
-    logs.record("time/iterations", step - before, exclude="tensorboard")
+    logs.record("time/iterations", step, exclude="tensorboard")
     if step > 2:  # a column that comes later
         logs.record("train/loss", -step / 7)
     logs.dump(step)
@@ -42,7 +41,7 @@ def test_what_was_written_after_a_snapshot_is_removed_and_written_again(tmp_path
     first.close()
     second = Logs(tmp_path / "again", state)
     for step in range(saved_after + 1, 6):
-        log(second, step, before=saved_after)
+        log(second, step)
     second.close()
 
     for name in ("progress.csv", "log.txt"):
@@ -60,19 +59,29 @@ def test_the_table_holds_no_clocks_and_its_columns_come_in_the_order_of_their_ke
     assert lines[1] == f"{1 / 3},1," and lines[3] == f"1.0,3,{-3 / 7}"
 
 
-def test_what_was_recorded_and_not_yet_written_is_part_of_the_state_and_iterations_count_on(tmp_path):
+def test_what_was_recorded_and_not_yet_written_is_part_of_the_state(tmp_path):
     first = Logs(tmp_path)
-    first.record("time/iterations", 40, exclude="tensorboard")
     first.record("train/loss", 0.5)
     first.record_mean("train/mean", 1.0)
     state = first.saved()
     first.close()
     second = Logs(tmp_path, state)
     second.record_mean("train/mean", 2.0)
-    assert dict(second.name_to_value) == {"time/iterations": 40, "train/loss": 0.5, "train/mean": 1.5}
-    second.record("time/iterations", 1, exclude="tensorboard")
-    assert second.name_to_value["time/iterations"] == 41
+    assert dict(second.name_to_value) == {"train/loss": 0.5, "train/mean": 1.5}
     second.close()
+
+
+def test_rollouts_before_an_interruption_count_for_when_is_logged(tmp_path):
+    logged: list[int] = []
+    first = Logs(tmp_path)
+    for _ in range(3):
+        first.after_rollouts(logged.append, every=2)(1)
+    state = first.saved()
+    first.close()
+    second = Logs(tmp_path, state)
+    second.after_rollouts(logged.append, every=2)(1)
+    second.close()
+    assert logged == [2, 4]
 
 
 def test_a_file_that_lacks_what_it_held_is_an_error(tmp_path):

@@ -122,7 +122,7 @@ def test_a_signal_within_an_evaluation_saves_what_was_learned(number, every, len
     result = train({**ENDLESS, "env": env, "evaluation": evaluations(every)})
     assert result.scores is None and not Path("run/result.json").exists()
     assert load_policy("run").predict(np.zeros(1, np.float32))
-    goes_on = "the same command goes on from 32 steps; " if every > 32 else ""
+    goes_on = "the same command goes on from there; " if every > 32 else ""
     said = f"interrupted after {every} steps; {goes_on}what was learned is in {Path('run/policy')}"
     assert capsys.readouterr().out.splitlines()[-1] == said
     assert len(Path("run/evaluations.csv").read_text().splitlines()) == 1 + evaluated

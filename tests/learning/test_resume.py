@@ -27,9 +27,9 @@ QUICK = {
     "Gymnasium's CartPole": of("CartPole", env__engine="gymnasium"),
     "DoorKey": of("DoorKey-5x5", encoder="cnn", encoder__dropout=0.2, encoder__normalization="batch"),
     "DQN": of("DoorKey-5x5", "dqn", agent__buffer_size=200, agent__target_update_interval=60, n_envs=2),
-    "SAC": of("Pendulum", "sac", env__normalize=True),
 }
 EVERY = {
+    "SAC": of("Pendulum", "sac", env__normalize=True),
     "Acrobot": of("Acrobot"),
     "Pendulum": of("Pendulum", encoder="homomorphic", env__normalize=True, env__engine="gymnasium"),
     "MountainCar": of("MountainCar"),
@@ -201,7 +201,7 @@ def test_a_run_without_a_snapshot_begins_anew_and_says_so(monkeypatch, capsys):
 
 
 def test_what_cannot_be_resumed_is_said_by_name(monkeypatch, capsys):
-    config = {**QUICK["SAC"], "agent.use_sde": True}
+    config = {**EVERY["SAC"], "agent.use_sde": True}
     interrupt(monkeypatch, config, at=100)
     assert not Path("killed/snapshot").exists()
     assert train(config, run_dir="killed").scores is not None
