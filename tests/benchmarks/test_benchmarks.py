@@ -11,6 +11,7 @@ from conftest import command
 from PIL import Image
 
 
+@pytest.mark.slow
 def test_training_compares_every_form_and_draws_it():
     forms = ("sb3", "engine", "eager")  # not compiled, which takes its time
     options = ("--cases", "CartPole mlp", "--steps", "256", "--repeats", "1", "--picture", "forms.png")
@@ -90,6 +91,7 @@ def test_what_would_exceed_the_memory_is_skipped_and_said():
     assert re.search(r"transformer: skipped, about 0\.00\d* GB are more than --memory 0\.0005", done.stdout)
 
 
+@pytest.mark.slow
 def test_an_option_that_an_encoder_has_not_is_refused():
     done = command("benchmarks/encoders.py", "--encoders", "gnn heads=2")
     assert done.returncode == 2 and "encoder.heads" in done.stderr.splitlines()[-1]

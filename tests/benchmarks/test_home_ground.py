@@ -59,6 +59,7 @@ def test_networks_that_fit_any_grid_are_too(benchmark):
     assert [parameters(*overrides) for overrides in larger] == counts
 
 
+@pytest.mark.slow
 def test_every_run_of_a_task_has_the_same_budget_and_setting(benchmark):
     for task in benchmark.TASKS.values():
         configs = [compose("train", benchmark.overrides_of(task, column)) for column in task.columns]
