@@ -57,6 +57,7 @@ def result_table(run: Run) -> str:
     """The results of a finished run, one line for each."""
     result, timing = run.result, run.timing or {}
     assert result is not None
+    frozen = " (frozen)" if run.config["encoder"].get("freeze") else ""
     rows = [("return", interval(result["return"]))]
     if result["success"] is not None:
         rows.append(("success", interval(result["success"])))
@@ -67,7 +68,7 @@ def result_table(run: Run) -> str:
             "wall time",
             f"{timing.get('wall_seconds', 0):.1f} s, {timing.get('steps_per_second', 0):,} steps/s of learning",
         ),
-        ("parameters", f"{result['parameters']['encoder']:,} encoder, {result['parameters']['head']:,} head"),
+        ("parameters", f"{result['parameters']['encoder']:,} encoder{frozen}, {result['parameters']['head']:,} head"),
         ("policy", str(run.folder / "policy")),
         ("learning curve", str(run.folder / "learning_curve.png")),
         ("TensorBoard", f"tensorboard --logdir {run.folder}"),

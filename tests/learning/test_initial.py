@@ -202,6 +202,7 @@ def test_a_run_says_what_it_takes_and_keeps_the_checksum_of_its_source(capsys):
     assert "encoder.freeze=True,encoder.initial=source" in folder.parent.name
     shown = capsys.readouterr().out
     assert "starts from source: 8 of 12 parameters\n    new: q_net.q_net.0.weight," in shown
+    assert "0 encoder (frozen), " in shown
     assert yaml.safe_load((folder / "config.yaml").read_text())["initial_sha256"] == checksum(file)
     here, there = (parameters(load_policy(each).module) for each in (folder, source))
     taken = [name for name in there if name.startswith("features_extractor")]
