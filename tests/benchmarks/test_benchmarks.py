@@ -44,6 +44,7 @@ def test_wall_keeps_the_time_of_every_seed():
         assert positive([*columns["seconds"], *columns["steps"]])
 
 
+@pytest.mark.slow
 def test_engine_compares_grows_and_draws():
     options = ("--sizes", "8", "256", "--seconds", "0.02", "--repeats", "1", "--picture", "engine.png")
     written = run("engine", *options, "CartPole")

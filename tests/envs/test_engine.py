@@ -116,6 +116,7 @@ def law(examples, alter=None):
     equal()
 
 
+@pytest.mark.slow
 def test_whatever_is_played_equals_farama_s():
     law(examples=120)
 
