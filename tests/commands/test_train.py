@@ -114,6 +114,7 @@ def test_after_a_crash_in_a_save_the_policy_before_is_evaluated_and_that_is_said
     assert [path.name for path in run.glob("evaluation-*.json")] == ["evaluation-CartPole-0.json"]
 
 
+@pytest.mark.slow
 def test_the_engine_is_decided_and_changes_no_number(capsys):
     mine = train(TINY, env="DoorKey-5x5", run_dir="mine").folder
     assert "8 environments in the batched engine, 10,000 levels" in capsys.readouterr().out.splitlines()[0]
@@ -183,6 +184,7 @@ def test_a_film_shows_what_an_evaluation_plays(seed, monkeypatch):
     assert another.returns[0] != episode.returns[0]
 
 
+@pytest.mark.slow
 def test_what_gymnasium_steps_is_said_in_one_line_with_the_reason():
     done = command("train.py", "env=DoorKey-5x5", "env.kwargs.agent_view_size=5", "agent.n_steps=16", *FAST)
     said = [line for line in done.stderr.splitlines() if line]
