@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 from configs.command_line import command_line
 from configs.compose import UsageError, compose, overrides_of
-from envs.names import short_name_of, short_names, simulator_of
+from envs.names import id_of, short_name_of, simulator_of
 from pretrained.shelf import READING, listing
 from storage.durable import write_file
 
@@ -123,7 +123,7 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
         options["view"] = "flat"
     if another and not has_levels(options["id"], kwargs):
         options = {key: value for key, value in options.items() if key not in ("view", "shuffle", "words")}
-    check_grid({**options, "id": short_names().get(options["id"], options["id"])})
+    check_grid({**options, "id": id_of(options["id"])})
     n_envs = min(settings["episodes"], ENVIRONMENTS)
     # levels that training never draws
     env = make_vec_env(**options, n_envs=n_envs, engine="auto", bank=0, first_level=EVALUATION)

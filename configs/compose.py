@@ -24,7 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from configs.flatten import flatten
 from configs.hydra_internals import split_sweep
-from envs.names import is_minigrid, not_registered, short_name_of, short_names, unknown
+from envs.names import id_of, is_minigrid, not_registered, short_name_of, short_names, unknown
 
 FOLDER = Path(__file__).resolve().parent
 GROUPS = ("env", "agent", "encoder", "symmetry", "experiment")
@@ -175,7 +175,7 @@ def existing(group: str) -> list[str]:
 def register(env: str) -> None:
     """Make an id a choice of the group `env`, and its family's tuned settings its own where it has none."""
     store = ConfigStore.instance()
-    minigrid = is_minigrid(short_names().get(env, env))
+    minigrid = is_minigrid(id_of(env))
     if env not in existing("env"):
         base = "minigrid" if minigrid else "gym"
         options = OmegaConf.load(FOLDER / "env" / "base" / f"{base}.yaml")

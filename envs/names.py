@@ -34,6 +34,11 @@ def short_name_of(env_id: str) -> str | None:
     return next((name for name, known in short_names().items() if known == env_id), None)
 
 
+def id_of(name: str) -> str:
+    """The id behind a short name; whatever else is given as it is."""
+    return short_names().get(name, name)
+
+
 def resolve_id(name: str) -> str:
     """The Gymnasium id of a short name or an id ("my_package:Env-v0" imports my_package, as `gymnasium.make` does).
 

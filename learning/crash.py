@@ -23,7 +23,7 @@ from agents.saved.policy import trusted_id
 from agents.saved.schema import ENVIRONMENT, check_grid
 from envs.errors import EnvironmentFailed
 from envs.make import make_nth_env
-from envs.names import short_names
+from envs.names import id_of
 from storage.durable import write_file
 from storage.plain import from_json
 from storage.reading import read_regular
@@ -131,7 +131,7 @@ def check_crash(data: Any) -> None:
     environment = data["environment"]
     options = {key: value for key, value in environment.items() if key not in ("index", "first_level")}
     ENVIRONMENT(options, "environment")
-    check_grid({**options, "id": short_names().get(options["id"], options["id"])})
+    check_grid({**options, "id": id_of(options["id"])})
 
 
 def replay(crash: Mapping[str, Any], trust: Sequence[str] = ()) -> Replay:

@@ -133,8 +133,8 @@ class DistinctReplay(BaseBuffer):
         return DictReplayBufferSamples(here, drawn.actions, there, drawn.dones, drawn.rewards)
 
 
-class KnownActions:
-    """The best actions for the observations of a table, each computed when it is first asked for.
+class Known:
+    """What a network makes of the observations of a table, each computed when it is first asked for.
 
     `forget` is to be called when the network has changed.
     """
@@ -144,13 +144,25 @@ class KnownActions:
         self.forget()
 
     def forget(self) -> None:
-        """All actions are to be computed again."""
+        """Everything is to be computed again."""
         self.numbering = self.table.numbers
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether the table has numbered its observations anew."""
+        return self.numbering is not self.table.numbers
+
+
+class KnownActions(Known):
+    """The best actions."""
+
+    def forget(self) -> None:
+        super().forget()
         self.known: dict[int, int] = {}  # by row: faster than an array for the few environments that act
 
     def saved(self) -> list[list[int]]:
         """The rows and actions that are known."""
-        return [[*pair] for pair in self.known.items()] if self.numbering is self.table.numbers else []
+        return [[*pair] for pair in self.known.items()] if not self.is_outdated else []
 
     def restore(self, state: list[list[int]]) -> None:
         """Know the actions of `saved`, of a table that holds the same observations."""
@@ -159,7 +171,7 @@ class KnownActions:
 
     def __call__(self, rows: np.ndarray, act: Callable[[Observations], Tensor]) -> np.ndarray:
         """The actions for the observations in these rows."""
-        if self.numbering is not self.table.numbers:  # the table has numbered them anew
+        if self.is_outdated:
             self.forget()
         asked = rows.tolist()
         if unknown := [row for row in dict.fromkeys(asked) if row not in self.known]:
@@ -167,24 +179,16 @@ class KnownActions:
         return np.array([self.known[row] for row in asked])
 
 
-class KnownOutputs:
-    """A network's outputs for the observations of a table, each computed when it is first asked for.
-
-    `forget` is to be called when the network has changed.
-    """
-
-    def __init__(self, table: ObservationTable):
-        self.table = table
-        self.forget()
+class KnownOutputs(Known):
+    """All outputs."""
 
     def forget(self) -> None:
-        """All outputs are to be computed again."""
-        self.numbering = self.table.numbers
+        super().forget()
         self.known = np.zeros(len(self.table.rows), np.bool_)
 
     def saved(self) -> dict[str, Any] | None:
         """The outputs that are known; None if none are."""
-        if self.numbering is not self.table.numbers or not self.known.any():
+        if self.is_outdated or not self.known.any():
             return None
         return {"known": self.known.copy(), "outputs": self.outputs.detach().cpu().numpy().copy()}
 
@@ -196,7 +200,7 @@ class KnownOutputs:
 
     def __call__(self, rows: np.ndarray, network: Callable[[Observations], Tensor]) -> Tensor:
         """The outputs for the observations in these rows."""
-        if self.numbering is not self.table.numbers:  # the table has numbered them anew
+        if self.is_outdated:
             self.forget()
         if len(self.known) < len(self.table.rows):
             self.known = np.concatenate([self.known, np.zeros(len(self.table.rows) - len(self.known), np.bool_)])

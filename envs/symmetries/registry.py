@@ -8,7 +8,7 @@ import gymnasium
 from gymnasium import spaces
 
 from envs.history import History
-from envs.names import is_minigrid, resolve_id, short_name_of, short_names
+from envs.names import id_of, is_minigrid, resolve_id, short_name_of
 from envs.shuffle import ShuffledCells
 from envs.symmetries.classic import CLASSIC, ROUNDED
 from envs.symmetries.minigrid import minigrid_symmetry_of
@@ -95,7 +95,7 @@ def match_spaces(symmetry: Symmetry, observation: spaces.Space, action: spaces.S
 
 
 def _plain(id: str) -> str:
-    return short_names().get(id, id).split(":")[-1]
+    return id_of(id).split(":")[-1]
 
 
 def _has_layer(env: gymnasium.Env, *kinds: type) -> bool:
