@@ -37,7 +37,15 @@ def compare_runs(config: Mapping[str, Any] | Sequence[str] = (), **options: Any)
     if not root.is_dir():
         raise UsageError(f"there is no folder {root}; train first: python train.py env=CartPole encoder=homomorphic")
 
-    from evaluation.report import compare, comparison_table, draw_comparison, measure_of, mixed_releases, write_csv
+    from evaluation.report import (
+        compare,
+        comparison_table,
+        draw_comparison,
+        measure_of,
+        mixed_lengths,
+        mixed_releases,
+        write_csv,
+    )
     from evaluation.runs import Run, find_runs
 
     found = find_runs(root)
@@ -59,6 +67,8 @@ def compare_runs(config: Mapping[str, Any] | Sequence[str] = (), **options: Any)
         print(comparison_table(comparisons[env], threshold))
         if mixed := mixed_releases(runs):
             print(f"note: these runs need not be of the same environment: {mixed}")
+        if mixed := mixed_lengths(runs):
+            print(f"note: these rows average runs of different lengths: {mixed}")
     output = Path(settings["output"]) if settings["output"] else root / "report"
     output.mkdir(parents=True, exist_ok=True)
     write_csv(comparisons, output / "results.csv")

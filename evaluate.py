@@ -166,7 +166,9 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     if symmetry is not None:
         share, error = result["forced_ties"], result["equivariance_error"]
         obeyed = f"equivariance error {error}"
-        if policy.spec["symmetry"] is None:
+        if error is None:
+            obeyed = "its outputs depend on the episode so far, so they are not compared"
+        elif policy.spec["symmetry"] is None:
             obeyed = f"not constrained: its outputs differ by up to {error} between symmetric states"
         print(f"symmetry {symmetry.group.name}: forced ties in {share:.1%} of states, {obeyed}")
     file = f"evaluation-{re.sub(r'[/:]', '_', name)}-{settings['seed']}.json"

@@ -97,6 +97,9 @@ def compose_defaults(overrides: Sequence[str]) -> dict[str, Any]:
 def settle(name: str, overrides: Sequence[str]) -> list[str]:
     """Overrides with the names of choices settled (see the module's text) and unknown choices refused."""
     settled = [f"{BARE[name]}={o}" if name in BARE and _is_bare(o) else o for o in overrides]
+    given = [o.partition("=")[2] for o in settled if o.startswith(f"{BARE.get(name)}=")]
+    if len(given) > 1:
+        raise UsageError(f"{BARE[name]} is given {len(given)} times ({', '.join(given)}); give one")
     ids = [o.partition("=")[2].strip("'\"") for o in settled if o.startswith("env.id=")]
     if OWN & {*settled} and ids and (short := short_name_of(ids[-1])):
         settled = [f"env={short}" if o in OWN else o for o in settled if not o.startswith("env.id=")]

@@ -191,6 +191,16 @@ def mixed_releases(runs: Sequence[Run]) -> str | None:
     )
 
 
+def mixed_lengths(runs: Sequence[Run]) -> str | None:
+    """Which rows of `compare` hold runs of different lengths, and of which; None if none does."""
+    steps: dict[str, set[int]] = {}
+    for run in runs:
+        steps.setdefault(label(run), set()).add((run.result or {}).get("steps", 0))
+    mixed = {name: sorted(found) for name, found in sorted(steps.items()) if len(found) > 1}
+    rows = [f"{name} ({', '.join(f'{number:,}' for number in found)} steps)" for name, found in mixed.items()]
+    return "; ".join(rows) or None
+
+
 def comparison_table(rows: Sequence[dict[str, Any]], threshold: float | None) -> str:
     """The rows of `compare` as text."""
     with_success = any(row["success"] is not None for row in rows)

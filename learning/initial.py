@@ -11,6 +11,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 from agents import Policy, load_policy, start_from
 from agents.equivariance.normalization import SymmetricStatistics
 from agents.saved.hub import is_on_hub
+from agents.saved.initial import Taken
 from agents.saved.policy import opened
 from agents.saved.tensors import FILE
 from configs.compose import UsageError
@@ -35,8 +36,18 @@ def start(built: Built, config: Mapping[str, Any]) -> tuple[dict[str, Any], str]
         taken = start_from(built.model, policy, encoder_only=option == "encoder.initial")
     except ValueError as error:
         raise UsageError(f"{option}={source} is {error}") from error
-    said = [f"starts from {source}: {taken}", _take_statistics(built.model.get_vec_normalize_env(), policy)]
+    statistics = _take_statistics(built.model.get_vec_normalize_env(), policy)
+    said = [f"starts from {source}: {taken}", _hint(taken, policy, config), statistics]
     return {"initial_sha256": digest}, "\n".join(filter(None, said)).replace("\n", "\n    ")
+
+
+def _hint(taken: Taken, policy: Policy, config: Mapping[str, Any]) -> str:
+    """With which options more of an encoder would be taken; empty if all of it was."""
+    words = [f"encoder.{key}={value}" for key, value in taken.options.items()]
+    view = (policy.spec["environment"] or {}).get("view")
+    if words and view and config["env"].get("view") not in (None, view):
+        words.append(f"env.view={view}")
+    return f"more of its encoder fits with its options: add {' '.join(words)}" if words else ""
 
 
 def named(config: Mapping[str, Any]) -> tuple[str, str | None]:

@@ -21,6 +21,8 @@ def with_one_more(error: NotFinite) -> list[dict[str, Any]]:
         NotFinite: there is no snapshot to go back to, or the run has gone back often enough.
     """
     if not error.taken or len(error.rollbacks) >= MOST:
+        why = f"it went back {MOST} times already" if error.taken else "there is nothing to go back to"
+        error.args = (f"{error}; on_nonfinite=rollback ends here: {why}",)
         raise error
     count = len(error.rollbacks) + 1
     change = "other random numbers" + " and half the learning rate" * error.learned

@@ -30,11 +30,13 @@ class Taken:
         names: the parameters and buffers that were copied.
         new: those that begin anew, and why.
         left: those of the policy that nothing has taken, and why.
+        options: those of the policy's encoder that the model's has not, if not all of the encoder was taken.
     """
 
     names: list[str]
     new: dict[str, str]
     left: dict[str, str]
+    options: dict[str, Any]
 
     def __str__(self) -> str:
         lines = [f"{len(self.names)} of {len(self.names) + len(self.new)} parameters"]
@@ -75,7 +77,9 @@ def start_from(model: BaseAlgorithm, source: Policy, encoder_only: bool = False)
     used, encoded = {*origins.values()}, tuple(prefix for prefix, _ in theirs.values())
     unused = [name for name in there if name not in used]
     left = {n: heads if heads and not n.startswith(encoded) else "not in this agent" for n in unused}
-    return Taken(names, new, left)
+    encoding = tuple(prefix for prefix, _ in mine.values())
+    incomplete = any(name.startswith(encoding) for name in new)
+    return Taken(names, new, left, _other_options(model, source) if incomplete else {})
 
 
 def _encoders(policy: nn.Module) -> dict[str, tuple[str, BaseFeaturesExtractor]]:
@@ -116,7 +120,11 @@ def _why_another(model: BaseAlgorithm, source: Policy) -> str:
         return _differences(model, source)
     obeys = any(getattr(encoder, "equivariant", False) for encoder in classes[0])
     groups = [_group(each) for each in (model.policy, source.module)]
-    return f"an encoder of the group {groups[1]} there, of {groups[0]} here" if obeys and groups[0] != groups[1] else ""
+    if not obeys or groups[0] == groups[1]:
+        return ""
+    if str(groups[0]) == str(groups[1]):
+        return f"an encoder of another environment's symmetry, though both groups are {groups[0]}"
+    return f"an encoder of the group {groups[1]} there, of {groups[0]} here"
 
 
 def _differences(model: BaseAlgorithm, source: Policy) -> str:
@@ -130,6 +138,14 @@ def _differences(model: BaseAlgorithm, source: Policy) -> str:
 def _core(encoder: Mapping[str, Any]) -> Mapping[str, Any]:
     within: Mapping[str, Any] = encoder["options"].get("encoder", encoder)
     return within
+
+
+def _other_options(model: BaseAlgorithm, source: Policy) -> dict[str, Any]:
+    """The options of a source's encoder that differ from those of a model's."""
+    chosen = model.policy_kwargs
+    mine = _core(encoder_to_data(chosen["features_extractor_class"], chosen["features_extractor_kwargs"]))["options"]
+    theirs = _core(source.spec["encoder"])["options"]
+    return {key: value for key, value in theirs.items() if mine.get(key) != value}
 
 
 def _described(encoder: Mapping[str, Any], other: Mapping[str, Any]) -> str:

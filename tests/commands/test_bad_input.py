@@ -141,6 +141,7 @@ NOTICES = ("engine=auto: ", "compiling the batched engine")  # what is said on t
         (["evaluate.py", "policy=nowhere"], 2),
         (["evaluate.py", "episodes=3"], 2),
         (["compare.py", "runs=nowhere"], 2),
+        (["compare.py", "runs/a", "runs/b"], 2),
         (["train.py", *FAST, "run_dir=/proc/inductive"], 1),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from importlib.metadata import version
 from pathlib import Path
@@ -96,6 +97,18 @@ def test_comparing_flags_runs_of_different_releases(run, capsys):
         rewritten(other / "result.json", json.loads, json.dumps, change)
         compare_runs({"runs": "runs"})
         assert ("need not be of the same environment: gymnasium 0.1: ppo-mlp" in capsys.readouterr().out) == flagged
+
+
+def test_comparing_flags_rows_of_runs_of_different_lengths(run, capsys):
+    other = Path(shutil.copytree(run, run.with_name("seed=1")))
+    compare_runs({"runs": "runs"})
+    assert "different lengths" not in capsys.readouterr().out
+    rewritten(other / "result.json", json.loads, json.dumps, lambda result: result.update(steps=10**6))
+    compare_runs({"runs": "runs"})
+    assert (
+        "average runs of different lengths: ppo-mlp (" in (said := capsys.readouterr().out)
+        and "1,000,000 steps" in said
+    )
 
 
 @pytest.mark.parametrize("package", [gymnasium, minigrid])

@@ -273,3 +273,10 @@ def test_observations_normalized_in_one_place_only_are_told_of():
     save_policy(built("env=Pendulum", "env.normalize=true")[0].model, "normalized")
     said = start(*built("env=Pendulum", "env.normalize=false", "initial=normalized"))[1]
     assert said.endswith("its observations were normalized, and these are not: add env.normalize=true")
+
+
+def test_the_options_with_which_more_would_fit_are_named(capsys):
+    other = of("DoorKey-5x5", encoder="gnn", encoder__width=48, encoder__channels=32, encoder__layers=1)
+    train({**other, "total_timesteps": 64, "initial": "pretrained/DoorKey-6x6-gnn"})
+    said = "more of its encoder fits with its options: add encoder.width=64 encoder.layers=2 env.view=full"
+    assert said in capsys.readouterr().out

@@ -147,7 +147,7 @@ def test_a_rollback_goes_on_from_the_last_snapshot_with_half_the_learning_rate_a
 
 def test_a_run_goes_back_three_times_at_most(monkeypatch, capsys):
     met = poison(monkeypatch, at=200, times=10)
-    with pytest.raises(NotFinite):
+    with pytest.raises(NotFinite, match="on_nonfinite=rollback ends here: it went back 3 times already"):
         rolled_back()
     assert len(met) == 4 and capsys.readouterr().out.count("rollback ") == 3
 
@@ -180,7 +180,7 @@ def test_a_run_that_is_killed_after_its_rollback_ends_like_one_that_was_not(monk
 
 def test_without_a_snapshot_there_is_nothing_to_go_back_to(monkeypatch):
     poison(monkeypatch, at=64)
-    with pytest.raises(NotFinite, match="There is no policy and no snapshot yet"):
+    with pytest.raises(NotFinite, match=r"There is no policy and no snapshot yet; .*: there is nothing to go back to"):
         rolled_back(snapshot__every=200)
 
 

@@ -110,3 +110,8 @@ def test_other_episodes_give_the_scores_of_the_card(name):
         said, found = judged(read_facts(SHELF / name)["played"][0][actions]), judged(again[actions])
         errors = [(score["high"] - score["low"]) / (2 * Z) for score in (said, found)]
         assert abs(said["mean"] - found["mean"]) <= bound * sqrt(sum(error**2 for error in errors)), (said, found)
+
+
+def test_a_policy_with_memory_is_not_compared_between_symmetric_states(capsys):
+    evaluate(policy="pretrained/MemoryS7-mlp", episodes=2, output="scores.json")
+    assert "its outputs depend on the episode so far, so they are not compared" in capsys.readouterr().out
