@@ -105,10 +105,7 @@ def test_comparing_flags_rows_of_runs_of_different_lengths(run, capsys):
     assert "different lengths" not in capsys.readouterr().out
     rewritten(other / "result.json", json.loads, json.dumps, lambda result: result.update(steps=10**6))
     compare_runs({"runs": "runs"})
-    assert (
-        "average runs of different lengths: ppo-mlp (" in (said := capsys.readouterr().out)
-        and "1,000,000 steps" in said
-    )
+    assert re.search(r"average runs of different lengths: ppo-mlp \(.*1,000,000 steps\)", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("package", [gymnasium, minigrid])
