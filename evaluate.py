@@ -19,29 +19,20 @@ From Python: `evaluate({"policy": "pretrained/CartPole-homomorphic", "episodes":
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from configs.command_line import command_line
 from configs.compose import UsageError, compose, overrides_of
-from envs.names import id_of, short_name_of, simulator_of
+from envs.names import short_name_of, simulator_of
+from playing.show import attend, export, record
 from pretrained.shelf import READING, listing
 from storage.durable import write_file
 
-if TYPE_CHECKING:
-    from agents import Policy
-    from envs.vec_env import VecEnv
-
-ENVIRONMENTS = 20  # played side by side
-STATES = 2000  # whose symmetry is looked at
-MOMENTS = 4  # whose attention is drawn
 SUFFIXES = {"video": (".gif",), "attention": (".png",), "export": (".onnx", ".pt")}  # of files to write
-EXAMPLES = 100  # observations on which an exported file is compared with its policy
 
 
 def evaluate(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> dict[str, Any]:
@@ -88,18 +79,11 @@ def _replay(settings: Mapping[str, Any]) -> dict[str, Any]:
 def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     import torch
 
-    from agents.diagnostics import equivariance_error, forced_ties, transformer_of
+    from agents.diagnostics import transformer_of
     from agents.export import check_export
-    from agents.saved.policy import environment_id
-    from agents.saved.schema import check_grid
     from agents.saved.specification import versions
-    from envs import make_vec_env
-    from envs.levels import EVALUATION
-    from envs.make import has_levels
-    from envs.missions import WORDS
-    from evaluation.report import interval, table
-    from evaluation.rollout import rollout
-    from evaluation.scores import scores
+    from playing.choose import beside, environment_options, is_sb3, load, prepared
+    from playing.measure import measure, score_table, symmetry_line
 
     if settings["device"] not in ("auto", "cpu", "cuda"):
         raise UsageError(f"device is auto, cpu or cuda; got {settings['device']!r}")
@@ -111,27 +95,8 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
         transformer_of(policy)  # or say now that there is none
     if settings["export"]:
         check_export(policy, settings["export"])
-    options = {k: v for k, v in (policy.spec["environment"] or {}).items() if k not in ("engine", "bank")}
-    another = settings.get("env") or {}
-    options["id"] = another.get("id") or environment_id(policy, settings["trust"])
-    kwargs = another.get("kwargs") or {}
-    options["kwargs"] = {**(options.get("kwargs") or {}), **kwargs}
-    mission = getattr(policy.observation_space, "spaces", {}).get("mission")
-    if mission is not None and mission.high.max() < len(WORDS):
-        options["words"] = []  # it knows MiniGrid's own, whatever else the environment says
-    if is_sb3(settings) and len(policy.observation_space.shape or ()) == 1 and has_levels(options["id"], kwargs):
-        options["view"] = "flat"
-    if another and not has_levels(options["id"], kwargs):
-        options = {key: value for key, value in options.items() if key not in ("view", "shuffle", "words")}
-    check_grid({**options, "id": id_of(options["id"])})
-    n_envs = min(settings["episodes"], ENVIRONMENTS)
-    # levels that training never draws
-    env = make_vec_env(**options, n_envs=n_envs, engine="auto", bank=0, first_level=EVALUATION)
-    if env.action_space != policy.action_space and not is_sb3(settings):
-        raise ValueError(f"the policy acts in {policy.action_space}, {options['id']} in {env.action_space}")
-    if another or env.observation_space != policy.observation_space:
-        # the network is rebuilt for the space at hand, so that a larger grid can be played where the encoder allows it
-        policy = load(settings, env)
+    options = environment_options(policy, settings)
+    policy, env = prepared(policy, options, settings)
 
     likely = Path(settings["policy"]).with_suffix("") / "vecnormalize.pkl"  # where RL Baselines3 Zoo puts it
     if is_sb3(settings) and settings["normalization"] is None and likely.is_file():
@@ -146,31 +111,15 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
             f"note: trained with {simulator} {trained}, and {installed[simulator]} is installed: "
             f"{name} need not be the same environment in both"
         )
+    kwargs = (settings.get("env") or {}).get("kwargs")
     result: dict[str, Any] = {"policy": str(settings["policy"]), "env": name}
     result |= {"simulator": simulator, "versions": installed}
     result |= {"episodes": settings["episodes"], "seed": settings["seed"], **({"kwargs": kwargs} if kwargs else {})}
-    symmetry = env.symmetry
-    for actions in ("sampled", "greedy"):
-        playing: dict[str, Any] = {"seed": settings["seed"], "deterministic": actions == "greedy", "keep": STATES}
-        playing["patience"] = settings["patience"]
-        episodes = rollout(policy.remembering(), env, settings["episodes"], **playing)
-        if symmetry is not None and actions == "sampled":
-            error = equivariance_error(policy, symmetry, episodes.states)
-            result["equivariance_error"] = error and float(f"{error:.1e}")
-            result["forced_ties"] = round(forced_ties(symmetry, episodes.states), 4)
-        result[actions] = {key: value and value.to_data() for key, value in scores(episodes).items()}
-    measures = ["return", *(["success"] if result["sampled"]["success"] else []), "length"]
-    rows = [[actions, *(interval(result[actions][m]) for m in measures)] for actions in ("sampled", "greedy")]
-    print("means and 95% intervals over episodes")
-    print(table(["actions", *measures], rows))
-    if symmetry is not None:
-        share, error = result["forced_ties"], result["equivariance_error"]
-        obeyed = f"equivariance error {error}"
-        if error is None:
-            obeyed = "its outputs depend on the episode so far, so they are not compared"
-        elif policy.spec["symmetry"] is None:
-            obeyed = f"not constrained: its outputs differ by up to {error} between symmetric states"
-        print(f"symmetry {symmetry.group.name}: forced ties in {share:.1%} of states, {obeyed}")
+    measured, states = measure(policy, env, settings)
+    result |= measured
+    print(score_table(result))
+    if env.symmetry is not None:
+        print(symmetry_line(policy, env, result))
     file = f"evaluation-{re.sub(r'[/:]', '_', name)}-{settings['seed']}.json"
     output = Path(settings["output"]) if settings["output"] else beside(settings, file)
     write_file(output, json.dumps(result, indent=2) + "\n")
@@ -178,114 +127,10 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     if settings["video"]:
         print(record(policy, options, settings["seed"], Path(settings["video"])))
     if settings["export"]:
-        print(export(policy, episodes.states, Path(settings["export"])))
+        print(export(policy, states, Path(settings["export"])))
     if settings["attention"]:
         print(attend(policy, options, settings["seed"], Path(settings["attention"])))
     return result
-
-
-def is_sb3(settings: Mapping[str, Any]) -> bool:
-    """Whether the policy is in the zip of a Stable-Baselines3 model."""
-    return Path(settings["policy"]).suffix == ".zip" and not str(settings["policy"]).startswith("hub:")
-
-
-def load(settings: Mapping[str, Any], env: VecEnv | None = None) -> Policy:
-    """The policy that the settings name, for the spaces of `env` if it is given.
-
-    Raises:
-        FileNotFoundError, ValueError: as `agents.load_policy` and `agents.import_sb3`.
-    """
-    from agents import import_sb3, load_policy
-
-    source, statistics, device = settings["policy"], settings["normalization"], settings["device"]
-    seen = None if env is None else env.observation_space
-    if is_sb3(settings):
-        acted = None if env is None else env.action_space
-        return import_sb3(source, statistics, device=device, observation_space=seen, action_space=acted)
-    if statistics is not None:
-        raise UsageError("normalization= belongs to the .zip of a Stable-Baselines3 model; this policy has its own")
-    return load_policy(source, device=device, trust=settings["trust"], observation_space=seen)
-
-
-def beside(settings: Mapping[str, Any], file: str) -> Path:
-    """Where a file about the policy goes: into its run folder or its own, beside its zip, or, from the Hub, here."""
-    from agents.saved.hub import is_on_hub, title
-    from agents.saved.policy import find
-
-    if is_sb3(settings):
-        return (source := Path(settings["policy"])).with_name(f"{source.stem}-{file}")
-    if is_on_hub(settings["policy"]):
-        return Path(f"{title(settings['policy'])}-{file}")
-    folder = find(settings["policy"])
-    return (folder.parent if folder.name in ("policy", ".policy.old") else folder) / file  # the latter after a crash
-
-
-def record(policy: Policy, options: dict[str, Any], seed: int, file: Path) -> str:
-    """Film an episode as a GIF; returns a line that says what it shows."""
-    import imageio
-
-    frames, total, rate = [], 0.0, 10
-    for _, total, env in episode(policy, options, seed):  # noqa: B007
-        frames.append(env.render())
-        rate = env.metadata.get("render_fps", 10)
-    imageio.mimsave(file, frames, duration=1000 / rate, loop=0)  # type: ignore[arg-type]
-    return f"video: {file}, one episode of {len(frames) - 1} steps, return {total:.2f}"
-
-
-def export(policy: Policy, states: Any, file: Path) -> str:
-    """Write the greedy actions as ONNX or TorchScript; returns a line that says so."""
-    from agents.export import save_onnx, save_plain
-
-    few = {key: part[:EXAMPLES] for key, part in states.items()} if isinstance(states, Mapping) else states[:EXAMPLES]
-    (save_onnx if file.suffix == ".onnx" else save_plain)(policy, file, few)
-    return f"export: {file}, whose actions were compared with the policy's"
-
-
-def attend(policy: Policy, options: dict[str, Any], seed: int, file: Path) -> str:
-    """Draw what a transformer attends to at some moments of an episode; returns a line that says what it shows."""
-    import numpy as np
-
-    from agents.diagnostics import attention
-    from envs.minigrid import picture
-    from envs.shuffle import unshuffled
-    from evaluation.attention import draw
-
-    view = options.get("view", "partial")
-    met = [(observation, picture(env, view)) for observation, _, env in episode(policy, options, seed)]
-    steps = np.unique(np.linspace(0, len(met) - 1, MOMENTS).round().astype(int))
-    states = {key: np.stack([met[step][0][key] for step in steps]) for key in met[0][0]}
-    maps, shuffle = attention(policy, states), options.get("shuffle")
-    if shuffle is not None:
-        maps["cells"] = unshuffled(maps["cells"], shuffle)
-    draw(maps, [met[step][1] for step in steps], [f"step {step}" for step in steps], file)
-    return f"attention: {file}, by layer and head at {len(steps)} moments of one episode of {len(met) - 1} steps"
-
-
-def episode(policy: Policy, options: dict[str, Any], seed: int) -> Iterator[tuple[Any, float, Any]]:
-    """What an evaluation of one episode with this seed meets, with sampled actions.
-
-    Yields every observation, the return so far, and the environment in that state.
-    """
-    import numpy as np
-    import torch
-
-    from envs.levels import EVALUATION
-    from envs.make import make_nth_env
-
-    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame draws into memory, and needs no screen to complain about
-    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())
-    env = make_nth_env(index=0, bank=0, first_level=EVALUATION, **{**options, "render_mode": "rgb_array"})
-    state, start, total, done = None, np.ones(1, bool), 0.0, False
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        observation, _ = env.reset(seed=seed)
-        yield observation, total, env
-        while not done:
-            action, state = policy.predict(observation, state, start, deterministic=False)
-            observation, reward, terminated, truncated, _ = env.step(action)
-            total, done, start = total + float(reward), terminated or truncated, np.zeros(1, bool)
-            yield observation, total, env
-    env.close()
 
 
 def main(overrides: list[str]) -> int:

@@ -40,6 +40,7 @@ ROOMS: dict[str, set[str]] = {
         "storage",
         "symmetry",
     },
+    "playing": {"agents", "agents.*", "configs", "envs", "evaluation"},
     "pretrained": {"storage"},
     "train": {"agents", "agents.*", "configs", "encoders", "envs", "evaluation", "learning", "storage"},
     "evaluate": {
@@ -48,8 +49,8 @@ ROOMS: dict[str, set[str]] = {
         "configs",
         "encoders",
         "envs",
-        "evaluation",
         "learning",
+        "playing",
         "pretrained",
         "storage",
     },

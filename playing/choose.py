@@ -1,0 +1,92 @@
+"""The policy that `evaluate.py` is asked for, the environment it plays, and where files about it go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import envs
+from agents import Policy, import_sb3, load_policy
+from agents.saved.hub import is_on_hub, title
+from agents.saved.policy import environment_id, find
+from agents.saved.schema import check_grid
+from configs.compose import UsageError
+from envs.levels import EVALUATION
+from envs.make import has_levels
+from envs.missions import WORDS
+from envs.names import id_of
+
+if TYPE_CHECKING:
+    from envs.vec_env import VecEnv
+
+ENVIRONMENTS = 20  # played side by side
+
+
+def is_sb3(settings: Mapping[str, Any]) -> bool:
+    """Whether the policy is in the zip of a Stable-Baselines3 model."""
+    return Path(settings["policy"]).suffix == ".zip" and not str(settings["policy"]).startswith("hub:")
+
+
+def load(settings: Mapping[str, Any], env: VecEnv | None = None) -> Policy:
+    """The policy that the settings name, for the spaces of `env` if it is given.
+
+    Raises:
+        FileNotFoundError, ValueError: as `agents.load_policy` and `agents.import_sb3`.
+    """
+    source, statistics, device = settings["policy"], settings["normalization"], settings["device"]
+    seen = None if env is None else env.observation_space
+    if is_sb3(settings):
+        acted = None if env is None else env.action_space
+        return import_sb3(source, statistics, device=device, observation_space=seen, action_space=acted)
+    if statistics is not None:
+        raise UsageError("normalization= belongs to the .zip of a Stable-Baselines3 model; this policy has its own")
+    return load_policy(source, device=device, trust=settings["trust"], observation_space=seen)
+
+
+def environment_options(policy: Policy, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of `envs.make_env` for what the policy plays: its own environment, or the one of `env=`.
+
+    Raises:
+        ValueError: there is no such environment, or it cannot be made.
+    """
+    options = {k: v for k, v in (policy.spec["environment"] or {}).items() if k not in ("engine", "bank")}
+    another = settings.get("env") or {}
+    options["id"] = another.get("id") or environment_id(policy, settings["trust"])
+    kwargs = another.get("kwargs") or {}
+    options["kwargs"] = {**(options.get("kwargs") or {}), **kwargs}
+    mission = getattr(policy.observation_space, "spaces", {}).get("mission")
+    if mission is not None and mission.high.max() < len(WORDS):
+        options["words"] = []  # it knows MiniGrid's own, whatever else the environment says
+    if is_sb3(settings) and len(policy.observation_space.shape or ()) == 1 and has_levels(options["id"], kwargs):
+        options["view"] = "flat"
+    if another and not has_levels(options["id"], kwargs):
+        options = {key: value for key, value in options.items() if key not in ("view", "shuffle", "words")}
+    return options
+
+
+def prepared(policy: Policy, options: Mapping[str, Any], settings: Mapping[str, Any]) -> tuple[Policy, VecEnv]:
+    """The policy for the spaces at hand, and the environments that it plays, on levels that training never draws.
+
+    Raises:
+        ValueError: the policy does not fit the environment.
+    """
+    check_grid({**options, "id": id_of(options["id"])})
+    n_envs = min(settings["episodes"], ENVIRONMENTS)
+    env = envs.make_vec_env(**options, n_envs=n_envs, engine="auto", bank=0, first_level=EVALUATION)
+    if env.action_space != policy.action_space and not is_sb3(settings):
+        raise ValueError(f"the policy acts in {policy.action_space}, {options['id']} in {env.action_space}")
+    if settings.get("env") or env.observation_space != policy.observation_space:
+        # the network is rebuilt for the space at hand, so that a larger grid can be played where the encoder allows it
+        policy = load(settings, env)
+    return policy, env
+
+
+def beside(settings: Mapping[str, Any], file: str) -> Path:
+    """Where a file about the policy goes: into its run folder or its own, beside its zip, or, from the Hub, here."""
+    if is_sb3(settings):
+        return (source := Path(settings["policy"])).with_name(f"{source.stem}-{file}")
+    if is_on_hub(settings["policy"]):
+        return Path(f"{title(settings['policy'])}-{file}")
+    folder = find(settings["policy"])
+    return (folder.parent if folder.name in ("policy", ".policy.old") else folder) / file  # the latter after a crash

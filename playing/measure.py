@@ -1,0 +1,58 @@
+"""What is measured of a policy: its scores with sampled and with greedy actions, and how far it obeys a symmetry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from agents import Policy
+from agents.diagnostics import equivariance_error, forced_ties
+from evaluation.report import interval, table
+from evaluation.rollout import rollout
+from evaluation.scores import scores
+
+if TYPE_CHECKING:
+    from envs.vec_env import VecEnv
+
+STATES = 2000  # whose symmetry is looked at
+KINDS = ("sampled", "greedy")  # of actions
+
+
+def measure(policy: Policy, env: VecEnv, settings: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+    """Play `episodes` episodes with each kind of actions -> what `evaluate.py` writes of them; observations met.
+
+    Raises:
+        EndlessEpisode, FloatingPointError: as `evaluation.rollout.rollout`.
+    """
+    result: dict[str, Any] = {}
+    states: Any = None
+    for actions in KINDS:
+        playing: dict[str, Any] = {"seed": settings["seed"], "deterministic": actions == "greedy", "keep": STATES}
+        playing["patience"] = settings["patience"]
+        episodes = rollout(policy.remembering(), env, settings["episodes"], **playing)
+        if env.symmetry is not None and actions == "sampled":
+            error = equivariance_error(policy, env.symmetry, episodes.states)
+            result["equivariance_error"] = error and float(f"{error:.1e}")
+            result["forced_ties"] = round(forced_ties(env.symmetry, episodes.states), 4)
+        result[actions] = {key: value and value.to_data() for key, value in scores(episodes).items()}
+        states = episodes.states
+    return result, states
+
+
+def score_table(result: Mapping[str, Any]) -> str:
+    """The scores that `measure` returned, as text."""
+    measures = ["return", *(["success"] if result["sampled"]["success"] else []), "length"]
+    rows = [[actions, *(interval(result[actions][m]) for m in measures)] for actions in KINDS]
+    return f"means and 95% intervals over episodes\n{table(['actions', *measures], rows)}"
+
+
+def symmetry_line(policy: Policy, env: VecEnv, result: Mapping[str, Any]) -> str:
+    """How far the policy obeys the symmetry that its environment declares."""
+    assert env.symmetry is not None
+    share, error = result["forced_ties"], result["equivariance_error"]
+    obeyed = f"equivariance error {error}"
+    if error is None:
+        obeyed = "its outputs depend on the episode so far, so they are not compared"
+    elif policy.spec["symmetry"] is None:
+        obeyed = f"not constrained: its outputs differ by up to {error} between symmetric states"
+    return f"symmetry {env.symmetry.group.name}: forced ties in {share:.1%} of states, {obeyed}"
