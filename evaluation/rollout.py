@@ -39,12 +39,14 @@ class Episodes:
         lengths: (n,) steps.
         successes: (n,) 0 or 1 where the environment defines success (`info["is_success"]` at the end), else None.
         states: a batch of observations, one from each of the first steps, taken from the environments in turn.
+        levels: int64 (n,), the `level_seed` of each episode, where the environment has levels, else None.
     """
 
     returns: np.ndarray
     lengths: np.ndarray
     successes: np.ndarray | None
     states: Any = None
+    levels: np.ndarray | None = None
 
 
 def rollout(
@@ -84,6 +86,7 @@ def rollout(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         observation = env.reset()
+        levels = [info.get("level_seed") for info in env.reset_infos]
         while len(finished) < episodes:
             if stop():
                 raise Interrupted
@@ -107,18 +110,20 @@ def rollout(
                             f"the rewards of an episode add up to {returns[i]}; rewards are finite, and not too large"
                         )
                     success = infos[i].get("is_success")
-                    finished.append((played[i], i, returns[i], lengths[i], success))
+                    finished.append((played[i], i, returns[i], lengths[i], success, levels[i]))
                     waited = 0
                 played[i] += 1
+                levels[i] = infos[i].get("level_seed")  # of the episode that begins
                 returns[i], lengths[i] = 0.0, 0
     # rounds first, then environments: the order does not depend on which episode ended first
     finished.sort(key=lambda episode: episode[:2])
-    successes = [episode[4] for episode in finished]
+    successes, seeds = [episode[4] for episode in finished], [episode[5] for episode in finished]
     return Episodes(
         np.array([episode[2] for episode in finished]),
         np.array([episode[3] for episode in finished]),
         None if any(success is None for success in successes) else np.array(successes, float),
         _batch(states),
+        None if any(seed is None for seed in seeds) else np.array(seeds, np.int64),
     )
 
 

@@ -15,6 +15,8 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from agents import load_policy
+from envs import make_vec_env
+from envs.levels import level_seeds
 from evaluate import evaluate
 from evaluation.callbacks import StopOnSignal
 from evaluation.rollout import EndlessEpisode, Interrupted, rollout
@@ -47,6 +49,22 @@ def test_each_environment_plays_a_fixed_share_of_the_episodes_however_short_they
 def test_an_episode_is_the_same_whatever_the_others_lengths_are():
     long, short = (rollout(Idle(), pendulums(3, limit), 4, seed=5).returns for limit in (50, 2))
     assert np.array_equal(long[::2], short[::2]) and not np.array_equal(long[1::2], short[1::2])
+
+
+class Turning:
+    """Turns left, in MiniGrid."""
+
+    def predict(self, observation, state=None, episode_start=None, deterministic=False):
+        return np.zeros(len(observation["image"]), np.int64), None
+
+
+@pytest.mark.parametrize("engine", ["batched", "gymnasium"])
+def test_every_episode_says_which_level_it_played(engine):
+    env = make_vec_env("Empty-8x8", n_envs=3, engine=engine, bank=0, first_level=7, kwargs={"max_steps": 4})
+    played = rollout(Turning(), env, 9, seed=5).levels
+    expected = [level_seeds(5, np.arange(3), np.full(3, episode), bank=0, first=7) for episode in range(3)]
+    assert played.tolist() == np.concatenate(expected).tolist()
+    assert rollout(Idle(), pendulums(2), 1, seed=0).levels is None
 
 
 @pytest.mark.parametrize("reward", [float("nan"), float("inf"), -float("inf")])
