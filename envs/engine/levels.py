@@ -9,6 +9,7 @@ import contextlib
 import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import gymnasium
 import numpy as np
@@ -19,10 +20,13 @@ from minigrid.minigrid_env import MiniGridEnv
 
 from envs.engine import kernel
 from envs.engine.kernel import AGENT, ATOMS, EMPTY, MARGIN, WALL, Levels
+from envs.engine.makers.families import has_family
+from envs.engine.makers.make import CompiledMaker, compiled_maker
 from envs.engine.rules import RULES, step_owner
 from envs.errors import EnvironmentFailed
 from envs.missions import missions_vary, word_ids
 
+TRIED = 8  # levels that Farama makes first, to find out whether compiled code makes the same ones
 NUMBERS = 64  # object numbers fit in 6 bits; 0 is nobody
 NUMBERED = (Door, Key, Ball, Box)  # what changes or moves
 KNOWN = (Wall, Floor, Door, Key, Ball, Box, Goal, Lava)
@@ -184,8 +188,69 @@ class Made(NamedTuple):
     levels: Levels
 
 
+class LevelMaker:
+    """Makes the levels of an environment from their seeds, by compiled code where there is some for its family.
+
+    Args:
+        env: the environment.
+        words: that its missions say beside `envs.missions.WORDS`.
+
+    Attributes:
+        compiled: the maker that does it fast, or None.
+
+    Every method may raise what `read_levels` raises.
+    """
+
+    def __init__(self, env: gymnasium.Env, words: tuple[str, ...] = ()):
+        self.inner, self.words = env.unwrapped, words
+        assert isinstance(self.inner, MiniGridEnv)
+        self.compiled: CompiledMaker | None = None
+        if has_family(self.inner):
+            self.sample = read_levels(env, range(TRIED), words)
+            self.compiled = compiled_maker(self.inner, self.sample.seeds, self.sample.levels)
+
+    def made(self, seeds: Sequence[int]) -> Made:
+        """New rows for the levels of these seeds."""
+        if self.compiled is None:
+            return read_levels(self.inner, seeds, self.words)
+        count, like = len(seeds), self.sample.levels
+        levels = Levels(*(np.zeros((count, *array.shape[1:]), array.dtype) for array in like))
+        levels = levels._replace(agent=np.zeros(count, AGENT))
+        self.make(levels, np.arange(count), np.asarray(seeds, np.int64))
+        return self.sample._replace(seeds=np.array(seeds, np.int64), levels=levels)
+
+    def make(self, levels: Levels, rows: np.ndarray, seeds: np.ndarray) -> None:
+        """Write the levels of these seeds into these rows."""
+        if self.compiled is not None:
+            made = self.compiled.make(levels, rows, seeds)
+            if made.all():
+                return
+            rows, seeds = rows[~made], seeds[~made]
+        put(levels, rows, read_levels(self.inner, seeds.tolist(), self.words).levels)
+
+
+def maker_of(env: gymnasium.Env, words: tuple[str, ...] = ()) -> LevelMaker:
+    """The maker of an environment's levels, which is kept as long as the environment."""
+    known = _makers.setdefault(env.unwrapped, {})
+    if words not in known:
+        known[words] = LevelMaker(env, words)
+    return known[words]
+
+
+_makers: WeakKeyDictionary[Any, dict[tuple[str, ...], LevelMaker]] = WeakKeyDictionary()
+
+
 def generate(env: gymnasium.Env, seeds: Sequence[int], words: tuple[str, ...] = ()) -> Made:
     """The levels that an environment makes from these seeds; its missions say `words` beside `envs.missions.WORDS`.
+
+    Raises:
+        Exception: as `read_levels`.
+    """
+    return maker_of(env, words).made(seeds)
+
+
+def read_levels(env: gymnasium.Env, seeds: Sequence[int], words: tuple[str, ...] = ()) -> Made:
+    """The same, always made by Farama's Python.
 
     Raises:
         Unsupported: a level cannot be represented.

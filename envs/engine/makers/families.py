@@ -1,0 +1,148 @@
+"""Which compiled function lays out an environment's levels, and what it needs to know about the environment.
+
+The function is found by the class that defines the environment's `_gen_grid`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from minigrid.core.constants import COLOR_NAMES, OBJECT_TO_IDX
+from minigrid.core.world_object import Lava, Wall
+from minigrid.envs import (
+    BlockedUnlockPickupEnv,
+    CrossingEnv,
+    DistShiftEnv,
+    DoorKeyEnv,
+    DynamicObstaclesEnv,
+    EmptyEnv,
+    FetchEnv,
+    FourRoomsEnv,
+    GoToDoorEnv,
+    GoToObjectEnv,
+    KeyCorridorEnv,
+    LavaGapEnv,
+    LockedRoomEnv,
+    MemoryEnv,
+    MultiRoomEnv,
+    ObstructedMaze_1Dlhb,
+    ObstructedMaze_Full,
+    PlaygroundEnv,
+    PutNearEnv,
+    RedBlueDoorEnv,
+    UnlockEnv,
+    UnlockPickupEnv,
+)
+from minigrid.envs.obstructedmaze_v1 import ObstructedMaze_Full_V1
+from minigrid.minigrid_env import MiniGridEnv
+
+from envs.engine.makers import many_rooms, one_room, room_grids
+from envs.engine.makers.world import A_WALL, ROOMS, SOME_LAVA
+
+
+class Family(NamedTuple):
+    """A compiled `lay(w, cells, marks)` (world.LAY), and the options that it reads: at most OPTIONS whole numbers."""
+
+    lay: Any
+    options: Callable[[Any], Sequence[int]] = lambda env: ()
+
+
+class Unlike(ValueError):
+    """An environment whose options the compiled function does not know."""
+
+
+def _start(env: Any) -> list[int]:
+    """The agent's place and direction; -1 where they are drawn."""
+    if env.agent_start_pos is None:
+        return [-1, -1, -1]
+    return [*env.agent_start_pos, env.agent_start_dir]
+
+
+def _obstacle(env: Any) -> int:
+    cells = {Lava: SOME_LAVA, Wall: A_WALL}
+    if env.obstacle_type not in cells:
+        raise Unlike(f"its obstacles are of type {env.obstacle_type.__name__}")
+    return int(cells[env.obstacle_type])
+
+
+def _rooms(env: Any) -> list[int]:
+    if env.num_rows * env.num_cols > ROOMS - 2:
+        raise Unlike(f"it has more than {ROOMS - 2} rooms")
+    return [env.num_cols, env.num_rows, env.room_size]
+
+
+def _multi_room(env: Any) -> list[int]:
+    if env.maxNumRooms > many_rooms.MOST_ROOMS:
+        raise Unlike(f"it has more than {many_rooms.MOST_ROOMS} rooms")
+    return [env.minNumRooms, env.maxNumRooms, env.maxRoomSize]
+
+
+def _obstructed(env: Any) -> list[int]:
+    return [*_rooms(env), env.key_in_box, env.blocked, env.num_quarters, *env.agent_room]
+
+
+FAMILIES: dict[type, Family] = {
+    EmptyEnv: Family(one_room.lay_empty, _start),
+    DistShiftEnv: Family(one_room.lay_dist_shift, lambda env: [*_start(env), env.strip2_row, *env.goal_pos]),
+    DynamicObstaclesEnv: Family(
+        one_room.lay_dynamic_obstacles, lambda env: [*_start(env), env.n_obstacles, env.action_space.n]
+    ),
+    DoorKeyEnv: Family(one_room.lay_door_key),
+    LavaGapEnv: Family(one_room.lay_lava_gap, lambda env: [_obstacle(env)]),
+    CrossingEnv: Family(one_room.lay_crossing, lambda env: [_obstacle(env), env.num_crossings]),
+    MemoryEnv: Family(one_room.lay_memory, lambda env: [env.random_length]),
+    RedBlueDoorEnv: Family(one_room.lay_red_blue_doors, lambda env: [env.size]),
+    GoToDoorEnv: Family(one_room.lay_go_to_door),
+    GoToObjectEnv: Family(one_room.lay_go_to_object, lambda env: [env.numObjs]),
+    PutNearEnv: Family(one_room.lay_put_near, lambda env: [env.numObjs]),
+    FetchEnv: Family(one_room.lay_fetch, lambda env: [env.numObjs]),
+    FourRoomsEnv: Family(
+        many_rooms.lay_four_rooms,
+        lambda env: [*(env._agent_default_pos or (-1, -1)), *(env._goal_default_pos or (-1, -1))],
+    ),
+    LockedRoomEnv: Family(many_rooms.lay_locked_room),
+    PlaygroundEnv: Family(many_rooms.lay_playground),
+    MultiRoomEnv: Family(many_rooms.lay_multi_room, _multi_room),
+    UnlockEnv: Family(room_grids.lay_unlock, _rooms),
+    UnlockPickupEnv: Family(room_grids.lay_unlock_pickup, _rooms),
+    BlockedUnlockPickupEnv: Family(room_grids.lay_blocked_unlock_pickup, _rooms),
+    KeyCorridorEnv: Family(room_grids.lay_key_corridor, lambda env: [*_rooms(env), OBJECT_TO_IDX[env.obj_type]]),
+    ObstructedMaze_1Dlhb: Family(
+        room_grids.lay_obstructed_maze_1d, lambda env: [*_rooms(env), env.key_in_box, env.blocked]
+    ),
+    ObstructedMaze_Full: Family(room_grids.lay_obstructed_maze, _obstructed),
+    ObstructedMaze_Full_V1: Family(room_grids.lay_obstructed_maze_v1, _obstructed),
+}
+
+# What the compiled functions assume to be as Farama defines it.
+_ORDINARY = ("__init__", "__module__", "__doc__", "_gen_mission", "metadata")
+
+
+def family_of(env: MiniGridEnv) -> Family:
+    """The family of an environment.
+
+    Raises:
+        Unlike: there is none.
+    """
+    for owner in type(env).__mro__:
+        if owner.__module__.startswith("minigrid."):
+            break
+        changed = [name for name in vars(owner) if name not in _ORDINARY]
+        if changed:
+            raise Unlike(f"{owner.__name__} defines {changed[0]}")
+    if COLOR_NAMES != ["blue", "green", "grey", "purple", "red", "yellow"]:
+        raise Unlike("colours are registered besides MiniGrid's own")
+    owner = next(owner for owner in type(env).__mro__ if "_gen_grid" in vars(owner))
+    if owner not in FAMILIES:
+        raise Unlike(f"{owner.__name__} has no compiled maker")
+    return FAMILIES[owner]
+
+
+def has_family(env: MiniGridEnv) -> bool:
+    """Whether an environment has a family."""
+    try:
+        family_of(env)
+    except Unlike:
+        return False
+    return True
