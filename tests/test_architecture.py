@@ -15,7 +15,8 @@ ROOMS: dict[str, set[str]] = {
     "encoders": {"encoders.layers", "reductions", "symmetry"},  # encoders/reductions.py is the old name of reductions
     "reductions": {"encoders.layers"},
     "envs": {"envs.engine", "envs.symmetries", "symmetry"},
-    "envs.engine": {"envs", "storage"},
+    "envs.engine": {"envs", "envs.engine.makers", "storage"},
+    "envs.engine.makers": {"envs", "envs.engine"},
     "envs.symmetries": {"envs", "symmetry"},
     "agents.ppo": {"encoders", "encoders.layers", "symmetry"},
     "agents.equivariance": {"agents", "agents.dqn", "agents.ppo", "encoders", "symmetry"},

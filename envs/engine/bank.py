@@ -18,7 +18,7 @@ import minigrid
 import numpy as np
 
 from envs.engine.kernel import AGENT, EMPTY, MARGIN, VIEW, WALL, Levels
-from envs.engine.levels import NUMBERS, Made, generate, put
+from envs.engine.levels import NUMBERS, TRIED, Made, maker_of, put
 from storage.durable import write_file
 from storage.reading import read_regular
 
@@ -26,16 +26,15 @@ log = logging.getLogger(__name__)
 
 LARGEST = 2**34  # bytes of a file
 FORMAT = 3  # of the file: raise it whenever an array changes its meaning
-TRIED = 8  # levels made at the start, to find out whether the engine can play them
 WORTH_KEEPING = 500  # levels made when the file is first written; then at every doubling
 
 
 class Bank:
     """Levels first ... first + count - 1 of an environment, made when needed; level s is the level of seed s.
 
-    Files are in the folder $INDUCTIVE_CACHE (default: `inductive` in $XDG_CACHE_HOME or ~/.cache), one for each release
-    of MiniGrid and of Gymnasium. Levels of classes outside the minigrid package are not kept, since their code may
-    change.
+    Files are for levels that Farama's Python makes: compiled code makes a level sooner than it could be read. They are
+    in the folder $INDUCTIVE_CACHE (default: `inductive` in $XDG_CACHE_HOME or ~/.cache), one for each release of
+    MiniGrid and of Gymnasium. Levels of classes outside the minigrid package are not kept, since their code may change.
 
     Args:
         env: makes the levels.
@@ -53,6 +52,7 @@ class Bank:
 
     def __init__(self, env: gymnasium.Env, first: int, count: int, words: tuple[str, ...] = ()):
         self.env, self.first, self.count, self.words = env, first, count, words
+        self.maker = maker_of(env, words)
         spec = env.unwrapped.spec
         self.key = json.dumps(
             {
@@ -68,11 +68,12 @@ class Bank:
             sort_keys=True,
         )
         self.file: Path | None = None
-        if spec is not None and type(env.unwrapped).__module__.startswith("minigrid."):
+        owned = type(env.unwrapped).__module__.startswith("minigrid.")
+        if spec is not None and owned and self.maker.compiled is None:
             digest = sha256(self.key.encode()).hexdigest()[:12]
             self.file = cache_folder() / f"{spec.id}-{first}-{count}-{digest}.levels"
         found = self._found()
-        made = found or generate(env, range(first, first + min(TRIED, count)), words)
+        made = found or self.maker.made(range(first, first + min(TRIED, count)))
         self.width, self.height, self.sees_through = made.width, made.height, made.sees_through
         # the operating system gives memory only to rows that are written
         self.levels = Levels(*(np.zeros((count, *array.shape[1:]), array.dtype) for array in made.levels))
@@ -91,7 +92,8 @@ class Bank:
         if self.made[rows].all():
             return
         missing = np.unique(rows[~self.made[rows]])
-        self._take(generate(self.env, (self.first + missing).tolist(), self.words))
+        self.maker.make(self.levels, missing, self.first + missing)
+        self.made[missing] = True
         count = int(self.made.sum())
         if count == self.count or count >= max(2 * self.kept, WORTH_KEEPING):
             self.keep()

@@ -14,9 +14,9 @@ import numba
 import numpy as np
 
 from envs.engine import kernel
-from envs.engine.bank import TRIED, Bank
+from envs.engine.bank import Bank
 from envs.engine.kernel import AGENT, RESULT, TILE, VIEW, Levels, Output, State
-from envs.engine.levels import Made, Unsupported, generate, put
+from envs.engine.levels import TRIED, Made, Unsupported, generate, maker_of
 from envs.engine.rules import RULES, step_owner, unsupported
 from envs.engine.tables import geometry
 from envs.levels import draw, level_seeds, mix
@@ -63,8 +63,8 @@ class Batch:
         if reason:
             raise Unsupported(reason)
         self.env, self.n, self.view, self.bank, self.first_level = env.unwrapped, n, view, bank, first_level
-        self.words = words
-        tried = generate(env, range(first_level, first_level + (1 if bank else TRIED)), words)
+        self.maker = maker_of(env, words)
+        tried = self.maker.made(range(first_level, first_level + (1 if bank else TRIED)))
         self.nbytes = _nbytes(tried, n, view, bank)
         _check_memory(self.nbytes, n, bank)
         self.everyone = np.arange(n)
@@ -190,7 +190,7 @@ class Batch:
                 self.source.make(rows)
             else:
                 rows = which + self.n * (episode % 2)
-                put(self.levels, rows, generate(self.env, seeds.tolist(), self.words).levels)
+                self.maker.make(self.levels, rows, seeds)
         except Unsupported as reason:
             raise ValueError(f"the batched engine cannot continue: {reason}; use env.engine=gymnasium") from reason
         return rows

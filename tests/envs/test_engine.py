@@ -386,12 +386,19 @@ def test_a_reused_environment_makes_the_levels_a_new_one_does():
                 assert np.array_equal(one[0], array[seed])
 
 
-def test_levels_are_made_when_they_are_drawn_and_kept_for_the_next_program(tmp_path, monkeypatch):
+@pytest.fixture
+def banks_here(tmp_path, monkeypatch):
+    """A folder for the files of banks, whose levels Farama's Python makes, as it does without a compiled maker."""
     monkeypatch.setenv("INDUCTIVE_CACHE", str(tmp_path))
+    monkeypatch.setattr("envs.engine.levels.has_family", lambda env: False)
+    return tmp_path
+
+
+def test_levels_are_made_when_they_are_drawn_and_kept_for_the_next_program(banks_here, monkeypatch):
     env = gymnasium.make("MiniGrid-DoorKey-5x5-v0")
     all_at_once = generate(env, range(600))
     first, second = banks.Bank(env, 0, 600), banks.Bank(env, 0, 600)
-    assert first.made.sum() == banks.TRIED and not list(tmp_path.iterdir())
+    assert first.made.sum() == banks.TRIED and not list(banks_here.iterdir())
     first.make(np.array([300, 20, 300]))
     assert np.flatnonzero(first.made).tolist() == [*range(banks.TRIED), 20, 300]
     second.make(np.array([599]))
@@ -399,9 +406,9 @@ def test_levels_are_made_when_they_are_drawn_and_kept_for_the_next_program(tmp_p
     third = banks.Bank(env, 0, 600)
     assert np.flatnonzero(third.made).tolist() == [*range(banks.TRIED), 20, 300, 599]
     with monkeypatch.context() as patch:
-        patch.setattr(banks, "generate", lambda env, seeds: pytest.fail(f"made again: {seeds}"))
+        patch.setattr("envs.engine.levels.read_levels", lambda env, seeds, words: pytest.fail(f"made again: {seeds}"))
         third.make(np.array([20, 300]))
-    (file,) = tmp_path.iterdir()
+    (file,) = banks_here.iterdir()
     stamp = file.stat().st_mtime_ns
     third.keep()
     assert file.stat().st_mtime_ns == stamp  # nothing new
@@ -411,14 +418,13 @@ def test_levels_are_made_when_they_are_drawn_and_kept_for_the_next_program(tmp_p
         assert np.array_equal(mine, theirs)
 
 
-def test_environments_keep_the_levels_they_made_when_they_are_closed(tmp_path, monkeypatch):
-    monkeypatch.setenv("INDUCTIVE_CACHE", str(tmp_path))
+def test_environments_keep_the_levels_they_made_when_they_are_closed(banks_here):
     for make in (make_vec_env, make_vector_env):
-        env = make("GoToDoor-5x5", n_envs=2, engine="batched", bank=100_000 + len(list(tmp_path.iterdir())))
+        env = make("GoToDoor-5x5", n_envs=2, engine="batched", bank=100_000 + len(list(banks_here.iterdir())))
         env.reset()
-        before = len(list(tmp_path.iterdir()))
+        before = len(list(banks_here.iterdir()))
         env.close()
-        assert len(list(tmp_path.iterdir())) == before + 1
+        assert len(list(banks_here.iterdir())) == before + 1
 
 
 def test_a_level_that_turns_out_unsupported_is_an_error_that_says_what_to_do():
@@ -480,26 +486,24 @@ def whole(env, count, first=0):
 
 
 @pytest.mark.parametrize("how", ["truncated", "empty", "altered", "pickled", "a pipe"])
-def test_a_damaged_bank_is_made_again_with_a_message(how, tmp_path, monkeypatch, caplog):
-    monkeypatch.setenv("INDUCTIVE_CACHE", str(tmp_path))
+def test_a_damaged_bank_is_made_again_with_a_message(how, banks_here, caplog):
     env = gymnasium.make("MiniGrid-DoorKey-5x5-v0")
     made = whole(env, 20)
-    (file,) = tmp_path.iterdir()
+    (file,) = banks_here.iterdir()
     damaged(file, how)
     again = whole(env, 20)
     assert "its levels are made again" in caplog.text and caplog.text.count("\n") == 1
     caplog.clear()
     kept = banks.Bank(env, 0, 20)
-    assert kept.made.all() and not caplog.text and list(tmp_path.iterdir()) == [file]
+    assert kept.made.all() and not caplog.text and list(banks_here.iterdir()) == [file]
     for arrays in zip(made.levels, again.levels, kept.levels, strict=True):
         assert np.array_equal(arrays[0], arrays[1]) and np.array_equal(arrays[0], arrays[2])
 
 
-def test_whichever_byte_of_a_bank_is_altered_the_levels_are_right(tmp_path, monkeypatch):
-    monkeypatch.setenv("INDUCTIVE_CACHE", str(tmp_path))
+def test_whichever_byte_of_a_bank_is_altered_the_levels_are_right(banks_here):
     env = gymnasium.make("MiniGrid-DoorKey-5x5-v0")
     made = whole(env, 5)
-    (file,) = tmp_path.iterdir()
+    (file,) = banks_here.iterdir()
     intact = file.read_bytes()
     random = np.random.default_rng(0)
     for place in random.integers(0, len(intact), 150):
@@ -510,11 +514,10 @@ def test_whichever_byte_of_a_bank_is_altered_the_levels_are_right(tmp_path, monk
             assert np.array_equal(array, there)
 
 
-def test_other_levels_under_the_checksum_of_a_bank_are_not_played(tmp_path, monkeypatch, caplog):
-    monkeypatch.setenv("INDUCTIVE_CACHE", str(tmp_path))
+def test_other_levels_under_the_checksum_of_a_bank_are_not_played(banks_here, caplog):
     env = gymnasium.make("MiniGrid-DoorKey-5x5-v0")
     made = whole(env, 8)
-    (file,) = tmp_path.iterdir()
+    (file,) = banks_here.iterdir()
     checksum = file.read_bytes().partition(b"\n")[0]
     others = generate(env, range(8, 16))  # which the engine could play as well
     banks.write(file, made.key, others._replace(seeds=others.seeds - 8))
@@ -525,12 +528,11 @@ def test_other_levels_under_the_checksum_of_a_bank_are_not_played(tmp_path, monk
 
 
 @needs_fork
-def test_a_bank_whose_writer_is_killed_at_any_moment_is_read_or_made_again(tmp_path, monkeypatch, caplog):
-    monkeypatch.setenv("INDUCTIVE_CACHE", str(tmp_path))
+def test_a_bank_whose_writer_is_killed_at_any_moment_is_read_or_made_again(banks_here, caplog):
     env = gymnasium.make("MiniGrid-DoorKey-5x5-v0")
     made = whole(env, 4)
     for at in itertools.count():
-        for file in tmp_path.glob("*.levels"):
+        for file in banks_here.glob("*.levels"):
             file.unlink()
         if not killed(lambda: whole(env, 4), at):
             break
@@ -538,14 +540,13 @@ def test_a_bank_whose_writer_is_killed_at_any_moment_is_read_or_made_again(tmp_p
             assert np.array_equal(array, there)
     assert at > 5 and not caplog.text
     whole(env, 5)
-    assert not [*tmp_path.glob(".*")]  # the next writer has removed what the killed ones left
+    assert not [*banks_here.glob(".*")]  # the next writer has removed what the killed ones left
 
 
-def test_a_bank_of_another_version_is_not_used(tmp_path, monkeypatch, caplog):
-    monkeypatch.setenv("INDUCTIVE_CACHE", str(tmp_path))
+def test_a_bank_of_another_version_is_not_used(banks_here, caplog):
     env = gymnasium.make("MiniGrid-DoorKey-5x5-v0")
     whole(env, 3)
-    (file,) = tmp_path.iterdir()
+    (file,) = banks_here.iterdir()
     banks.write(file, "another key", generate(env, range(3)))
     whole(env, 3)
     assert "those of another version" in caplog.text
