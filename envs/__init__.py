@@ -5,6 +5,7 @@ make_vec_env(id, n_envs=8, seed=0, **options) -> VecEnv
 make_vector_env(id, n_envs=8, **options) -> gymnasium.vector.VectorEnv
 readable(env) -> gymnasium.Env, with spaces that agents can read; those of make_env are readable already
 symmetry_of(id or env) -> Symmetry | None; register_symmetry(id, symmetry) declares one
+oracle(id, seed, **options) -> Optimum, a shortest way to success in a level
 check_symmetry(env, symmetry) tests it in the simulator, discover_symmetries(env) finds it there
 """
 
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from envs.discover import discover_symmetries
     from envs.make import make_env, make_vec_env, make_vector_env, symmetry_of
+    from envs.optimum import oracle
     from envs.spaces import readable
     from envs.symmetries import register_symmetry, symmetric_ids
     from envs.twins import check_symmetry
@@ -29,6 +31,7 @@ _PLACES = {
     "make_env": "envs.make",
     "make_vec_env": "envs.make",
     "make_vector_env": "envs.make",
+    "oracle": "envs.optimum",
     "readable": "envs.spaces",
     "register_symmetry": "envs.symmetries",
     "symmetric_ids": "envs.symmetries",
@@ -41,6 +44,7 @@ __all__ = [
     "make_env",
     "make_vec_env",
     "make_vector_env",
+    "oracle",
     "readable",
     "register_symmetry",
     "symmetric_ids",

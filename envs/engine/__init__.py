@@ -6,6 +6,7 @@
     levels.py          a freshly reset environment as arrays
     bank.py            many of them, kept in a file
     batch.py           the engine: levels, state and observations of n environments
+    search.py          the fewest steps to a success, compiled (see envs/optimum.py)
     classic.py         the engine of CartPole, Acrobot, Pendulum and the mountain cars
     classic_kernel.py  their `step`s, compiled
     episodes.py        observations, windows and ended episodes, for both adapters

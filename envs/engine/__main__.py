@@ -10,6 +10,7 @@ import numpy as np
 
 from envs.engine.batch import Batch
 from envs.engine.classic import CLASSICS
+from envs.optimum import oracle
 
 if __name__ == "__main__":
     begin = time.perf_counter()
@@ -17,6 +18,7 @@ if __name__ == "__main__":
         batch = Batch(gymnasium.make("MiniGrid-Empty-5x5-v0"), n=2, bank=0, threads=threads)
         batch.reset(0)
         batch.step(np.zeros(2, np.int64))
+    oracle("MiniGrid-Empty-5x5-v0", 0)
     for name in ("CartPole-v1", "Acrobot-v1", "Pendulum-v1", "MountainCar-v0", "MountainCarContinuous-v0"):
         env = gymnasium.make(name)
         classic = CLASSICS[type(env.unwrapped)](env, n=2)

@@ -1,0 +1,110 @@
+"""The fewest steps in which a level can be solved, and so the best return that there is.
+
+Success after k steps gives MiniGrid's return 1 - 0.9 k / max_steps, so the fewest steps give the best one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import gymnasium
+import numpy as np
+from minigrid.minigrid_env import MiniGridEnv
+
+from envs.make import make_env
+from envs.names import resolve_id
+
+MOST = 1_000_000  # states that a search meets before it is given up
+MOST_TOGETHER = 10_000_000  # for all levels of an evaluation: some seconds
+
+
+class NoOptimum(ValueError):
+    """The optimum of a level is not known; the message says why."""
+
+
+class Optimum(NamedTuple):
+    """A shortest way to success in a level.
+
+    Attributes:
+        steps: how many it takes.
+        actions: int8 (steps,), one such way.
+        best_return: 1 - 0.9 steps / max_steps.
+        states: how many states the search met.
+    """
+
+    steps: int
+    actions: np.ndarray
+    best_return: float
+    states: int
+
+
+def oracle(id: str, seed: int, *, most: int = MOST, **options: Any) -> Optimum:
+    """The optimum of the level `make_env(id, **options).reset(seed=seed)`: no success takes fewer steps.
+
+    Args:
+        id, options: as for `envs.make_env`.
+        seed: of the level, from 0.
+        most: the number of states after which the search is given up.
+
+    Raises:
+        ValueError: as for `envs.make_env`, or the environment cannot make this level.
+        NoOptimum: chance decides, the level cannot be solved, it has too many states, or the batched engine cannot
+            step it.
+    """
+    return next(optima(id, [seed], most, **options))
+
+
+def best_returns(id: str, seeds: np.ndarray, *, most: int = MOST_TOGETHER, **options: Any) -> np.ndarray:
+    """The best returns (float64) of many levels.
+
+    Args:
+        most: the number of states of all levels together.
+
+    Raises:
+        ValueError, NoOptimum: as for `oracle`.
+    """
+    distinct, of_level = np.unique(seeds, return_inverse=True)
+    best, spent = [], 0
+    for optimum in optima(id, distinct.tolist(), MOST, **options):
+        best.append(optimum.best_return)
+        spent += optimum.states
+        if spent > most:
+            raise NoOptimum(f"its {len(distinct)} levels have more than {most:,} states together")
+    return np.array(best)[of_level]
+
+
+def optima(id: str, seeds: Sequence[int], most: int = MOST, **options: Any) -> Iterator[Optimum]:
+    """The optimum of each of these levels, searched when it is asked for.
+
+    Raises:
+        ValueError, NoOptimum: as for `oracle`.
+    """
+    from envs.engine import RULES, Unsupported, kernel, unsupported  # numba takes a while to import
+    from envs.engine.levels import generate
+    from envs.engine.rules import step_owner
+    from envs.engine.search import NO_SUCCESS, TOO_MANY, search
+
+    if not isinstance(make_env(id, **options).unwrapped, MiniGridEnv):
+        raise NoOptimum(f"{id} has no levels")
+    env = gymnasium.make(resolve_id(id), **(options.get("kwargs") or {}))
+    if why := unsupported(env):
+        raise NoOptimum(why)
+    rule = RULES[step_owner(env)].code
+    if rule in (kernel.OBSTACLES, kernel.CUSTOM):
+        raise NoOptimum("its obstacles move at random" if rule == kernel.OBSTACLES else "its rule is one of your own")
+    for seed in seeds:
+        try:
+            level = generate(env, [seed]).levels
+        except Unsupported as reason:
+            raise NoOptimum(str(reason)) from reason
+        start = level.agent.astype(kernel.AGENT)
+        limit = int(start["max_steps"][0])
+        path = np.zeros(limit, np.int8)
+        parts = (level.grid[0], level.marks[0], level.masks[0], level.contents[0])
+        steps, states = search(rule, start, *parts, most, path)
+        if steps == NO_SUCCESS:
+            raise NoOptimum(f"level {seed} cannot be solved within its {limit} steps")
+        if steps == TOO_MANY:
+            raise NoOptimum(f"level {seed} has more than {states:,} states")
+        yield Optimum(steps, path[:steps], 1 - 0.9 * (steps / limit), states)
