@@ -115,7 +115,7 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     result: dict[str, Any] = {"policy": str(settings["policy"]), "env": name}
     result |= {"simulator": simulator, "versions": installed}
     result |= {"episodes": settings["episodes"], "seed": settings["seed"], **({"kwargs": kwargs} if kwargs else {})}
-    measured, states = measure(policy, env, settings)
+    measured, states = measure(policy, env, options, settings)
     result |= measured
     print(score_table(result))
     if env.symmetry is not None:

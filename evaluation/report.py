@@ -6,7 +6,7 @@ import csv
 import io
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,7 @@ def result_table(run: Run) -> str:
     rows = [("return", interval(result["return"]))]
     if result["success"] is not None:
         rows.append(("success", interval(result["success"])))
+    rows += [("of optimal", line) for line in of_optimal(result)]
     rows += [
         ("", f"mean and 95% interval of {result['episodes']} fresh episodes, sampled actions"),
         ("environment steps", f"{result['steps']:,}"),
@@ -94,6 +95,14 @@ def replay(run: Run) -> str:
         trusted.append(package)
     trust = [f"trust=[{','.join(trusted)}]"] if trusted else []
     return shlex.join(["python", *words, f"policy={run.folder}", "video=replay.gif", *trust])
+
+
+def of_optimal(scores: Mapping[str, Any]) -> list[str]:
+    """The share of the best possible return, or why it is not known; nothing in environments without levels."""
+    if "of_optimal" not in scores:
+        return []
+    known = scores["of_optimal"]
+    return [interval(known) if known else f"left out: {scores['of_optimal_left_out']}"]
 
 
 def interval(data: dict[str, float]) -> str:

@@ -59,6 +59,8 @@ RESULT = record(
         "actions": text(1000),
         "length": interval(0, 1e30),
         "equivariance_error": optional(number(0)),
+        "of_optimal": optional(interval(0, 1)),
+        "of_optimal_left_out": text(1000),
         "simulator": optional(text(1000)),
         "versions": mapping(text(1000), 100),
     },
@@ -71,6 +73,8 @@ def check_result(result: Any, config: Mapping[str, Any]) -> None:
     RESULT(result, "")
     if result.get("simulator") and result["simulator"] not in result.get("versions", {}):
         raise ValueError(f"versions lacks the simulator, {result['simulator']}")
+    if "of_optimal" in result and result["of_optimal"] is None and not result.get("of_optimal_left_out"):
+        raise ValueError("of_optimal is left out, and of_optimal_left_out does not say why")
     ours = {"seed": config["seed"], **{key: config[key]["name"] for key in ("env", "agent", "encoder")}}
     for key, value in ours.items():
         if result[key] != value:

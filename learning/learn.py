@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from stable_baselines3 import A2C
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -32,6 +33,7 @@ from learning.failed import crash_file, kept, of_an_older_result
 from learning.rollback import MOST
 from learning.snapshot import NotResumed, Snapshots
 from learning.watch import NotFinite, Watch, bad_tensor
+from playing.optimum import best_of, of_optimal
 from storage.durable import write_file
 
 FINAL_SEED = 2_000_000
@@ -166,12 +168,12 @@ def learn(
             for bar in progress:
                 bar.close()
         diagnosed = diagnose(final.states)
-    result = _result(model, config, final, diagnosed)
+    result = _result(model, config, final, diagnosed, best_of(final.levels, about["environment"]))
     if rollbacks:
         result["rollbacks"] = [*rollbacks]
     save_policy(model, folder / "policy", **about, score=as_score(scores(final), evaluation["final_episodes"]))
-    for key in ("return", "success"):
-        if result[key] is not None:
+    for key in ("return", "success", "of_optimal"):
+        if result.get(key) is not None:
             model.logger.record(f"final/{key}", result[key]["mean"])
     model.logger.dump(model.num_timesteps)
     model.logger.close()
@@ -212,7 +214,11 @@ def _interrupted(model: BaseAlgorithm, taken: int) -> str:
 
 
 def _result(
-    model: BaseAlgorithm, config: Mapping[str, Any], final: Episodes, diagnosed: Mapping[str, float]
+    model: BaseAlgorithm,
+    config: Mapping[str, Any],
+    final: Episodes,
+    diagnosed: Mapping[str, float],
+    best: np.ndarray | str | None,
 ) -> dict[str, Any]:
     """The content of `result.json`; it holds no times, so equal runs give equal files."""
     return {
@@ -221,6 +227,7 @@ def _result(
         "seed": config["seed"],
         "steps": model.num_timesteps,
         **as_score(scores(final), config["evaluation"]["final_episodes"]),
+        **of_optimal(final, best),
         **{key: round(value, 5) for key, value in diagnosed.items()},  # an exact symmetry leaves rounding errors
         "parameters": parameter_counts(model.policy),
         "simulator": simulator_of(config["env"]["id"]),

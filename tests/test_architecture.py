@@ -38,6 +38,7 @@ ROOMS: dict[str, set[str]] = {
         "encoders.layers",
         "envs",
         "evaluation",
+        "playing",
         "storage",
         "symmetry",
     },
