@@ -206,8 +206,9 @@ class LevelMaker:
         assert isinstance(self.inner, MiniGridEnv)
         self.compiled: CompiledMaker | None = None
         if has_family(self.inner):
-            self.sample = read_levels(env, range(TRIED), words)
-            self.compiled = compiled_maker(self.inner, self.sample.seeds, self.sample.levels)
+            with contextlib.suppress(ValueError):  # whoever asks for such a level is told
+                self.sample = read_levels(env, range(TRIED), words)
+                self.compiled = compiled_maker(self.inner, self.sample.seeds, self.sample.levels)
 
     def made(self, seeds: Sequence[int]) -> Made:
         """New rows for the levels of these seeds."""

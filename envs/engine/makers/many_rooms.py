@@ -16,6 +16,7 @@ from envs.engine.makers.world import (
     ENDLESS,
     any_colour,
     any_kind,
+    different_colours,
     enclosed,
     find_place,
     horizontal,
@@ -78,11 +79,9 @@ def lay_locked_room(w, cells, marks):
     x = integer(w, (locked % 2) * right + 1, (locked % 2) * right + left)
     y = integer(w, (locked // 2) * height + 1, (locked // 2) * height + height)
     put(w, cells, A_GOAL, index(w, x, y))
-    colours, remaining = np.zeros(6, np.int64), COLOURS.copy()
+    colours = np.zeros(6, np.int64)
+    different_colours(w, colours)
     for r in range(6):
-        drawn = integer(w, 0, 6 - r)
-        colours[r] = remaining[drawn]
-        remaining[drawn:-1] = remaining[drawn + 1 :]
         put(w, cells, new_door(w, colours[r], r == locked), index(w, right if r % 2 else left, (r // 2) * height + 3))
     keys = locked
     while keys == locked:
@@ -141,9 +140,9 @@ def add_room(w, rooms, count, largest, wall, x, y):
             left, top = integer(w, x - width + 2, x), y
     if left < 0 or top < 0 or left + width > w.width or top + height >= w.height:
         return False
-    for other in rooms[: max(count - 1, 0)]:
-        apart = left + width < other[0] or other[0] + other[2] <= left
-        if not (apart or top + height < other[1] or other[1] + other[3] <= top):
+    for n in range(count - 1):
+        apart = left + width < rooms[n, 0] or rooms[n, 0] + rooms[n, 2] <= left
+        if not (apart or top + height < rooms[n, 1] or rooms[n, 1] + rooms[n, 3] <= top):
             return False
     rooms[count, 0], rooms[count, 1], rooms[count, 2], rooms[count, 3] = left, top, width, height
     rooms[count, 4], rooms[count, 5] = x, y
@@ -192,7 +191,7 @@ def lay_multi_room(w, cells, marks):
         x, y = integer(w, 0, w.width - 2), integer(w, 0, w.width - 2)
         found = chain(w, tried, wanted, largest, x, y)
         if found > count:
-            rooms[:], count = tried, found
+            rooms, tried, count = tried, rooms, found
     if count < wanted:
         w.failed = 1
         return
@@ -204,6 +203,7 @@ def lay_multi_room(w, cells, marks):
             drawn += before >= 0 and drawn >= before
             put(w, cells, new_door(w, COLOURS[drawn], False), index(w, rooms[i, 4], rooms[i, 5]))
             before = drawn
-    first, last = rooms[0], rooms[count - 1]
-    place_agent_in(w, cells, first[0], first[1], first[2], first[3], ENDLESS)
-    put(w, cells, A_GOAL, find_place(w, cells, last[0], last[1], last[2], last[3], ANYWHERE, ENDLESS))
+    place_agent_in(w, cells, rooms[0, 0], rooms[0, 1], rooms[0, 2], rooms[0, 3], ENDLESS)
+    last = count - 1
+    left, top, width, height = rooms[last, 0], rooms[last, 1], rooms[last, 2], rooms[last, 3]
+    put(w, cells, A_GOAL, find_place(w, cells, left, top, width, height, ANYWHERE, ENDLESS))

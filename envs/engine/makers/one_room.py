@@ -117,7 +117,7 @@ def lay_lava_gap(w, cells, marks):
 def lay_crossing(w, cells, marks):
     """Rivers across the room, at random among the even columns and rows, and a way to the goal through all of them."""
     corner_to_corner(w, cells)
-    obstacle, count = np.int16(w.options[0]), w.options[1]
+    obstacle = np.int16(w.options[0])
     rivers = np.zeros(NUMBERS, np.int64)  # columns, and rows as negative numbers
     found = 0
     for x in range(2, w.height - 2, 2):
@@ -125,28 +125,34 @@ def lay_crossing(w, cells, marks):
     for y in range(2, w.width - 2, 2):
         rivers[found], found = -y, found + 1
     shuffle(w, rivers, found)
-    chosen = np.sort(rivers[: min(count, found)])
-    rows = -chosen[chosen < 0][::-1]
-    columns = chosen[chosen > 0]
-    for y in rows:
-        horizontal(w, cells, 1, y, w.width - 2, obstacle)
-    for x in columns:
-        vertical(w, cells, x, 1, w.height - 2, obstacle)
-    # the way: 0 crosses the next column, 1 the next row
-    way = np.zeros(len(chosen), np.int64)
-    way[len(columns) :] = 1
-    shuffle(w, way, len(way))
-    i = j = 0
-    for crosses_row in way:
-        left, top = columns[i - 1] if i else 0, rows[j - 1] if j else 0
-        right = columns[i] if i < len(columns) else w.height - 1
-        bottom = rows[j] if j < len(rows) else w.width - 1
+    count = min(w.options[1], found)
+    for river in rivers[:count]:
+        if river > 0:
+            vertical(w, cells, river, 1, w.height - 2, obstacle)
+        else:
+            horizontal(w, cells, 1, -river, w.width - 2, obstacle)
+    # the way: first as many 0, which cross the next column, as there are columns, then 1 for each row
+    way = np.zeros(NUMBERS, np.int64)
+    columns = 0
+    for river in rivers[:count]:
+        columns += river > 0
+    for n in range(columns, count):
+        way[n] = 1
+    shuffle(w, way, count)
+    left = top = 0
+    for crosses_row in way[:count]:
+        right, bottom = w.height - 1, w.width - 1
+        for river in rivers[:count]:
+            if river > left:
+                right = min(right, river)
+            if -river > top:
+                bottom = min(bottom, -river)
         if crosses_row:
             x, y = integer(w, left + 1, right), bottom
-            j += 1
+            top = bottom
         else:
             x, y = right, integer(w, top + 1, bottom)
-            i += 1
+            left = right
         cells[index(w, x, y)] = EMPTY
 
 
@@ -196,10 +202,12 @@ def lay_go_to_door(w, cells, marks):
     places[1] = index(w, integer(w, 2, width - 2), height - 1)
     places[2] = index(w, 0, integer(w, 2, height - 2))
     places[3] = index(w, width - 1, integer(w, 2, height - 2))
-    found = 0
+    taken, found = 0, 0
     while found < 4:
-        colours[found] = any_colour(w)
-        found += 0 if (colours[:found] == colours[found]).any() else 1
+        colour = any_colour(w)
+        if not taken >> colour & 1:
+            taken |= 1 << colour
+            colours[found], found = colour, found + 1
     for i in range(4):
         put(w, cells, new_door(w, colours[i], False), places[i])
     place_agent_in(w, cells, 0, 0, width, height, ENDLESS)

@@ -20,11 +20,11 @@ from envs.engine.makers.rooms import (
 )
 from envs.engine.makers.world import (
     BLUE,
-    COLOURS,
     GREEN,
     GREY,
     any_colour,
     colour_of,
+    different_colours,
     new,
     number_of,
     phrase,
@@ -90,17 +90,6 @@ def want(w, cell):
 
 
 @njit
-def draw_door_colours(w):
-    """All colours in random order."""
-    colours, remaining = np.zeros(6, np.int64), COLOURS.copy()
-    for k in range(6):
-        drawn = integer(w, 0, 6 - k)
-        colours[k] = remaining[drawn]
-        remaining[drawn:-1] = remaining[drawn + 1 :]
-    return colours
-
-
-@njit
 def add_key(w, cells, i, j, colour, in_box):
     """A key in a room, in a box if asked for."""
     key = new(w, KEY, colour)
@@ -123,7 +112,8 @@ def add_blocked_door(w, cells, i, j, wall, colour, locked, blocked):
 def lay_obstructed_maze_1d(w, cells, marks):
     """Two rooms with a locked door between them."""
     lay_rooms(w, cells, w.options[0], w.options[1], w.options[2])
-    colours = draw_door_colours(w)
+    colours = np.zeros(6, np.int64)
+    different_colours(w, colours)
     add_blocked_door(w, cells, 0, 0, 0, colours[0], 1, w.options[4])
     add_key(w, cells, 0, 0, colours[0], w.options[3])
     want(w, add_object(w, cells, 1, 0, BALL, BLUE))
@@ -138,7 +128,8 @@ def lay_quarters(w, cells, keys_last):
     """
     lay_rooms(w, cells, w.options[0], w.options[1], w.options[2])
     in_box, blocked, quarters = w.options[3], w.options[4], w.options[5]
-    colours = draw_door_colours(w)
+    colours = np.zeros(6, np.int64)
+    different_colours(w, colours)
     sides = ((2, 1), (1, 2), (0, 1), (1, 0))
     corners = ((2, 0), (2, 2), (0, 2), (0, 0))
     for q in range(quarters):

@@ -178,6 +178,21 @@ def any_colour(w):
 
 
 @njit
+def different_colours(w, colours):
+    """Every colour once, in random order: `_rand_subset(COLOR_NAMES, 6)`."""
+    for n in range(6):
+        drawn = integer(w, 0, 6 - n)
+        for colour in COLOURS:
+            taken = False
+            for other in colours[:n]:
+                taken |= other == colour
+            if not taken:
+                if drawn == 0:
+                    colours[n] = colour
+                drawn -= 1
+
+
+@njit
 def any_kind(w):
     """`_rand_elem(["key", "ball", "box"])`."""
     return integer(w, 5, 8)
