@@ -3,8 +3,11 @@
     kernel.py          MiniGrid's step, reset and observations, compiled
     rules.py           which rule equals an environment's `step`; where to register your own
     tables.py          what the compiled code looks up: occlusion, pictures of cells
-    levels.py          a freshly reset environment as arrays
-    bank.py            many of them, kept in a file
+    levels.py          levels from seeds: made by compiled code, or by Farama's Python
+    makers/            the compiled code: what Farama's `_gen_grid`s draw, family by family
+    farama.py          a freshly reset environment as arrays
+    compiled.py        numba's decorators for code in several files
+    bank.py            many levels
     batch.py           the engine: levels, state and observations of n environments
     search.py          the fewest steps to a success, compiled (see envs/optimum.py)
     classic.py         the engine of CartPole, Acrobot, Pendulum and the mountain cars
@@ -21,7 +24,7 @@ from __future__ import annotations
 from envs.engine.batch import VIEWS, Batch
 from envs.engine.classic import CLASSICS
 from envs.engine.episodes import Engine
-from envs.engine.levels import Unsupported
+from envs.engine.farama import Unsupported
 from envs.engine.rules import RULES, Rule, unsupported
 from envs.engine.vec import BatchedVecEnv, BatchedVectorEnv
 

@@ -10,6 +10,9 @@ import numpy as np
 
 from envs.engine.batch import Batch
 from envs.engine.classic import CLASSICS
+from envs.engine.compiled import callback
+from envs.engine.makers.families import FAMILIES
+from envs.engine.makers.world import LAY
 from envs.optimum import oracle
 
 if __name__ == "__main__":
@@ -19,6 +22,8 @@ if __name__ == "__main__":
         batch.reset(0)
         batch.step(np.zeros(2, np.int64))
     oracle("MiniGrid-Empty-5x5-v0", 0)
+    for family in FAMILIES.values():
+        callback(LAY, family.lay)
     for name in ("CartPole-v1", "Acrobot-v1", "Pendulum-v1", "MountainCar-v0", "MountainCarContinuous-v0"):
         env = gymnasium.make(name)
         classic = CLASSICS[type(env.unwrapped)](env, n=2)

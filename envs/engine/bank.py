@@ -17,8 +17,9 @@ import gymnasium
 import minigrid
 import numpy as np
 
+from envs.engine.farama import NUMBERS, Made, put
 from envs.engine.kernel import AGENT, EMPTY, MARGIN, VIEW, WALL, Levels
-from envs.engine.levels import NUMBERS, TRIED, Made, maker_of, put
+from envs.engine.levels import TRIED, maker_of
 from storage.durable import write_file
 from storage.reading import read_regular
 

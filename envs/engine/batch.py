@@ -15,8 +15,9 @@ import numpy as np
 
 from envs.engine import kernel
 from envs.engine.bank import Bank
+from envs.engine.farama import Made, Unsupported
 from envs.engine.kernel import AGENT, RESULT, TILE, VIEW, Levels, Output, State
-from envs.engine.levels import TRIED, Made, Unsupported, generate, maker_of
+from envs.engine.levels import TRIED, generate, maker_of
 from envs.engine.rules import RULES, step_owner, unsupported
 from envs.engine.tables import geometry
 from envs.levels import draw, level_seeds, mix
@@ -240,4 +241,4 @@ def announce() -> None:
     if not kernel.step_all.signatures and not any(
         Path(str(kernel.step_all.stats.cache_path)).glob("kernel.step_all-*.nbi")
     ):
-        log.warning("compiling the batched engine, once (about 15 s; `python -m envs.engine` does it in advance)")
+        log.warning("compiling the batched engine, once (about 20 s; `python -m envs.engine` does it in advance)")

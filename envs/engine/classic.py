@@ -22,8 +22,8 @@ from gymnasium.wrappers import TimeLimit
 
 from envs.engine import classic_kernel as kernel
 from envs.engine.batch import NOBODY
+from envs.engine.farama import Unsupported
 from envs.engine.kernel import LAST, NOW
-from envs.engine.levels import Unsupported
 from envs.engine.rules import HARMLESS_WRAPPERS
 from envs.saved import copied, refill
 

@@ -99,7 +99,7 @@ def step_owner(env: gymnasium.Env) -> type:
 def unsupported(env: gymnasium.Env) -> str | None:
     """Why the engine cannot step this environment, as far as its class tells; None if it can.
 
-    A level may give another reason (see `envs.engine.levels.Level`).
+    A level may give another reason (see `envs.engine.farama.Level`).
     """
     inner = env.unwrapped
     if not isinstance(inner, MiniGridEnv):

@@ -390,7 +390,7 @@ def test_a_reused_environment_makes_the_levels_a_new_one_does():
 def banks_here(tmp_path, monkeypatch):
     """A folder for the files of banks, whose levels Farama's Python makes, as it does without a compiled maker."""
     monkeypatch.setenv("INDUCTIVE_CACHE", str(tmp_path))
-    monkeypatch.setattr("envs.engine.levels.has_family", lambda env: False)
+    monkeypatch.setattr("envs.engine.makers.families.FAMILIES", {})
     return tmp_path
 
 

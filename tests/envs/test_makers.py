@@ -14,7 +14,8 @@ from minigrid.core.world_object import Ball
 from minigrid.envs import CrossingEnv, DoorKeyEnv
 
 from envs.engine.compiled import njit
-from envs.engine.levels import maker_of, read_levels
+from envs.engine.farama import read_levels
+from envs.engine.levels import maker_of
 from envs.engine.makers import draws, families, one_room
 from envs.engine.makers.families import FAMILIES, Unlike, family_of
 from envs.engine.makers.world import WORLD

@@ -129,19 +129,10 @@ def family_of(env: MiniGridEnv) -> Family:
             break
         changed = [name for name in vars(owner) if not name.startswith("__") and name not in _NO_CHANGE]
         if changed:
-            raise Unlike(f"{owner.__name__} defines {changed[0]}")
+            raise Unlike(f"{owner.__name__} has its own {changed[0]}")
     if COLOR_NAMES != ["blue", "green", "grey", "purple", "red", "yellow"]:
         raise Unlike("colours are registered besides MiniGrid's own")
     owner = next(owner for owner in type(env).__mro__ if "_gen_grid" in vars(owner))
     if owner not in FAMILIES:
         raise Unlike(f"{owner.__name__} has no compiled maker")
     return FAMILIES[owner]
-
-
-def has_family(env: MiniGridEnv) -> bool:
-    """Whether an environment has a family."""
-    try:
-        family_of(env)
-    except Unlike:
-        return False
-    return True

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from typing import NamedTuple
 
-import minigrid
 import numpy as np
 from minigrid.minigrid_env import MiniGridEnv
 
 from envs.engine.compiled import callback, njit
 from envs.engine.kernel import AGENT, EMPTY, MARGIN, Levels, observe_partial
 from envs.engine.makers.draws import seeded
-from envs.engine.makers.families import Unlike, family_of
+from envs.engine.makers.families import family_of
 from envs.engine.makers.world import A_WALL, LAY, OPTIONS, WORLD, index
 from envs.engine.tables import sight
-
-log = logging.getLogger(__name__)
-
-WRITTEN_FOR = "MiniGrid 3.2"
 
 
 class Fixed(NamedTuple):
@@ -90,7 +84,7 @@ def make_levels(lay, seeds, rows, fixed, levels, worlds, made):
         if world.held:
             held = cells[world.place[world.held]]
             cells[world.place[world.held]] = EMPTY
-        # numbers in the order in which `envs.engine.levels.Level` gives them
+        # numbers in the order in which `envs.engine.farama.Level` gives them
         numbers[:] = 0
         masks[:] = 0
         contents[:] = EMPTY
@@ -153,28 +147,3 @@ class CompiledMaker:
         own = own._replace(agent=np.zeros(len(seeds), AGENT))
         made = self.make(own, np.arange(len(seeds)), seeds)
         return all(np.array_equal(mine[made], theirs[made]) for mine, theirs in zip(own, levels, strict=True))
-
-
-def compiled_maker(env: MiniGridEnv, seeds: np.ndarray, levels: Levels) -> CompiledMaker | None:
-    """The compiled maker of an environment; None if there is none, or if it does not make the levels that Farama made.
-
-    Args:
-        env: the environment.
-        seeds: some levels.
-        levels: what Farama has made of them.
-    """
-    try:
-        maker = CompiledMaker(env)
-    except Unlike as reason:
-        log.info("Farama's Python makes the levels of %s: %s", type(env).__name__, reason)
-        return None
-    if maker.agrees(seeds, levels):
-        return maker
-    log.warning(
-        "MiniGrid %s makes other levels of %s than the compiled maker, which was written for %s: Farama's Python makes "
-        "them, more slowly",
-        minigrid.__version__,
-        type(env).__name__,
-        WRITTEN_FOR,
-    )
-    return None

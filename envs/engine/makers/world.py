@@ -2,7 +2,7 @@
 
 Functions take the record `w` (WORLD) and `cells`, the level's row of `kernel.Levels.grid`, in the engine's layout: a
 position is one index (see kernel.py). Every object that can be moved or opened gets the next number, 1, 2, ..., in the
-number bits of its cell; `make.py` renumbers them as `envs.engine.levels.Level` would.
+number bits of its cell; `make.py` renumbers them as `envs.engine.farama.Level` would.
 
 A level that cannot be made as Farama makes it sets `w.failed`; Farama's own code then makes that level.
 """
