@@ -7,14 +7,18 @@ from collections.abc import Callable
 from typing import Any
 
 
-def read_arguments(**defaults: Any) -> dict[str, Any]:
+def read_arguments(bare: str | None = None, **defaults: Any) -> dict[str, Any]:
     """The arguments of the command line, with these defaults; each has the type of its default (text for None).
+
+    Args:
+        bare: the key that a word alone belongs to.
 
     Raises:
         ValueError: a word that is not of the form `key=value`, an unknown key, or a value of another type.
     """
     given = dict(defaults)
-    for word in sys.argv[1:]:
+    for argument in sys.argv[1:]:
+        word = f"{bare}={argument}" if bare and "=" not in argument else argument
         key, equals, value = word.partition("=")
         if not equals or key not in defaults:
             known = " ".join(f"{name}={'...' if default is None else default}" for name, default in defaults.items())

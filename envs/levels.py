@@ -2,6 +2,8 @@
 
 Level s is what `env.reset(seed=s)` makes. A bank of N levels, first ... first + N - 1, is drawn from with replacement.
 Training draws levels below 2^31, evaluations those from there to 2^32 - 1.
+
+python -m envs.levels env=DoorKey-8x8 count=16 levels.png   draws some of both (envs/pictures.py)
 """
 
 from __future__ import annotations
@@ -60,3 +62,10 @@ class BankLevels(gymnasium.Wrapper):
         chance = int(mix(draw(self.seed, environment, episode))[0])
         self.unwrapped.np_random = np.random.Generator(np.random.PCG64(chance))
         return observation, {**info, "level_seed": level}
+
+
+if __name__ == "__main__":
+    from envs.arguments import run_command
+    from envs.pictures import main
+
+    run_command(main)
