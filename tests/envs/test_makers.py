@@ -6,7 +6,7 @@ from collections import defaultdict
 from functools import cache
 
 import gymnasium
-import minigrid  # noqa: F401  registers the ids
+import minigrid
 import numba
 import numpy as np
 import pytest
@@ -78,6 +78,12 @@ def test_a_compiled_maker_follows_the_options_of_its_environment(name, kwargs):
     assert_equal_levels(name, range(30), **kwargs)
 
 
+def use(lay, monkeypatch):
+    """Let this function lay out the levels of DoorKey."""
+    monkeypatch.setattr("envs.engine.makers.make.callback", lambda signature, lay: numba.cfunc(signature)(lay))
+    monkeypatch.setitem(FAMILIES, DoorKeyEnv, families.Family(lay))
+
+
 def test_a_maker_that_draws_once_too_often_is_noticed_and_not_used(monkeypatch, caplog):
     right = njit(one_room.lay_door_key)
 
@@ -85,13 +91,26 @@ def test_a_maker_that_draws_once_too_often_is_noticed_and_not_used(monkeypatch, 
         draws.integer(w, 0, 2)
         right(w, cells, marks)
 
-    monkeypatch.setattr("envs.engine.makers.make.callback", lambda signature, lay: numba.cfunc(signature)(lay))
-    monkeypatch.setitem(FAMILIES, DoorKeyEnv, families.Family(wasteful))
+    use(wasteful, monkeypatch)
     maker = maker_of(gymnasium.make("MiniGrid-DoorKey-6x6-v0"))
     assert maker.compiled is None
     assert "makes other levels of DoorKeyEnv than the compiled maker" in caplog.text
     seen, real = maker.made([5]).levels.grid, read_levels(gymnasium.make("MiniGrid-DoorKey-6x6-v0"), [5]).levels.grid
     assert np.array_equal(seen, real)
+
+
+def test_a_later_minigrid_that_makes_one_level_of_a_hundred_in_another_way_is_noticed(monkeypatch, caplog):
+    right, hundredth = njit(one_room.lay_door_key), np.uint64(2**64 // 100)
+
+    def rarely_wrong(w, cells, marks):
+        right(w, cells, marks)
+        if w.state[0] < hundredth:
+            w.direction = 3 - w.direction
+
+    use(rarely_wrong, monkeypatch)
+    monkeypatch.setattr(minigrid, "__version__", "3.9.0")
+    assert maker_of(gymnasium.make("MiniGrid-DoorKey-6x6-v0")).compiled is None
+    assert "MiniGrid 3.9.0 makes other levels of DoorKeyEnv" in caplog.text
 
 
 def test_an_environment_that_draws_its_own_way_keeps_its_own_levels():
