@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from envs.discover import discover_symmetries
-    from envs.make import make_env, make_vec_env, make_vector_env, symmetry_of
+    from envs.make import make_vec_env, make_vector_env
     from envs.optimum import oracle
+    from envs.single import make_env, symmetry_of
     from envs.spaces import readable
     from envs.symmetries import register_symmetry, symmetric_ids
     from envs.twins import check_symmetry
@@ -28,14 +29,14 @@ if TYPE_CHECKING:
 _PLACES = {
     "check_symmetry": "envs.twins",
     "discover_symmetries": "envs.discover",
-    "make_env": "envs.make",
+    "make_env": "envs.single",
     "make_vec_env": "envs.make",
     "make_vector_env": "envs.make",
     "oracle": "envs.optimum",
     "readable": "envs.spaces",
     "register_symmetry": "envs.symmetries",
     "symmetric_ids": "envs.symmetries",
-    "symmetry_of": "envs.make",
+    "symmetry_of": "envs.single",
 }
 
 __all__ = [

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from envs.arguments import read_arguments, run_command
-from envs.make import make_env
 from envs.minigrid import VIEWS
 from envs.names import is_minigrid, resolve_id, short_names
+from envs.single import make_env
 from envs.symmetries import symmetric_ids, tolerance_of
 from envs.symmetries.registry import TOLERANCE
 from envs.twins import Check, measure_symmetry

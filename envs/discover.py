@@ -27,7 +27,7 @@ import torch
 from gymnasium import spaces
 
 from envs.arguments import read_arguments, run_command
-from envs.make import make_env
+from envs.single import make_env
 from envs.twins import check_symmetry
 from symmetry import Group, Representation, Symmetry
 

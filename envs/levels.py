@@ -1,19 +1,26 @@
 """Which level an environment plays: a function of (seed, environment, episode) only, the same for every engine.
 
 Level s is what `env.reset(seed=s)` makes. A bank of N levels, first ... first + N - 1, is drawn from with replacement.
-Training draws levels below 2^31, evaluations those from there to 2^32 - 1.
+Training draws levels below 2^31, evaluations those from there to 2^32 - 1. Many seeds can make one level, so a `Part`
+tells levels of training and of tests apart by their content.
 
 python -m envs.levels env=DoorKey-8x8 count=16 levels.png   draws some of both (envs/pictures.py)
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import gymnasium
 import numpy as np
 
 EVALUATION = 2**31  # the first level of evaluations
+BANK = 10_000  # levels to draw from, if not chosen
+SEEDS = 2**31  # of training, and as many of evaluations
+TENTH = 10  # one level of ten is held out where training has no end of levels
+MOST = 10_000  # levels that are looked at until one is accepted
 
 
 def mix(words: np.ndarray) -> np.ndarray:
@@ -36,16 +43,93 @@ def level_seeds(seed: int, environment: np.ndarray, episode: np.ndarray, bank: i
     return first + (words % np.uint64(bank) if bank else words >> np.uint64(33)).astype(np.int64)
 
 
+@dataclass(frozen=True)
+class Part:
+    """Which of an environment's levels are played.
+
+    With `seeds`, the word w of the law above gives level seeds[w mod N]. Otherwise the law draws level s, of a bank or
+    of all, and the first of s, s + 1, s + 2, ... that is accepted is played. Levels are told apart by the hashes of
+    their content (`envs.engine.hashes`).
+
+    Attributes:
+        bank, first: as for `level_seeds`.
+        seeds: int64 (N,), ascending: the levels to draw from.
+        refused: uint64, ascending: the hashes of levels that are not accepted.
+        held_out: True accepts the tenth of all levels whose hash is a multiple of ten, False all others.
+    """
+
+    bank: int = 0
+    first: int = 0
+    seeds: np.ndarray | None = None
+    refused: np.ndarray | None = None
+    held_out: bool | None = None
+
+    @property
+    def count(self) -> int:
+        """How many levels there are to draw from; 0 for no end."""
+        return self.bank if self.seeds is None else len(self.seeds)
+
+    @property
+    def selects(self) -> bool:
+        """Whether a level must be made before it is known to be played."""
+        return self.refused is not None or self.held_out is not None
+
+    def draw(self, seed: int, environment: np.ndarray, episode: np.ndarray) -> np.ndarray:
+        """The levels (int64) that are drawn for these episodes."""
+        if self.seeds is None:
+            return level_seeds(seed, environment, episode, self.bank, self.first)
+        return self.seeds[level_seeds(seed, environment, episode, len(self.seeds))]
+
+    def accepts(self, hashes: np.ndarray) -> np.ndarray:
+        """Whether levels with these hashes are played."""
+        accepted = np.ones(len(hashes), bool)
+        if self.refused is not None:
+            place = np.minimum(np.searchsorted(self.refused, hashes), len(self.refused) - 1)
+            accepted &= self.refused[place] != hashes
+        if self.held_out is not None:
+            accepted &= (hashes % np.uint64(TENTH) == 0) == self.held_out
+        return accepted
+
+    def settle(self, seeds: np.ndarray, hashes_of: Callable[[np.ndarray], np.ndarray]) -> None:
+        """Replace the levels that are drawn by those that are played, in place.
+
+        Args:
+            hashes_of: given positions in `seeds`, makes the levels there -> their hashes.
+
+        Raises:
+            ValueError: none of 10,000 levels is accepted.
+        """
+        left = np.arange(len(seeds))
+        for _ in range(MOST):
+            left = left[~self.accepts(hashes_of(left))]
+            if not len(left):
+                return
+            seeds[left] = self.first + (seeds[left] - self.first + 1) % SEEDS
+        raise ValueError(f"none of {MOST:,} levels, up to that of seed {seeds[left[0]]}, is one to be played")
+
+
 class BankLevels(gymnasium.Wrapper):
     """The `index`-th of several environments, playing the levels that the law above gives it.
 
     `reset(seed=s)` begins episode 0 of the environments that share the seed s - index: SB3 and Gymnasium seed the i-th
     environment with seed + i.
+
+    Args:
+        env: the environment.
+        index: its number.
+        part: which levels it plays.
+        hashes_of: the hashes of the levels of some seeds, for a part that selects.
     """
 
-    def __init__(self, env: gymnasium.Env, index: int, bank: int, first: int = 0):
+    def __init__(
+        self,
+        env: gymnasium.Env,
+        index: int,
+        part: Part,
+        hashes_of: Callable[[np.ndarray], np.ndarray] | None = None,
+    ):
         super().__init__(env)
-        self.index, self.bank, self.first = index, bank, first
+        self.index, self.part, self.hashes_of = index, part, hashes_of
         self.seed: int | None = None
         self.episode = 0
         self.level: int | None = None
@@ -56,7 +140,10 @@ class BankLevels(gymnasium.Wrapper):
             self.seed = int(np.random.randint(2**31)) if seed is None else seed - self.index
             self.episode = 0
         environment, episode = np.array([self.index]), np.array([self.episode])
-        level = self.level = int(level_seeds(self.seed, environment, episode, self.bank, self.first)[0])
+        drawn = self.part.draw(self.seed, environment, episode)
+        if self.hashes_of is not None:
+            self.part.settle(drawn, lambda left: self.hashes_of(drawn[left]))
+        level = self.level = int(drawn[0])
         observation, info = self.env.reset(seed=level, options=options)
         # The seed fixes the level only: otherwise obstacles would repeat their moves whenever the level returns.
         chance = int(mix(draw(self.seed, environment, episode))[0])

@@ -1,88 +1,27 @@
-"""Make environments with the observations and actions that agents are given: one, or many at once."""
+"""Make many environments at once, as agents see them, on the levels that they are to play."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import gymnasium
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
-from gymnasium.wrappers import TransformReward
 from minigrid.minigrid_env import MiniGridEnv
-from stable_baselines3.common.monitor import Monitor
 
-from envs.errors import Reported
-from envs.history import History
-from envs.levels import BankLevels
-from envs.minigrid import MiniGridObservation
-from envs.missions import words_beyond
+from envs.levels import BANK, BankLevels, Part
 from envs.names import resolve_id
 from envs.recorded import Recorded
-from envs.shuffle import ShuffledCells, ShuffledEngine
-from envs.spaces import readable
-from envs.symmetries import declaration_of, declared_symmetry
+from envs.shuffle import ShuffledEngine
+from envs.single import made, make_env
 from envs.vec_env import LevelsVecEnv, VecEnv
-from symmetry import Symmetry
 
 log = logging.getLogger(__name__)
 
+PARTS = ("training", "test")
 ENGINES = ("gymnasium", "batched", "auto")
-BANK = 10_000  # levels
-
-
-def make_env(
-    id: str,
-    *,
-    view: str = "partial",
-    shuffle: int | None = None,
-    words: Sequence[str] | None = None,
-    history: int = 0,
-    reward_scale: float = 1.0,
-    render_mode: str | None = None,
-    kwargs: Mapping[str, Any] | None = None,
-) -> gymnasium.Env:
-    """One environment as agents see it; `.symmetry` is the symmetry that it declares, or None.
-
-    Spaces that agents cannot read as they are, such as Tuple and Discrete(3, start=5), are converted (`envs.spaces`).
-
-    Args:
-        id: a short name (CartPole, DoorKey-5x5) or any Gymnasium id.
-        view: of MiniGrid environments: "partial" (what the agent sees), "full", "rgb" or "flat" (`envs.minigrid`).
-        shuffle: of MiniGrid environments: the seed of a fixed permutation of the cells of "partial" and "full". It
-            breaks the symmetry, so none is declared. None leaves the cells in their places.
-        words: of MiniGrid environments: the words of missions besides MiniGrid's and BabyAI's own. None takes all words
-            of the mission space, and the names of objects and colours registered besides MiniGrid's own.
-        history: K > 0 gives windows of the last K observations with a mask `valid`; 0 gives single observations.
-        reward_scale: a factor on the reward that the learner sees; episode statistics stay unscaled.
-        render_mode, kwargs: for `gymnasium.make`.
-
-    Raises:
-        ValueError: no such environment, one that cannot be made or read (the message says why), or an option that it
-            does not have.
-
-    `reset` and `step` raise `envs.errors.EnvironmentFailed` for an exception of the environment itself.
-    """
-    env_id = resolve_id(id)
-    env: gymnasium.Env = Reported(_made(env_id, render_mode, kwargs))
-    if isinstance(env.unwrapped, MiniGridEnv):
-        env = MiniGridObservation(env, view, words)
-        env = env if shuffle is None else ShuffledCells(env, shuffle)
-    elif view != "partial" or shuffle is not None or words:
-        option = "env.view" if view != "partial" else "env.words" if words else "env.shuffle"
-        raise ValueError(f"{option} is an option of MiniGrid environments, which {env_id} is not")
-    else:
-        env = _readable(env)
-    if history:
-        env = History(env, history)
-    # inside the reward scaling, so that what is reported is the environment's own return
-    env = Monitor(env)
-    if reward_scale != 1:
-        env = TransformReward(env, lambda reward: float(reward) * reward_scale)
-    made: Any = env
-    made.symmetry = declared_symmetry(env)
-    return made
 
 
 def make_vec_env(
@@ -93,6 +32,8 @@ def make_vec_env(
     engine: str = "gymnasium",
     bank: int | None = None,
     first_level: int = 0,
+    levels: int | str | None = None,
+    part: str = "training",
     engine_threads: int = 1,
     **options: Any,
 ) -> VecEnv:
@@ -113,14 +54,17 @@ def make_vec_env(
         bank: the number of levels to draw from: those of the seeds first_level ... first_level + bank - 1. 0 draws
             each episode's level from 2^31. The default is 10,000. Only MiniGrid environments have levels.
         first_level: the seed of the first level.
+        levels: a split into levels of training and of tests (`envs.split`): N levels, or "all" for those of the bank.
+            None is no split.
+        part: of the split: "training" or "test".
         engine_threads: the number of threads of the engine "batched" in MiniGrid.
 
     Raises:
         ValueError: as for `make_env`; n_envs < 1; no such engine; "batched" for an environment it cannot step.
     """
-    chosen = (id, n_envs, engine, bank, first_level, options)
-    batched = _batched("BatchedVecEnv", engine_threads, *chosen)
-    env: VecEnv = batched or LevelsVecEnv(_real(id, n_envs, bank, first_level, options))
+    played = {"bank": bank, "first_level": first_level, "levels": levels, "part": part}
+    batched = _batched("BatchedVecEnv", engine_threads, id, n_envs, engine, played, options)
+    env: VecEnv = batched or LevelsVecEnv(_real(id, n_envs, played, options))
     shown: Any = make_env(id, **options)
     env.symmetry = shown.symmetry
     if seed is not None:
@@ -136,6 +80,8 @@ def make_vector_env(
     engine: str = "auto",
     bank: int | None = None,
     first_level: int = 0,
+    levels: int | str | None = None,
+    part: str = "training",
     engine_threads: int = 1,
     **options: Any,
 ) -> VectorEnv:
@@ -144,89 +90,64 @@ def make_vector_env(
     Raises:
         ValueError: as for `make_vec_env`.
     """
-    chosen = (id, n_envs, engine, bank, first_level, options)
-    env = _batched("BatchedVectorEnv", engine_threads, *chosen)
-    return env or SyncVectorEnv(_real(id, n_envs, bank, first_level, options), autoreset_mode=AutoresetMode.SAME_STEP)
+    played = {"bank": bank, "first_level": first_level, "levels": levels, "part": part}
+    env = _batched("BatchedVectorEnv", engine_threads, id, n_envs, engine, played, options)
+    return env or SyncVectorEnv(_real(id, n_envs, played, options), autoreset_mode=AutoresetMode.SAME_STEP)
 
 
-def symmetry_of(env: str | gymnasium.Env, **options: Any) -> Symmetry | None:
-    """The symmetry that an environment declares; None if none, or for windows (`env.history`), pixels, shuffled cells.
-
-    Args:
-        env: an environment made by `make_env`, or a short name or Gymnasium id with the options of `make_env`.
+def _part(id: str, played: Mapping[str, Any], options: Mapping[str, Any]) -> Part:
+    """Which levels are played.
 
     Raises:
-        ValueError: no such environment, or a declaration that does not match its spaces.
+        ValueError: as `envs.split.split_of`; no such part, or no level in it.
     """
-    if isinstance(env, str):
-        declaration = declaration_of(resolve_id(env))
-        if declaration is None or (isinstance(declaration, Symmetry) and not options):
-            return declaration  # no environment needs to be made
-        env = make_env(env, **options)
-    return declared_symmetry(env)
+    levels, part = played["levels"], played["part"]
+    bank = BANK if played["bank"] is None else played["bank"]
+    if part not in PARTS:
+        raise ValueError(f"part is one of {', '.join(PARTS)}, got {part!r}")
+    if levels is None or (levels == "all" and bank and part == "training"):
+        return Part(bank, played["first_level"])
+
+    from envs.split import split_of  # numba takes a while to import
+
+    split = split_of(id, levels, bank, **options)
+    chosen = split.training if part == "training" else split.test
+    if chosen is None:
+        raise ValueError(f"{id} has no levels to test on: {split.reason}")
+    return chosen
 
 
-def has_levels(id: str, kwargs: Mapping[str, Any] | None = None) -> bool:
-    """Whether an environment is one of MiniGrid's, or derived from them.
-
-    Raises:
-        ValueError: it cannot be made.
-    """
-    return isinstance(_made(resolve_id(id), None, kwargs).unwrapped, MiniGridEnv)
-
-
-def words_of(id: str, kwargs: Mapping[str, Any] | None = None) -> list[str]:
-    """The words in the mission space of a MiniGrid environment that are not MiniGrid's own.
-
-    Raises:
-        ValueError: it cannot be made.
-    """
-    core = _made(resolve_id(id), None, kwargs).unwrapped
-    return list(words_beyond(core)) if isinstance(core, MiniGridEnv) else []
-
-
-def _made(env_id: str, render_mode: str | None, kwargs: Mapping[str, Any] | None) -> gymnasium.Env:
-    try:
-        # a user's environment need not take a render mode
-        given = dict(kwargs or {}) if render_mode is None else {"render_mode": render_mode, **(kwargs or {})}
-        return gymnasium.make(env_id, **given)
-    except (gymnasium.error.Error, ImportError, TypeError, AttributeError) as error:
-        refused = ("unexpected keyword argument 'render_mode'", "takes no arguments")
-        if render_mode is not None and any(words in str(error) for words in refused):
-            raise ValueError(
-                f"environment {env_id} cannot be filmed: its class takes no render_mode. Take it as a keyword of "
-                "__init__, set self.render_mode to it, list it in metadata['render_modes'] and return a picture from "
-                "render(); without video= the policy can be evaluated as it is"
-            ) from error
-        raise ValueError(f"environment {env_id} cannot be made: {error}") from error
-
-
-def _readable(env: gymnasium.Env) -> gymnasium.Env:
-    try:
-        return readable(env)
-    except ValueError as error:
-        raise ValueError(f"no agent can play {env.get_wrapper_attr('id')}: {error}") from error
-
-
-def _real(
-    id: str, n_envs: int, bank: int | None, first_level: int, options: dict[str, Any]
-) -> list[Callable[[], gymnasium.Env]]:
+def _real(id: str, n_envs: int, played: dict[str, Any], options: dict[str, Any]) -> list[Callable[[], gymnasium.Env]]:
     """How to make each of the real environments."""
-    return [partial(make_nth_env, id, index, bank, first_level, **options) for index in range(n_envs)]
+    return [partial(make_nth_env, id, index, **played, **options) for index in range(n_envs)]
 
 
-def make_nth_env(id: str, index: int, bank: int | None = None, first_level: int = 0, **options: Any) -> gymnasium.Env:
+def make_nth_env(
+    id: str,
+    index: int,
+    bank: int | None = None,
+    first_level: int = 0,
+    levels: int | str | None = None,
+    part: str = "training",
+    **options: Any,
+) -> gymnasium.Env:
     """The `index`-th environment of `make_vec_env`: that of `make_env`, on the levels that this index is given.
 
     Raises:
         ValueError: as for `make_env`.
     """
     env = make_env(id, **options)
+    played = {"bank": bank, "first_level": first_level, "levels": levels, "part": part}
+    chosen = _part(id, played, options)
     if isinstance(env.unwrapped, MiniGridEnv):
         env.set_wrapper_attr("has_levels", True)
-        env = BankLevels(env, index, BANK if bank is None else bank, first_level)
-    made = {"id": id, "index": index, "bank": bank, "first_level": first_level, **options}
-    return Recorded(env, made)
+        hashes = None
+        if chosen.selects:
+            from envs.split import hashes_of
+
+            hashes = partial(hashes_of, env.unwrapped, env.get_wrapper_attr("words"))
+        env = BankLevels(env, index, chosen, hashes)
+    return Recorded(env, {"id": id, "index": index, **played, **options})
 
 
 def _batched(
@@ -235,8 +156,7 @@ def _batched(
     id: str,
     n_envs: int,
     engine: str,
-    bank: int | None,
-    first_level: int,
+    played: dict[str, Any],
     options: dict[str, Any],
 ) -> Any:
     """The engine behind an adapter; None where the real environments are asked for, or "auto" needs them.
@@ -248,6 +168,7 @@ def _batched(
         raise ValueError(f"n_envs is at least 1, got {n_envs}")
     if engine not in ENGINES:
         raise ValueError(f"env.engine is one of {', '.join(ENGINES)}, got {engine!r}")
+    bank, first_level = played["bank"], played["first_level"]
     if (bank or 0) < 0 or first_level < 0:
         raise ValueError(f"env.bank and env.first_level are at least 0, got {bank} and {first_level}")
     if engine == "gymnasium":
@@ -256,14 +177,14 @@ def _batched(
     from envs import engine as batched  # numba takes a while to import
 
     shown = make_env(id, **options)
-    levels = BANK if bank is None else bank
     try:
         if shown.render_mode is not None:
             raise batched.Unsupported("it draws no pictures (render_mode)")
-        env = _made(resolve_id(id), None, options.get("kwargs"))
+        env = made(resolve_id(id), None, options.get("kwargs"))
         classic = batched.CLASSICS.get(type(env.unwrapped))
         if classic and bank:
             raise batched.Unsupported("its episodes begin at random, not from a bank of levels")
+        part = _part(id, played, options)
         batch: batched.Engine
         if classic:
             batch = classic(env, n_envs)
@@ -272,7 +193,7 @@ def _batched(
             if view not in batched.VIEWS:
                 raise batched.Unsupported(f"it does not show env.view={view}")
             words = shown.get_wrapper_attr("words") if shown.has_wrapper_attr("words") else ()
-            batch = batched.Batch(env, n_envs, view, levels, first_level, threads, words)
+            batch = batched.Batch(env, n_envs, view, threads=threads, words=words, part=part)
         if options.get("shuffle") is not None:
             batch = ShuffledEngine(batch, options["shuffle"])
     except batched.Unsupported as reason:
@@ -286,8 +207,8 @@ def _batched(
             ) from reason
         log.warning("engine=auto: %s runs in Gymnasium: %s", id, reason)
         return None
-    played = "" if classic else f", {f'on {levels} levels' if levels else 'a new level each episode'}"
-    log.info("engine=%s: %s runs in the batched engine%s", engine, id, played)
+    count = f", {f'on {part.count} levels' if part.count else 'a new level each episode'}"
+    log.info("engine=%s: %s runs in the batched engine%s", engine, id, "" if classic else count)
     make = getattr(batched, adapter)
     space, actions = shown.observation_space, shown.action_space
     return make(batch, space, actions, options.get("history", 0), options.get("reward_scale", 1.0))

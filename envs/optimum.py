@@ -12,8 +12,8 @@ import gymnasium
 import numpy as np
 from minigrid.minigrid_env import MiniGridEnv
 
-from envs.make import make_env
 from envs.names import resolve_id
+from envs.single import make_env
 
 MOST = 1_000_000  # states that a search meets before it is given up
 MOST_TOGETHER = 10_000_000  # for all levels of an evaluation: some seconds

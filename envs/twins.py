@@ -20,7 +20,7 @@ import torch
 from gymnasium.utils import EzPickle
 from minigrid.minigrid_env import MiniGridEnv
 
-from envs.make import make_env
+from envs.single import make_env
 from envs.symmetries import declared_symmetry, tolerance_of
 from envs.symmetries.registry import TOLERANCE, match_spaces
 from symmetry import Symmetry

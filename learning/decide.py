@@ -17,7 +17,8 @@ from agents.make import encoder_named
 from agents.ranges import check_ranges
 from configs.compose import UsageError
 from encoders.resolve import source_hash
-from envs.make import BANK, has_levels, words_of
+from envs.levels import BANK
+from envs.single import has_levels, words_of
 
 SNAPSHOT = 100_000  # the most steps between two snapshots, unless chosen: a fast agent makes them in seconds
 

@@ -13,9 +13,9 @@ from agents.saved.policy import environment_id, find
 from agents.saved.schema import check_grid
 from configs.compose import UsageError
 from envs.levels import EVALUATION
-from envs.make import has_levels
 from envs.missions import WORDS
 from envs.names import id_of
+from envs.single import has_levels
 
 if TYPE_CHECKING:
     from envs.vec_env import VecEnv

@@ -14,6 +14,7 @@ from envs.engine.compiled import callback
 from envs.engine.makers.families import FAMILIES
 from envs.engine.makers.world import LAY
 from envs.optimum import oracle
+from envs.split import split_of
 
 if __name__ == "__main__":
     begin = time.perf_counter()
@@ -24,6 +25,7 @@ if __name__ == "__main__":
     oracle("MiniGrid-Empty-5x5-v0", 0)
     for family in FAMILIES.values():
         callback(LAY, family.lay)
+    split_of("MiniGrid-Empty-5x5-v0", 1)
     for name in ("CartPole-v1", "Acrobot-v1", "Pendulum-v1", "MountainCar-v0", "MountainCarContinuous-v0"):
         env = gymnasium.make(name)
         classic = CLASSICS[type(env.unwrapped)](env, n=2)

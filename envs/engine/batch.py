@@ -16,11 +16,12 @@ import numpy as np
 from envs.engine import kernel
 from envs.engine.bank import Bank
 from envs.engine.farama import Made, Unsupported
+from envs.engine.hashes import hashes
 from envs.engine.kernel import AGENT, RESULT, TILE, VIEW, Levels, Output, State
 from envs.engine.levels import TRIED, generate, maker_of
 from envs.engine.rules import RULES, step_owner, unsupported
 from envs.engine.tables import geometry
-from envs.levels import draw, level_seeds, mix
+from envs.levels import Part, draw, mix
 from envs.memory import available_memory, shown
 from envs.saved import copied, refill
 
@@ -44,6 +45,7 @@ class Batch:
         first_level: the seed of the bank's first level.
         threads: how many threads run the loop.
         words: that missions say beside `envs.missions.WORDS`.
+        part: which levels are played, if not those of a bank.
 
     Raises:
         Unsupported: the engine cannot step the environment exactly; the message says why.
@@ -59,19 +61,26 @@ class Batch:
         first_level: int = 0,
         threads: int = 1,
         words: tuple[str, ...] = (),
+        part: Part | None = None,
     ):
+        self.part = part or Part(bank, first_level)
+        first_level, bank, listed = self.part.first, self.part.count, self.part.seeds
         reason = unsupported(env)
         if reason:
             raise Unsupported(reason)
-        self.env, self.n, self.view, self.bank, self.first_level = env.unwrapped, n, view, bank, first_level
+        self.env, self.n, self.view = env.unwrapped, n, view
         self.maker = maker_of(env, words)
         tried = self.maker.made(range(first_level, first_level + (1 if bank else TRIED)))
         self.nbytes = _nbytes(tried, n, view, bank)
         _check_memory(self.nbytes, n, bank)
         self.everyone = np.arange(n)
-        # without a bank: two rows for every environment, the level it plays and the one it plays next
-        self.source = Bank(env, first_level, bank, words) if bank else None
-        levels = self.source.levels if self.source else Levels(*(np.repeat(a[:1], 2 * n, axis=0) for a in tried.levels))
+        self.source = Bank(env, first_level, bank, words) if bank and listed is None else None
+        if self.source:
+            levels = self.source.levels
+        elif listed is not None:
+            levels = self.maker.made(listed).levels
+        else:  # two rows for every environment, the level it plays and the one it plays next
+            levels = Levels(*(np.repeat(array[:1], 2 * n, axis=0) for array in tried.levels))
         self.levels = levels._replace(agent=levels.agent.view(AGENT))
         rule = RULES[step_owner(env)]
         self.geometry = geometry(tried.width, tried.height, tried.sees_through, rule.code, VIEWS[view])
@@ -179,16 +188,28 @@ class Batch:
         if stale.any():
             coming = episode[stale, None] + np.arange(AHEAD)
             some = which[stale, None]
-            self.order[which[stale]] = level_seeds(self.seed, some, coming, self.bank, self.first_level)
-        seeds = self.next_seed[which] = self.order[which, column]
-        self.state.agent["next_level"][which] = self._make(which, episode, seeds)
+            self.order[which[stale]] = self.part.draw(self.seed, some, coming)
+        seeds, rows = self.order[which, column], np.zeros(len(which), np.int64)
+
+        def made(left: Any) -> np.ndarray:
+            rows[left] = self._make(which[left], episode[left], seeds[left])
+            return rows[left]
+
+        if self.part.selects:
+            self.part.settle(seeds, lambda left: hashes(self.levels, made(left)))
+        else:
+            made(slice(None))
+        self.next_seed[which] = seeds
+        self.state.agent["next_level"][which] = rows
 
     def _make(self, which: np.ndarray, episode: np.ndarray, seeds: np.ndarray) -> np.ndarray:
         """Make the levels that these environments play in these episodes -> their rows."""
         try:
             if self.source:
-                rows = seeds - self.first_level
+                rows = seeds - self.part.first
                 self.source.make(rows)
+            elif self.part.seeds is not None:
+                rows = np.searchsorted(self.part.seeds, seeds)
             else:
                 rows = which + self.n * (episode % 2)
                 self.maker.make(self.levels, rows, seeds)

@@ -22,7 +22,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from agents import load_policy
 from compare import compare_runs
 from configs.compose import compose, compose_defaults, existing
-from envs.make import make_env, make_vec_env
+from envs import make_env, make_vec_env
 from evaluate import evaluate, record
 from evaluation.rollout import rollout
 from evaluation.runs import find_runs, run_folder
