@@ -96,6 +96,7 @@ def train(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> Res
                 open_logs(built.model, folder, decided, snapshot and snapshot["logs"])
                 with closing(built.model.logger):
                     about = {**reasons, **more, "memory": built.memory, "snapshot": said, "initial": taken}
+                    about["levels"] = str(built.split or "")
                     print(opening(folder, decided, about), flush=True)
                     rollbacks = rollbacks or (snapshot or {}).get("rollbacks", ())
                     scores, signal = learn(built, decided, folder, snapshot, rollbacks)

@@ -24,8 +24,12 @@ LEAST = {  # options that are whole numbers -> their smallest values
     "snapshot.keep": 0,
     "env.history": 0,
     "env.bank": 0,
+    "env.levels": 1,
 }
-AUTO = ("threads", "evaluation.every", "snapshot.every")
+WORDS = {  # what else these options may be
+    **dict.fromkeys(("threads", "evaluation.every", "snapshot.every"), "auto"),
+    "env.levels": "all",
+}
 SNAPSHOT = 10**12  # the most steps between two snapshots
 WEEK = 7 * 24 * 60  # minutes
 LEVELS = 2**31  # evaluations play the levels from this seed on
@@ -44,13 +48,14 @@ def checked(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str,
     """
     settled = _whole(config, defaults)
     for key, value in _leaves(settled).items():
-        if key not in LEAST or (value == "auto" and key in AUTO):
+        if key not in LEAST or (key in WORDS and value == WORDS[key]):
             continue
         if key == "snapshot.every":
             _check_every(value)
             continue
         if not isinstance(value, int) or isinstance(value, bool) or value < LEAST[key]:
-            raise UsageError(f"{key} is a whole number, at least {LEAST[key]}; got {value!r}")
+            word = "all, or " if key == "env.levels" else ""
+            raise UsageError(f"{key} is {word}a whole number, at least {LEAST[key]}; got {value!r}")
     if not isinstance(settled["env"].get("id", ""), str):
         raise UsageError(f"env.id is the id of an environment, like CartPole-v1; got {settled['env']['id']!r}")
     scale = settled["env"].get("reward_scale")
@@ -62,6 +67,8 @@ def checked(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str,
         raise UsageError(f"on_nonfinite is stop or rollback; got {settled['on_nonfinite']!r}")
     if settled["env"].get("bank", 0) > LEVELS:
         raise UsageError(f"env.bank is at most {LEVELS}: evaluations play the levels from there on")
+    if settled["env"].get("levels", "all") != "all" and settled["env"]["bank"] != defaults["env"]["bank"]:
+        raise UsageError("env.levels=N and env.bank= both say what is trained on; leave env.bank out")
     leaves = _leaves(settled)
     for key in ("overwrite", "progress", "encoder.freeze"):
         if not isinstance(leaves[key], bool):

@@ -19,7 +19,7 @@ import numpy as np
 from minigrid.minigrid_env import MiniGridEnv
 
 from envs.engine.hashes import hashes
-from envs.engine.levels import Unsupported, generate
+from envs.engine.levels import Unsupported, generate, maker_of
 from envs.engine.rules import unsupported
 from envs.errors import EnvironmentFailed
 from envs.levels import BANK, EVALUATION, Part
@@ -27,12 +27,12 @@ from envs.missions import checked_words, words_beyond
 from envs.names import resolve_id
 from envs.single import made
 
-LOOKED_AT = 2_000  # levels, to say how many there are
-MOST = 100_000  # levels, to find as many as asked for
-COMPARED = 1_000  # the most levels of a bank that tests are held against
+LOOKED_AT = 2_000, 100_000  # levels, to say how many there are: where Farama's Python makes them, and compiled code
+MOST = 20_000, 1_000_000  # levels, to find as many as asked for
+COMPARED = 1_000, 100_000  # the most levels of a bank that tests are held against
 ENDLESS = 256, 100  # a tenth is held out where so many levels have so many distinct ones among them
 LEFT = 1_000, 5  # there are levels for tests where so many evaluation levels have so many among them
-CHUNK = 2_048  # levels made at a time
+CHUNK = 4_096  # levels made at a time
 
 
 @dataclass(frozen=True)
@@ -109,16 +109,16 @@ def _split(env: gymnasium.Env, levels: int | str, bank: int, words: tuple[str, .
         return everything
     try:
         return _of_bank(env, bank, words) if bank else _endless(env, words)
-    except (
-        ValueError,
-        EnvironmentFailed,
-    ) as error:  # an environment may play on without the levels that it cannot make
+    except (ValueError, EnvironmentFailed) as error:  # training may never meet the level that cannot be made
         return Split(Part(bank), reason=f"its levels cannot be compared: {error}")
 
 
 def _of_number(env: gymnasium.Env, wanted: int, words: tuple[str, ...]) -> Split:
-    known = Distinct(env, words)
-    while not known.complete and known.looked < (MOST if len(known.seeds) < wanted else LOOKED_AT):
+    known, fast = Distinct(env, words), is_compiled(env, words)
+    while not known.complete:
+        lacking = len(known.seeds) < wanted
+        if known.looked >= (MOST if lacking else LOOKED_AT)[fast] or (not lacking and known.no_end):
+            break
         known.look(min(max(known.looked, 256), CHUNK))
     there = len(known.seeds)
     if there < wanted:
@@ -132,8 +132,10 @@ def _of_number(env: gymnasium.Env, wanted: int, words: tuple[str, ...]) -> Split
 
 
 def _of_bank(env: gymnasium.Env, bank: int, words: tuple[str, ...]) -> Split:
-    if bank > COMPARED:
-        return Split(Part(bank), reason=f"comparing {bank:,} levels takes too long")
+    fast = is_compiled(env, words)
+    if bank > COMPARED[fast]:
+        without = "" if fast else " without a compiled maker"
+        return Split(Part(bank), reason=f"comparing {bank:,} levels takes too long{without}")
     known = Distinct(env, words)
     while known.looked < bank:
         known.look(min(CHUNK, bank - known.looked))
@@ -159,9 +161,8 @@ def _others(env: gymnasium.Env, words: tuple[str, ...], refused: np.ndarray) -> 
     looked = accepted = 0
     while looked < seeds:
         more = min(max(looked, 50), seeds - looked)
-        accepted += int(
-            part.accepts(hashes_of(env, words, range(part.first + looked, part.first + looked + more))).sum()
-        )
+        found = hashes_of(env, words, range(part.first + looked, part.first + looked + more))
+        accepted += int(part.accepts(found).sum())
         looked += more
         if accepted >= enough:
             return part, ""
@@ -177,7 +178,7 @@ class Distinct:
     """
 
     def __init__(self, env: gymnasium.Env, words: tuple[str, ...]):
-        self.env, self.words, self.looked = env, words, 0
+        self.env, self.words, self.looked, self.fresh = env, words, 0, 1.0
         self.seeds, self.hashes = np.zeros(0, np.int64), np.zeros(0, np.uint64)
 
     def look(self, more: int) -> None:
@@ -188,11 +189,22 @@ class Distinct:
         self.seeds = np.concatenate([self.seeds, self.looked + new])
         self.hashes = np.concatenate([self.hashes, found[new]])
         self.looked += more
+        self.fresh = len(new) / more
+
+    @property
+    def no_end(self) -> bool:
+        """Whether most levels are still new after 10,000."""
+        return self.looked >= 10_000 and self.fresh > 0.5
 
     @property
     def complete(self) -> bool:
         """Whether the last nine tenths of the seeds, and at least 1,000, brought no new level."""
         return self.looked > 0 and self.looked >= max(10 * (int(self.seeds[-1]) + 1), int(self.seeds[-1]) + 1_000)
+
+
+def is_compiled(env: gymnasium.Env, words: tuple[str, ...]) -> bool:
+    """Whether compiled code makes an environment's levels."""
+    return maker_of(env, words).compiled is not None
 
 
 def hashes_of(env: gymnasium.Env, words: tuple[str, ...], seeds: Sequence[int] | np.ndarray) -> np.ndarray:

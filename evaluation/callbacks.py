@@ -21,7 +21,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from evaluation.rollout import PATIENCE, Interrupted, Predicts, rollout
 from evaluation.schema import COLUMNS
-from evaluation.scores import Interval, scores
+from evaluation.scores import Interval, generalization_gap, scores
 
 
 class StopOnSignal(BaseCallback):
@@ -73,6 +73,7 @@ class Evaluate(BaseCallback):
 
     Args:
         env: evaluation environments (unscaled rewards, raw observations).
+        training_levels: the same on levels of training, whose score is logged with the difference; None: not played.
         policy: returns the current policy, which takes raw observations.
         every, episodes, seed: see above.
         file: `evaluations.csv`.
@@ -95,6 +96,7 @@ class Evaluate(BaseCallback):
         seed: int,
         file: Path,
         save_best: Callable[[dict[str, Interval | None]], object],
+        training_levels: VecEnv | None = None,
         diagnose: Callable[[Any], Mapping[str, float]] = lambda states: {},
         check: Callable[[], object] = lambda: None,
         patience: int = PATIENCE,
@@ -103,7 +105,7 @@ class Evaluate(BaseCallback):
         super().__init__()
         self.env, self.policy, self.every, self.episodes, self.seed = env, policy, every, episodes, seed
         self.file, self.save_best, self.diagnose, self.check = file, save_best, diagnose, check
-        self.patience, self.stop = patience, stop
+        self.training_levels, self.patience, self.stop = training_levels, patience, stop
         self.count, self.seconds = 0, 0.0
         self.best = (-np.inf, -np.inf)
         self.last: dict[str, Interval | None] | None = None
@@ -137,9 +139,14 @@ class Evaluate(BaseCallback):
         waiting: dict[str, Any] = {"patience": self.patience, "stop": lambda: not before and self.stop()}
         try:
             episodes = rollout(self.policy(), self.env, self.episodes, seed=seed, **waiting)
+            measured = scores(episodes)
+            if self.training_levels is not None:
+                trained = scores(rollout(self.policy(), self.training_levels, self.episodes, seed=seed, **waiting))
+                measure, gap = generalization_gap(trained, measured)
+                self.logger.record(f"evaluation/training_{measure}", trained[measure].mean)  # type: ignore[union-attr]
+                self.logger.record("evaluation/generalization_gap", gap.mean)
         except Interrupted:
             return False
-        measured = scores(episodes)
         for key, value in self.diagnose(episodes.states).items():
             self.logger.record(f"evaluation/{key}", value)
         self.count += 1

@@ -64,6 +64,7 @@ def result_table(run: Run) -> str:
     rows += [("of optimal", line) for line in of_optimal(result)]
     rows += [
         ("", f"mean and 95% interval of {result['episodes']} fresh episodes, sampled actions"),
+        *gap_rows(result.get("levels")),
         ("environment steps", f"{result['steps']:,}"),
         (
             "wall time",
@@ -76,6 +77,17 @@ def result_table(run: Run) -> str:
         ("replay", replay(run)),
     ]
     return "\n".join(f"  {label:<18} {value}".rstrip() for label, value in rows)
+
+
+def gap_rows(levels: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """What is known of a policy on levels of training and of tests, as lines of a table."""
+    if levels is None:
+        return []
+    if levels["gap"] is None:
+        return [("generalization gap", f"not known: {levels['reason']}")]
+    measure = levels["measure"]
+    scores = (f"{interval(levels[part][measure])} on levels of {part}" for part in ("training", "test"))
+    return [("generalization gap", interval(levels["gap"])), ("", f"{measure} {', '.join(scores)}")]
 
 
 def replay(run: Run) -> str:

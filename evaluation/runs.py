@@ -65,7 +65,9 @@ IRRELEVANT = (
     "on_nonfinite",
     "decided_for",
 )
-ABSENT = {"encoder.freeze": False}  # what the runs of earlier versions meant, which do not say it
+# what the runs of earlier versions meant, which do not say it; the second, where they say the first
+ABSENT = {"encoder.freeze": False}
+ABSENT_BESIDE = {"env.bank": ("env.levels", "all")}
 
 
 def run_folder(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> Path:
@@ -92,7 +94,8 @@ def differences(config: Mapping[str, Any], other: Mapping[str, Any]) -> list[str
 
     An `auto` of the first that is not decided yet equals every value.
     """
-    mine, theirs = flatten(config), {**ABSENT, **flatten(other)}
+    mine, theirs = flatten(config), flatten(other)
+    theirs = {**ABSENT, **dict(meant for key, meant in ABSENT_BESIDE.items() if key in theirs), **theirs}
     return [
         f"{key} was {theirs.get(key)}, now {mine.get(key)}"
         for key in sorted(mine.keys() | theirs.keys(), key=lambda key: (not key.endswith(".name"), key))

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from storage.schema import mapping, number, optional, record, text, whole
+from storage.schema import mapping, number, one_of, optional, record, text, truth, whole
 
 COLUMNS = ("steps", "return", "return_low", "return_high", "success", "success_low", "success_high", "length")
 LARGEST = {"config.yaml": 1_000_000, "result.json": 1_000_000, "timing.json": 1_000_000, "evaluations.csv": 50_000_000}
@@ -42,6 +42,21 @@ def interval(least: float, most: float) -> Any:
     return check
 
 
+SCORES = record({"return": interval(-1e30, 1e30), "success": optional(interval(0, 1))}, more=True)
+LEVELS = record(
+    {"gap": optional(interval(-1e30, 1e30))},
+    {
+        "distinct": optional(whole(1, MOST)),
+        "found": whole(0, MOST),
+        "seeds": whole(0, MOST),
+        "complete": truth,
+        "measure": one_of("return", "success"),
+        "training": SCORES,
+        "test": SCORES,
+        "reason": text(10_000),
+    },
+    more=True,
+)
 RESULT = record(
     {
         "env": text(1000),
@@ -63,6 +78,7 @@ RESULT = record(
         "of_optimal_left_out": text(1000),
         "simulator": optional(text(1000)),
         "versions": mapping(text(1000), 100),
+        "levels": LEVELS,
     },
     more=True,
 )
@@ -71,6 +87,13 @@ RESULT = record(
 def check_result(result: Any, config: Mapping[str, Any]) -> None:
     """Raise ValueError if `result.json` is no result, or that of another configuration."""
     RESULT(result, "")
+    levels = result.get("levels")
+    if levels and levels["gap"] and not {"measure", "training", "test"} <= {*levels}:
+        raise ValueError("levels.gap is given without levels.measure, levels.training and levels.test")
+    if levels and levels["gap"] is None and "reason" not in levels:
+        raise ValueError("levels.reason is missing: there is no gap")
+    if levels and levels["gap"] and any(levels[part][levels["measure"]] is None for part in ("training", "test")):
+        raise ValueError("levels.measure is success, of which there is none")
     if result.get("simulator") and result["simulator"] not in result.get("versions", {}):
         raise ValueError(f"versions lacks the simulator, {result['simulator']}")
     if "of_optimal" in result and result["of_optimal"] is None and not result.get("of_optimal_left_out"):

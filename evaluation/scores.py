@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -74,6 +75,32 @@ def student_interval(values: np.ndarray, within: tuple[float, float] = (-np.inf,
     quantile = T[n - 2] if n - 2 < len(T) else Z
     spread = float(quantile * np.std(values, ddof=1) / np.sqrt(n))
     return Interval(mean, max(mean - spread, within[0]), min(mean + spread, within[1]))
+
+
+def difference(first: Interval, second: Interval) -> Interval:
+    """The difference of two independent means whose intervals, [l1, u1] and [l2, u2], need not be symmetric.
+
+    d - √((m1 - l1)² + (u2 - m2)²) to d + √((u1 - m1)² + (m2 - l2)²) with d = m1 - m2: for Wilson's intervals Newcombe's
+    method 10 (1998), for any others Zou and Donner (2008).
+    """
+    mean = first.mean - second.mean
+    low = mean - np.hypot(first.mean - first.low, second.high - second.mean)
+    high = mean + np.hypot(first.high - first.mean, second.mean - second.low)
+    return Interval(mean, float(low), float(high))
+
+
+def generalization_gap(
+    training: Mapping[str, Interval | None], test: Mapping[str, Interval | None]
+) -> tuple[str, Interval]:
+    """ "success", or "return" where the environment defines no success; by how much it is greater on training levels.
+
+    Args:
+        training, test: `scores` on levels of training, and on levels of tests.
+    """
+    measure = "return" if training["success"] is None or test["success"] is None else "success"
+    trained, tested = training[measure], test[measure]
+    assert trained is not None and tested is not None
+    return measure, difference(trained, tested)
 
 
 def scores(episodes: Episodes) -> dict[str, Interval | None]:

@@ -19,11 +19,13 @@ from configs.compose import UsageError
 from encoders.base import kind_of
 from envs import make_vec_env, symmetric_ids
 from envs.levels import EVALUATION
+from envs.split import Split, split_of
 from learning.memory import fitting, samples
 from symmetry import Symmetry
 
 EVALUATION_SEED = 1_000_000  # evaluations begin this far from the training seeds
 EVALUATION_ENVS = 20
+PLAYED = ("bank", "levels")  # options of an environment that say which levels are trained on
 NO_OPTIONS = ("name", "class", "initial", "freeze")  # of an encoder's class
 
 
@@ -36,17 +38,22 @@ class Built:
         evaluation_env: environments with other levels or another seed, and with unscaled rewards.
         model: the untrained model.
         memory: a sentence on the memory that the agent's samples take.
+        split: the levels of training and of tests, where there are levels.
+        training_levels: like `evaluation_env`, on levels of training, where that one plays levels of tests.
     """
 
     env: VecEnv
     evaluation_env: VecEnv
     model: BaseAlgorithm
     memory: str
+    split: Split | None = None
+    training_levels: VecEnv | None = None
 
     def close(self) -> None:
         """Close the environments."""
-        self.env.close()
-        self.evaluation_env.close()
+        for env in (self.env, self.evaluation_env, self.training_levels):
+            if env is not None:
+                env.close()
 
 
 def build(config: Mapping[str, Any]) -> Built:
@@ -55,20 +62,39 @@ def build(config: Mapping[str, Any]) -> Built:
     Raises:
         ValueError: the parts do not fit together, do not fit into memory, or make a policy that cannot be saved.
     """
-    options = env_options(config)
-    playing = {"engine": config["env"]["engine"], "bank": config["env"].get("bank")}
+    options, env = env_options(config), config["env"]
+    levels, bank = env.get("levels"), env.get("bank")
+    split = (
+        None if levels is None else split_of(env["id"], levels, bank, words=options.get("words"), kwargs=env["kwargs"])
+    )
+    playing = {"engine": env["engine"], "bank": bank, "levels": levels}
     made = make_vec_env(**options, **playing, n_envs=config["n_envs"], seed=config["seed"])
-    n_envs = min(config["evaluation"]["episodes"], EVALUATION_ENVS)
-    # levels that training never draws
-    playing = {"engine": made.engine, "bank": 0, "first_level": EVALUATION}
-    evaluation_env = make_vec_env(**{**options, "reward_scale": 1.0}, **playing, n_envs=n_envs, seed=EVALUATION_SEED)
+    tests = levels not in (None, "all") and split is not None and split.test is not None
+    evaluation_env = evaluating(config, made.engine, "test" if tests else None)
+    training_levels = evaluating(config, made.engine, "training") if tests else None
     method = config["symmetry"]["method"]
     symmetry = _symmetry(config, made.symmetry) if method != "none" else None
     env = _normalized(made, symmetry, config) if config["env"]["normalize"] else made
     memory = samples(env, config)
     model = fitting(partial(_model, config, env, symmetry), env, config)
-    described(model, environment={**options, "reward_scale": 1.0})  # raises now if the policy cannot be saved
-    return Built(env, evaluation_env, model, memory)
+    described(model, environment=saved_options(config))  # raises now if the policy cannot be saved
+    return Built(env, evaluation_env, model, memory, split, training_levels)
+
+
+def evaluating(config: Mapping[str, Any], engine: str, part: str | None) -> VecEnv:
+    """Environments for evaluations, with unscaled rewards.
+
+    Args:
+        config: of the run.
+        engine: that steps them.
+        part: "training" or "test" levels of the run's split; None: levels whose seeds training never draws.
+    """
+    playing: dict[str, Any] = {"bank": 0, "first_level": EVALUATION}
+    if part is not None:
+        playing = {**{key: config["env"][key] for key in ("bank", "levels")}, "part": part}
+    n_envs = min(config["evaluation"]["episodes"], EVALUATION_ENVS)
+    options = {**env_options(config), "reward_scale": 1.0, "engine": engine}
+    return make_vec_env(**options, **playing, n_envs=n_envs, seed=EVALUATION_SEED)
 
 
 def _model(config: Mapping[str, Any], env: VecEnv, symmetry: Symmetry | None) -> BaseAlgorithm:
@@ -95,8 +121,15 @@ def _model(config: Mapping[str, Any], env: VecEnv, symmetry: Symmetry | None) ->
 
 def env_options(config: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a configuration that `envs.make_env` takes."""
-    others = ("name", "normalize", "engine", "bank", *(["words"] if not config["env"].get("words") else []))
+    others = ("name", "normalize", "engine", *PLAYED, *(["words"] if not config["env"].get("words") else []))
     return {key: value for key, value in config["env"].items() if key not in others}
+
+
+def saved_options(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a policy's file says of its environment: the options of `envs.make_env`, and the levels of training."""
+    env = config["env"]
+    played = {key: env[key] for key in PLAYED if key in env and not (key == "levels" and env[key] == "all")}
+    return {**env_options(config), "reward_scale": 1.0, **played}
 
 
 def encoder_options(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -144,7 +144,9 @@ def on_policy(agent: Mapping[str, Any]) -> bool:
 def _levels(config: Mapping[str, Any], reasons: dict[str, str]) -> dict[str, Any]:
     env = dict(config["env"])
     if "bank" not in env and has_levels(env["id"], env["kwargs"]):  # a user's MiniGrid environment, by env=gym
-        env["bank"] = BANK
+        env |= {"bank": BANK, "levels": "all"}
+    if env.get("levels", "all") != "all":
+        env["bank"] = env["levels"]
     if "bank" in env and not env.get("words") and (words := words_of(env["id"], env["kwargs"])):
         env["words"] = words  # recorded, so that word ids are the same wherever the policy is played
     return {"env": env}
@@ -185,7 +187,15 @@ def opening(folder: Path, config: Mapping[str, Any], reasons: Mapping[str, str])
     agent = config["agent"]
     lines += [
         reasons[option]
-        for option in ("agent.n_steps", "agent.train_freq", "agent.batch_size", "memory", "snapshot", "initial")
+        for option in (
+            "levels",
+            "agent.n_steps",
+            "agent.train_freq",
+            "agent.batch_size",
+            "memory",
+            "snapshot",
+            "initial",
+        )
         if reasons.get(option)
     ]
     if "agent.implementation" in reasons:

@@ -7,6 +7,7 @@ import platform
 import shlex
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ from evaluation.report import draw_run, parameter_counts, result_table
 from evaluation.rollout import EndlessEpisode, Episodes, Interrupted, rollout
 from evaluation.runs import read_run, write_config
 from evaluation.scores import scores
-from learning.build import EVALUATION_SEED, Built, env_options
+from learning import generalization
+from learning.build import EVALUATION_SEED, Built, saved_options
 from learning.failed import crash_file, kept, of_an_older_result
 from learning.rollback import MOST
 from learning.snapshot import NotResumed, Snapshots
@@ -64,7 +66,7 @@ def learn(
     model, env, evaluation = built.model, built.evaluation_env, config["evaluation"]
     symmetry = getattr(env, "symmetry", None)
     about: dict[str, Any] = {
-        "environment": {**env_options(config), "reward_scale": 1.0},
+        "environment": saved_options(config),
         "command": shlex.join(["python", "train.py", *config["command"]]),
     }
 
@@ -85,6 +87,7 @@ def learn(
         save_best=lambda measured: save_policy(
             model, folder / "best", **about, score=as_score(measured, evaluation["episodes"])
         ),
+        training_levels=built.training_levels,
         diagnose=diagnose,
         check=watch.check,
         **waiting,
@@ -144,7 +147,9 @@ def learn(
             spent = seconds()
             watch.check()
             policy = Policy.of(model).remembering()
-            final = rollout(policy, env, evaluation["final_episodes"], seed=FINAL_SEED, **waiting)
+            play = partial(rollout, episodes=evaluation["final_episodes"], seed=FINAL_SEED, **waiting)
+            final = play(policy, env)
+            levels = built.split and generalization.measured(built, config, final, partial(play, policy))
         except (Interrupted, KeyboardInterrupt):
             if not stop.requested or bad_tensor(model):
                 raise
@@ -169,12 +174,19 @@ def learn(
                 bar.close()
         diagnosed = diagnose(final.states)
     result = _result(model, config, final, diagnosed, best_of(final.levels, about["environment"]))
+    if levels:
+        result["levels"] = levels
     if rollbacks:
         result["rollbacks"] = [*rollbacks]
     save_policy(model, folder / "policy", **about, score=as_score(scores(final), evaluation["final_episodes"]))
     for key in ("return", "success", "of_optimal"):
         if result.get(key) is not None:
             model.logger.record(f"final/{key}", result[key]["mean"])
+    if levels and levels["gap"]:
+        measure = levels["measure"]
+        model.logger.record(f"final/training_{measure}", levels["training"][measure]["mean"])
+        model.logger.record(f"final/test_{measure}", levels["test"][measure]["mean"])
+        model.logger.record("final/generalization_gap", levels["gap"]["mean"])
     model.logger.dump(model.num_timesteps)
     model.logger.close()
     timing = {

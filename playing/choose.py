@@ -50,7 +50,7 @@ def environment_options(policy: Policy, settings: Mapping[str, Any]) -> dict[str
     Raises:
         ValueError: there is no such environment, or it cannot be made.
     """
-    options = {k: v for k, v in (policy.spec["environment"] or {}).items() if k not in ("engine", "bank")}
+    options = {k: v for k, v in (policy.spec["environment"] or {}).items() if k not in ("engine", "bank", "levels")}
     another = settings.get("env") or {}
     options["id"] = another.get("id") or environment_id(policy, settings["trust"])
     kwargs = another.get("kwargs") or {}

@@ -51,6 +51,11 @@ def _encoder(value: Any, name: str) -> None:
         _encoder(value["options"]["encoder"], f"{name}.options.encoder")
 
 
+def _levels(value: Any, name: str) -> None:
+    if value != "all":
+        whole(1, MOST)(value, name)
+
+
 SYMMETRY = record(
     {
         "group": record({"name": text(200), "generators": GENERATORS}),
@@ -91,7 +96,9 @@ ENVIRONMENT = record(
         "render_mode": optional(text(100)),
         "kwargs": optional(PLAIN),
         "engine": text(100),  # of earlier versions
-        "bank": optional(whole(0, MOST)),
+        "bank": optional(whole(0, MOST)),  # levels of training, as are `levels` of them, of which `part` is played
+        "levels": optional(_levels),
+        "part": one_of("training", "test"),
     },
 )
 POLICY = record(

@@ -78,7 +78,7 @@ class Batch:
         if self.source:
             levels = self.source.levels
         elif listed is not None:
-            levels = self.maker.made(listed).levels
+            levels = self.maker.made(listed.tolist()).levels
         else:  # two rows for every environment, the level it plays and the one it plays next
             levels = Levels(*(np.repeat(array[:1], 2 * n, axis=0) for array in tried.levels))
         self.levels = levels._replace(agent=levels.agent.view(AGENT))
