@@ -59,10 +59,12 @@ class Split:
     def __str__(self) -> str:
         if not self.looked:
             return ""
-        there = f"{'at most' if self.complete else 'at least'} {self.found:,} (in {self.looked:,} seeds)"
+        seen = f"(in {self.looked:,} seeds)"
+        there = f"{'at most' if self.complete else 'at least'} {self.found:,} {seen}"
         if self.distinct is None:
-            return f"distinct levels: {there}" + (", of which a tenth is held out" if self.test else "")
-        return f"distinct levels: {self.distinct:,} of {there}"
+            return f"distinct levels: {there}" + (", a tenth of all is held out" if self.test else "")
+        of_all = f" of {there}" if self.complete or self.found > self.distinct else f" {seen}"
+        return f"distinct levels: {self.distinct:,}{of_all}"
 
 
 def split_of(id: str, levels: int | str, bank: int = BANK, **options: Any) -> Split:

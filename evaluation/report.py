@@ -86,7 +86,7 @@ def gap_rows(levels: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     if levels["gap"] is None:
         return [("generalization gap", f"not known: {levels['reason']}")]
     measure = levels["measure"]
-    scores = (f"{interval(levels[part][measure])} on levels of {part}" for part in ("training", "test"))
+    scores = (f"{interval(levels[part][measure])} on {part} levels" for part in ("training", "test"))
     return [("generalization gap", interval(levels["gap"])), ("", f"{measure} {', '.join(scores)}")]
 
 

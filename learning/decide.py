@@ -185,19 +185,8 @@ def opening(folder: Path, config: Mapping[str, Any], reasons: Mapping[str, str])
     environments = f"{config['n_envs']} environment{'s' * (config['n_envs'] > 1)} in {engine}{levels}"
     lines = [f"{folder}: {config['total_timesteps']:,} steps of {environments}", f"on {device}, {threads}"]
     agent = config["agent"]
-    lines += [
-        reasons[option]
-        for option in (
-            "levels",
-            "agent.n_steps",
-            "agent.train_freq",
-            "agent.batch_size",
-            "memory",
-            "snapshot",
-            "initial",
-        )
-        if reasons.get(option)
-    ]
+    told = ("levels", "agent.n_steps", "agent.train_freq", "agent.batch_size", "memory", "snapshot", "initial")
+    lines += [reasons[option] for option in told if reasons.get(option)]
     if "agent.implementation" in reasons:
         once = ", each distinct observation encoded once" if agent.get("distinct") else ""
         lines.append(f"{agent['name']}: {agent['implementation']}{because('agent.implementation')}{once}")
