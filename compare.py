@@ -37,10 +37,10 @@ def compare_runs(config: Mapping[str, Any] | Sequence[str] = (), **options: Any)
     if not root.is_dir():
         raise UsageError(f"there is no folder {root}; train first: python train.py env=CartPole encoder=homomorphic")
 
+    from evaluation.pictures import draw_comparison
     from evaluation.report import (
         compare,
         comparison_table,
-        draw_comparison,
         measure_of,
         mixed_lengths,
         mixed_releases,

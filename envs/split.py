@@ -18,8 +18,9 @@ import gymnasium
 import numpy as np
 from minigrid.minigrid_env import MiniGridEnv
 
+from envs.engine.farama import Unsupported
 from envs.engine.hashes import hashes
-from envs.engine.levels import Unsupported, generate, maker_of
+from envs.engine.levels import generate, maker_of
 from envs.engine.rules import unsupported
 from envs.errors import EnvironmentFailed
 from envs.levels import BANK, EVALUATION, Part

@@ -25,7 +25,8 @@ from agents.saved.specification import versions
 from envs.errors import EnvironmentFailed
 from envs.names import simulator_of
 from evaluation.callbacks import Evaluate, GradientNorm, ShowProgress, StopOnSignal
-from evaluation.report import draw_run, parameter_counts, result_table
+from evaluation.pictures import draw_run
+from evaluation.report import parameter_counts, result_table
 from evaluation.rollout import EndlessEpisode, Episodes, Interrupted, rollout
 from evaluation.runs import read_run, write_config
 from evaluation.scores import scores
