@@ -5,7 +5,6 @@ Success after k steps gives MiniGrid's return 1 - 0.9 k / max_steps, so the fewe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -39,6 +38,63 @@ class Optimum(NamedTuple):
     states: int
 
 
+class Oracle:
+    """Finds the optimum of any level of an environment.
+
+    Args:
+        id, options: as for `envs.make_env`.
+
+    Raises:
+        ValueError: as for `envs.make_env`.
+        NoOptimum: it has no levels, chance decides, or the batched engine cannot step it.
+    """
+
+    def __init__(self, id: str, **options: Any):
+        from envs.engine import RULES, kernel, unsupported  # numba takes a while to import
+        from envs.engine.rules import step_owner
+
+        if not isinstance(make_env(id, **options).unwrapped, MiniGridEnv):
+            raise NoOptimum(f"{id} has no levels")
+        self.env = gymnasium.make(resolve_id(id), **(options.get("kwargs") or {}))
+        if why := unsupported(self.env):
+            raise NoOptimum(why)
+        self.rule = RULES[step_owner(self.env)].code
+        if self.rule == kernel.OBSTACLES:
+            raise NoOptimum("its obstacles move at random")
+        if self.rule == kernel.CUSTOM:
+            raise NoOptimum("its rule is one of your own")
+
+    def __call__(self, seed: int, most: int = MOST) -> Optimum:
+        """The optimum of the level of a seed.
+
+        Args:
+            most: the number of states after which the search is given up.
+
+        Raises:
+            ValueError: the environment cannot make this level.
+            NoOptimum: the level cannot be solved, or it has too many states.
+        """
+        from envs.engine import Unsupported
+        from envs.engine.kernel import AGENT
+        from envs.engine.levels import generate
+        from envs.engine.search import NO_SUCCESS, TOO_MANY, search
+
+        try:
+            level = generate(self.env, [seed]).levels
+        except Unsupported as reason:
+            raise NoOptimum(str(reason)) from reason
+        start = level.agent.astype(AGENT)
+        limit = int(start["max_steps"][0])
+        path = np.zeros(limit, np.int8)
+        parts = (level.grid[0], level.marks[0], level.masks[0], level.contents[0])
+        steps, states = search(self.rule, start, *parts, most, path)
+        if steps == NO_SUCCESS:
+            raise NoOptimum(f"level {seed} cannot be solved within its {limit} steps")
+        if steps == TOO_MANY:
+            raise NoOptimum(f"level {seed} has more than {states:,} states")
+        return Optimum(steps, path[:steps], 1 - 0.9 * (steps / limit), states)
+
+
 def oracle(id: str, seed: int, *, most: int = MOST, **options: Any) -> Optimum:
     """The optimum of the level `make_env(id, **options).reset(seed=seed)`: no success takes fewer steps.
 
@@ -48,11 +104,9 @@ def oracle(id: str, seed: int, *, most: int = MOST, **options: Any) -> Optimum:
         most: the number of states after which the search is given up.
 
     Raises:
-        ValueError: as for `envs.make_env`, or the environment cannot make this level.
-        NoOptimum: chance decides, the level cannot be solved, it has too many states, or the batched engine cannot
-            step it.
+        ValueError, NoOptimum: as for `Oracle`.
     """
-    return next(optima(id, [seed], most, **options))
+    return Oracle(id, **options)(seed, most)
 
 
 def best_returns(id: str, seeds: np.ndarray, *, most: int = MOST_TOGETHER, **options: Any) -> np.ndarray:
@@ -62,49 +116,15 @@ def best_returns(id: str, seeds: np.ndarray, *, most: int = MOST_TOGETHER, **opt
         most: the number of states of all levels together.
 
     Raises:
-        ValueError, NoOptimum: as for `oracle`.
+        ValueError, NoOptimum: as for `Oracle`.
     """
+    find = Oracle(id, **options)
     distinct, of_level = np.unique(seeds, return_inverse=True)
     best, spent = [], 0
-    for optimum in optima(id, distinct.tolist(), MOST, **options):
+    for seed in distinct.tolist():
+        optimum = find(seed)
         best.append(optimum.best_return)
         spent += optimum.states
         if spent > most:
             raise NoOptimum(f"its {len(distinct)} levels have more than {most:,} states together")
     return np.array(best)[of_level]
-
-
-def optima(id: str, seeds: Sequence[int], most: int = MOST, **options: Any) -> Iterator[Optimum]:
-    """The optimum of each of these levels, searched when it is asked for.
-
-    Raises:
-        ValueError, NoOptimum: as for `oracle`.
-    """
-    from envs.engine import RULES, Unsupported, kernel, unsupported  # numba takes a while to import
-    from envs.engine.levels import generate
-    from envs.engine.rules import step_owner
-    from envs.engine.search import NO_SUCCESS, TOO_MANY, search
-
-    if not isinstance(make_env(id, **options).unwrapped, MiniGridEnv):
-        raise NoOptimum(f"{id} has no levels")
-    env = gymnasium.make(resolve_id(id), **(options.get("kwargs") or {}))
-    if why := unsupported(env):
-        raise NoOptimum(why)
-    rule = RULES[step_owner(env)].code
-    if rule in (kernel.OBSTACLES, kernel.CUSTOM):
-        raise NoOptimum("its obstacles move at random" if rule == kernel.OBSTACLES else "its rule is one of your own")
-    for seed in seeds:
-        try:
-            level = generate(env, [seed]).levels
-        except Unsupported as reason:
-            raise NoOptimum(str(reason)) from reason
-        start = level.agent.astype(kernel.AGENT)
-        limit = int(start["max_steps"][0])
-        path = np.zeros(limit, np.int8)
-        parts = (level.grid[0], level.marks[0], level.masks[0], level.contents[0])
-        steps, states = search(rule, start, *parts, most, path)
-        if steps == NO_SUCCESS:
-            raise NoOptimum(f"level {seed} cannot be solved within its {limit} steps")
-        if steps == TOO_MANY:
-            raise NoOptimum(f"level {seed} has more than {states:,} states")
-        yield Optimum(steps, path[:steps], 1 - 0.9 * (steps / limit), states)
