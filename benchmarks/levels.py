@@ -1,6 +1,6 @@
 """The speed of levels: making them, playing an endless stream of them, training on it.
 
-    python benchmarks/levels.py [making] [stream] [training] [--seconds 0.5] [--repeats 3] [--ids ...] [--json PATH]
+    python benchmarks/levels.py [making] [stream] [training] [oracle] [--seconds 0.5] [--repeats 3] [--ids ...]
 
     making      levels per CPU-second of every registered id that has a compiled maker, beside Farama's bare
                 `reset(seed=s)`; medians and extremes over families, each of which counts by its slowest id
@@ -9,6 +9,8 @@
                 making the levels, the same with a bank of 10,000 levels, and EnvPool where it is installed
     training    CPU-seconds per step of a run of `ppo_fast` with `mlp` and `env.bank=0`, relative to a bank of 10,000
                 levels all of which are made; beside it the same with Farama's Python making the levels
+    oracle      CPU-milliseconds in which `envs.optimum.Oracle` makes a level of evaluations and finds a shortest way to
+                success, over 100 levels of an environment; and how many of them are left out
 
 Random actions, one thread. What is compared is timed in turn; figures of the first two are medians over rounds. They
 vary by 25 % between runs, so compare figures of the same run only.
@@ -41,7 +43,9 @@ from configs.compose import compose
 from envs import make_vec_env
 from envs.engine.levels import maker_of
 from envs.engine.makers.families import Unlike, family_of
+from envs.levels import EVALUATION
 from envs.names import resolve_id
+from envs.optimum import NoOptimum, Oracle
 from learning.build import encoder_options, env_options
 
 try:
@@ -49,9 +53,15 @@ try:
 except ImportError:
     envpool = None
 
-SECTIONS = ("making", "stream", "training")
+SECTIONS = ("making", "stream", "training", "oracle")
 N_ENVS, EPISODE, BANK = 256, 20, 10_000
 TRAINED = ("DoorKey-5x5", "DoorKey-8x8", "FourRooms")
+SOLVED = (
+    *("DoorKey-8x8", "MiniGrid-DoorKey-16x16-v0", "LavaCrossingS9N1", "LavaGapS7", "FourRooms"),
+    *("MiniGrid-MultiRoom-N6-v0", "KeyCorridorS3R1", "MiniGrid-KeyCorridorS3R3-v0", "MiniGrid-LockedRoom-v0"),
+    *("MiniGrid-BlockedUnlockPickup-v0", "RedBlueDoors-6x6", "MiniGrid-PutNear-8x8-N3-v0", "BabyAI-GoToLocal-v0"),
+    *("BabyAI-PutNextLocal-v0", "BabyAI-GoTo-v0"),
+)
 
 
 def per_cpu_second(call: Callable[[], int], seconds: float) -> float:
@@ -228,10 +238,34 @@ def training(options: argparse.Namespace) -> dict[str, Any]:
     return results
 
 
+# --- oracle -----------------------------------------------------------------------------------------------------------
+
+
+def oracle(options: argparse.Namespace) -> dict[str, Any]:
+    """CPU-milliseconds a level of evaluations."""
+    results: dict[str, Any] = {}
+    print(f"\n{'CPU-ms a level':>40}{'median':>10}{'mean':>10}{'most':>10}{'steps':>8}{'left out':>10}")
+    for name in options.ids or SOLVED:
+        find, spent, steps = Oracle(name), [], []
+        with contextlib.suppress(NoOptimum):
+            find(0)  # the first one compiles
+        for seed in range(EVALUATION, EVALUATION + 100):
+            begin = time.process_time()
+            with contextlib.suppress(NoOptimum):
+                steps.append(find(seed).steps)
+            spent.append(1e3 * (time.process_time() - begin))
+        times = np.array(spent)
+        found = {"median": np.median(times), "mean": times.mean(), "most": times.max(), "steps": np.mean(steps)}
+        results[name] = {**{key: float(value) for key, value in found.items()}, "left out": 100 - len(steps)}
+        row = "".join(f"{results[name][key]:>10.2f}" for key in ("median", "mean", "most"))
+        print(f"{name:>40}{row}{results[name]['steps']:>8.1f}{results[name]['left out']:>10}", flush=True)
+    return results
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sections", nargs="*", metavar="section", help=", ".join(SECTIONS))
-    parser.add_argument("--ids", nargs="+", default=[], help="of making; default: all")
+    parser.add_argument("--ids", nargs="+", default=[], help="of making (default: all) and oracle")
     parser.add_argument("--seconds", type=float, default=0.5, help="that a round of a contestant takes")
     parser.add_argument("--repeats", type=int, default=3, help="rounds")
     parser.add_argument("--steps", type=int, default=300_000, help="of each run of training")
