@@ -6,6 +6,10 @@
     one_room.py    Empty, DoorKey, LavaGap, the crossings, Memory, RedBlueDoors, GoToDoor, Fetch, ...
     many_rooms.py  FourRooms, LockedRoom, MultiRoom, Playground
     room_grids.py  Unlock, KeyCorridor, ObstructedMaze, ...
+    instructions.py  BabyAI's instructions, and levels that are rejected; descriptions.py, of objects
+    babyai_*.py    BabyAI's levels, by what they ask for; babyai_any.py any instruction: Synth, BossLevel, ...
+    family.py      a compiled function and its options
+    babyai.py      BabyAI's families
     families.py    which function lays out an environment's levels; where to register another
     make.py        from what was laid out to the engine's arrays
 

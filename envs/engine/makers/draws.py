@@ -16,6 +16,7 @@ from envs.engine.compiled import njit
 LOW = np.uint64(0xFFFFFFFF)  # the lower half of a word
 HALF = np.uint64(32)
 ONE = np.uint64(1)
+FAILED, REJECTED = 1, 2  # why a level could not be made: Farama raises an error, or makes another attempt
 MULTIPLIER_HIGH = np.uint64(0x2360ED051FC65DA4)
 MULTIPLIER_LOW = np.uint64(0x4385DF649FCCF645)
 
@@ -112,7 +113,7 @@ def integer(w, low, high):
     span = np.uint64(high - low)
     if high - low <= 1:
         if high <= low:
-            w.failed = 1  # NumPy raises ValueError
+            w.failed = FAILED  # NumPy raises ValueError
         return np.int64(low)
     product = next32(w) * span
     if product & LOW < span:
@@ -147,3 +148,32 @@ def shuffle(w, array, count):
         while j > i:
             j = np.int64(next32(w) & mask)
         array[i], array[j] = array[j], array[i]
+
+
+@njit
+def subset(w, count, wanted):
+    """`_rand_subset`: which ones of `count` things, in the order in which they are drawn."""
+    remaining, drawn = np.arange(count), np.zeros(wanted, np.int64)
+    for n in range(wanted):
+        chosen = integer(w, 0, count - n)
+        drawn[n] = remaining[chosen]
+        for k in range(chosen, count - n - 1):
+            remaining[k] = remaining[k + 1]
+    return drawn
+
+
+@njit
+def reject(w):
+    """RejectSampling and RecursionError: the level is given up, and the stream is remembered where it stands."""
+    if not w.failed:
+        w.failed = REJECTED
+        w.kept_state[0], w.kept_state[1] = w.state[0], w.state[1]
+        w.kept_has_half, w.kept_half = w.has_half, w.half
+
+
+@njit
+def resume(w):
+    """Go on drawing where `reject` was called."""
+    w.failed = 0
+    w.state[0], w.state[1] = w.kept_state[0], w.kept_state[1]
+    w.has_half, w.half = w.kept_has_half, w.kept_half

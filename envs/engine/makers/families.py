@@ -1,12 +1,11 @@
 """Which compiled function lays out an environment's levels, and what it needs to know about the environment.
 
-The function is found by the class that defines the environment's `_gen_grid`.
+The function is found by the class that defines the environment's `_gen_grid`, or BabyAI's `gen_mission`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from minigrid.core.constants import COLOR_NAMES, OBJECT_TO_IDX
 from minigrid.core.world_object import Lava, Wall
@@ -34,22 +33,14 @@ from minigrid.envs import (
     UnlockEnv,
     UnlockPickupEnv,
 )
+from minigrid.envs.babyai.core.roomgrid_level import RoomGridLevel
 from minigrid.envs.obstructedmaze_v1 import ObstructedMaze_Full_V1
 from minigrid.minigrid_env import MiniGridEnv
 
 from envs.engine.makers import many_rooms, one_room, room_grids
-from envs.engine.makers.world import A_WALL, ROOMS, SOME_LAVA
-
-
-class Family(NamedTuple):
-    """A compiled `lay(w, cells, marks)` (world.LAY), and the options that it reads: at most OPTIONS whole numbers."""
-
-    lay: Any
-    options: Callable[[Any], Sequence[int]] = lambda env: ()
-
-
-class Unlike(ValueError):
-    """An environment whose options the compiled function does not know."""
+from envs.engine.makers.babyai import MISSIONS
+from envs.engine.makers.family import Family, Unlike, rooms
+from envs.engine.makers.world import A_WALL, SOME_LAVA
 
 
 def _start(env: Any) -> list[int]:
@@ -66,12 +57,6 @@ def _obstacle(env: Any) -> int:
     return int(cells[env.obstacle_type])
 
 
-def _rooms(env: Any) -> list[int]:
-    if env.num_rows * env.num_cols > ROOMS - 2:
-        raise Unlike(f"it has more than {ROOMS - 2} rooms")
-    return [env.num_cols, env.num_rows, env.room_size]
-
-
 def _multi_room(env: Any) -> list[int]:
     if env.maxNumRooms > many_rooms.MOST_ROOMS:
         raise Unlike(f"it has more than {many_rooms.MOST_ROOMS} rooms")
@@ -79,7 +64,7 @@ def _multi_room(env: Any) -> list[int]:
 
 
 def _obstructed(env: Any) -> list[int]:
-    return [*_rooms(env), env.key_in_box, env.blocked, env.num_quarters, *env.agent_room]
+    return [*rooms(env), env.key_in_box, env.blocked, env.num_quarters, *env.agent_room]
 
 
 FAMILIES: dict[type, Family] = {
@@ -104,15 +89,16 @@ FAMILIES: dict[type, Family] = {
     LockedRoomEnv: Family(many_rooms.lay_locked_room),
     PlaygroundEnv: Family(many_rooms.lay_playground),
     MultiRoomEnv: Family(many_rooms.lay_multi_room, _multi_room),
-    UnlockEnv: Family(room_grids.lay_unlock, _rooms),
-    UnlockPickupEnv: Family(room_grids.lay_unlock_pickup, _rooms),
-    BlockedUnlockPickupEnv: Family(room_grids.lay_blocked_unlock_pickup, _rooms),
-    KeyCorridorEnv: Family(room_grids.lay_key_corridor, lambda env: [*_rooms(env), OBJECT_TO_IDX[env.obj_type]]),
+    UnlockEnv: Family(room_grids.lay_unlock, rooms),
+    UnlockPickupEnv: Family(room_grids.lay_unlock_pickup, rooms),
+    BlockedUnlockPickupEnv: Family(room_grids.lay_blocked_unlock_pickup, rooms),
+    KeyCorridorEnv: Family(room_grids.lay_key_corridor, lambda env: [*rooms(env), OBJECT_TO_IDX[env.obj_type]]),
     ObstructedMaze_1Dlhb: Family(
-        room_grids.lay_obstructed_maze_1d, lambda env: [*_rooms(env), env.key_in_box, env.blocked]
+        room_grids.lay_obstructed_maze_1d, lambda env: [*rooms(env), env.key_in_box, env.blocked]
     ),
     ObstructedMaze_Full: Family(room_grids.lay_obstructed_maze, _obstructed),
     ObstructedMaze_Full_V1: Family(room_grids.lay_obstructed_maze_v1, _obstructed),
+    **MISSIONS,
 }
 
 _NO_CHANGE = ("_gen_mission", "_abc_impl", "metadata")  # of a level, if a class of one's own defines them
@@ -132,7 +118,8 @@ def family_of(env: MiniGridEnv) -> Family:
             raise Unlike(f"{owner.__name__} has its own {changed[0]}")
     if COLOR_NAMES != ["blue", "green", "grey", "purple", "red", "yellow"]:
         raise Unlike("colours are registered besides MiniGrid's own")
-    owner = next(owner for owner in type(env).__mro__ if "_gen_grid" in vars(owner))
+    drawing = "gen_mission" if isinstance(env, RoomGridLevel) else "_gen_grid"
+    owner = next(owner for owner in type(env).__mro__ if drawing in vars(owner))
     if owner not in FAMILIES:
         raise Unlike(f"{owner.__name__} has no compiled maker")
     return FAMILIES[owner]

@@ -11,7 +11,7 @@ from envs.engine.compiled import callback, njit
 from envs.engine.kernel import AGENT, EMPTY, MARGIN, Levels, observe_partial
 from envs.engine.makers.draws import seeded
 from envs.engine.makers.families import family_of
-from envs.engine.makers.world import A_WALL, LAY, OPTIONS, WORLD, index
+from envs.engine.makers.world import LAY, OPTIONS, WORLD, clear, index
 from envs.engine.tables import sight
 
 
@@ -57,10 +57,7 @@ def make_levels(lay, seeds, rows, fixed, levels, worlds, made):
         for i in range(fixed.options.shape[0]):
             world.options[i] = fixed.options[i]
         seeded(world, seeds[n])
-        cells[:] = A_WALL
-        for y in range(height):
-            start = index(world, 0, y)
-            cells[start : start + width] = EMPTY
+        clear(world, cells)
         levels.marks[level, :] = 0
         lay(world, cells, levels.marks[level])
         made[n] = world.failed == 0

@@ -16,7 +16,6 @@ from envs.engine.makers.world import (
     ENDLESS,
     any_colour,
     any_kind,
-    different_colours,
     enclosed,
     find_place,
     horizontal,
@@ -30,6 +29,7 @@ from envs.engine.makers.world import (
     put,
     say,
     say_word,
+    some_colours,
     vertical,
     wall_rect,
 )
@@ -79,8 +79,7 @@ def lay_locked_room(w, cells, marks):
     x = integer(w, (locked % 2) * right + 1, (locked % 2) * right + left)
     y = integer(w, (locked // 2) * height + 1, (locked // 2) * height + height)
     put(w, cells, A_GOAL, index(w, x, y))
-    colours = np.zeros(6, np.int64)
-    different_colours(w, colours)
+    colours = some_colours(w, 6)
     for r in range(6):
         put(w, cells, new_door(w, colours[r], r == locked), index(w, right if r % 2 else left, (r // 2) * height + 3))
     keys = locked

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from envs.engine.compiled import njit
 from envs.engine.kernel import BALL, BOX, KEY, ahead_of
 from envs.engine.makers.draws import integer
@@ -24,13 +22,13 @@ from envs.engine.makers.world import (
     GREY,
     any_colour,
     colour_of,
-    different_colours,
     new,
     number_of,
     phrase,
     put,
     say,
     say_object,
+    some_colours,
 )
 
 PICK_UP_THE = phrase("pick up the")
@@ -53,29 +51,39 @@ def lay_unlock_pickup(w, cells, marks):
     want(w, box)
 
 
-def lay_blocked_unlock_pickup(w, cells, marks):
-    lay_rooms(w, cells, w.options[0], w.options[1], w.options[2])
+@njit
+def lay_blocked_door(w, cells):
+    """A ball in front of a locked door, a box behind it -> the box."""
     box = add_object(w, cells, 1, 0, BOX, ANY)
     door = add_door(w, cells, 0, 0, 0, ANY, 1)
     put(w, cells, new(w, BALL, any_colour(w)), w.place[number_of(door)] - 1)
     add_object(w, cells, 0, 0, KEY, colour_of(door))
     place_agent_in_room(w, cells, 0, 0)
-    want(w, box)
+    return box
+
+
+def lay_blocked_unlock_pickup(w, cells, marks):
+    lay_rooms(w, cells, w.options[0], w.options[1], w.options[2])
+    want(w, lay_blocked_door(w, cells))
+
+
+@njit
+def lay_corridor(w, cells, kind):
+    """A hallway in the middle column; an object behind a locked door on the right, the key on the left."""
+    for j in range(1, w.rows):
+        remove_wall(w, cells, 1, j, 3)
+    j = integer(w, 0, w.rows)
+    door = add_door(w, cells, 2, j, 2, ANY, 1)
+    wanted = add_object(w, cells, 2, j, kind, ANY)
+    add_object(w, cells, 0, integer(w, 0, w.rows), KEY, colour_of(door))
+    place_agent_in_room(w, cells, 1, w.rows // 2)
+    connect_all(w, cells)
+    return wanted
 
 
 def lay_key_corridor(w, cells, marks):
-    """A hallway in the middle column; the object is behind a locked door on the right, the key on the left."""
-    rows = w.options[1]
-    lay_rooms(w, cells, w.options[0], rows, w.options[2])
-    for j in range(1, rows):
-        remove_wall(w, cells, 1, j, 3)
-    j = integer(w, 0, rows)
-    door = add_door(w, cells, 2, j, 2, ANY, 1)
-    wanted = add_object(w, cells, 2, j, w.options[3], ANY)
-    add_object(w, cells, 0, integer(w, 0, rows), KEY, colour_of(door))
-    place_agent_in_room(w, cells, 1, rows // 2)
-    connect_all(w, cells)
-    want(w, wanted)
+    lay_rooms(w, cells, w.options[0], w.options[1], w.options[2])
+    want(w, lay_corridor(w, cells, w.options[3]))
 
 
 @njit
@@ -112,8 +120,7 @@ def add_blocked_door(w, cells, i, j, wall, colour, locked, blocked):
 def lay_obstructed_maze_1d(w, cells, marks):
     """Two rooms with a locked door between them."""
     lay_rooms(w, cells, w.options[0], w.options[1], w.options[2])
-    colours = np.zeros(6, np.int64)
-    different_colours(w, colours)
+    colours = some_colours(w, 6)
     add_blocked_door(w, cells, 0, 0, 0, colours[0], 1, w.options[4])
     add_key(w, cells, 0, 0, colours[0], w.options[3])
     want(w, add_object(w, cells, 1, 0, BALL, BLUE))
@@ -128,8 +135,7 @@ def lay_quarters(w, cells, keys_last):
     """
     lay_rooms(w, cells, w.options[0], w.options[1], w.options[2])
     in_box, blocked, quarters = w.options[3], w.options[4], w.options[5]
-    colours = np.zeros(6, np.int64)
-    different_colours(w, colours)
+    colours = some_colours(w, 6)
     sides = ((2, 1), (1, 2), (0, 1), (1, 0))
     corners = ((2, 0), (2, 2), (0, 2), (0, 0))
     for q in range(quarters):

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from envs.engine.compiled import njit
 from envs.engine.kernel import EMPTY, WALL, ahead_of
-from envs.engine.makers.draws import integer, is_heads
+from envs.engine.makers.draws import integer, is_heads, reject
 from envs.engine.makers.world import (
     COLOURS,
+    ENDLESS,
     NEAR_AGENT,
     any_colour,
     any_kind,
@@ -152,11 +153,12 @@ def place_agent_in_room(w, cells, i, j):
     if j == ANY:
         j = integer(w, 0, w.rows)
     step = w.room_size - 1
-    while not w.failed:
+    for _ in range(ENDLESS):
         place_agent_in(w, cells, i * step, j * step, w.room_size, w.room_size, TRIES)
         ahead = cells[index(w, w.x, w.y) + ahead_of(w.direction, w.stride)]
-        if ahead == EMPTY or ahead & 15 == WALL:
-            break
+        if w.failed or ahead == EMPTY or ahead & 15 == WALL:
+            return
+    reject(w)  # no place will do: Farama's search never ends
 
 
 @njit
@@ -178,11 +180,22 @@ def reachable(w, room):
 
 
 @njit
-def connect_all(w, cells):
-    """`connect_all`: doors at random until every room can be reached from the agent's."""
+def another_colour(w, without):
+    """`_rand_elem` of the colours other than `without`."""
+    drawn = integer(w, 0, 5)
+    for k in range(5):
+        if COLOURS[k] == without and drawn >= k:
+            return COLOURS[drawn + 1]
+    return COLOURS[drawn]
+
+
+@njit
+def connect_all(w, cells, without=ANY):
+    """`connect_all`: doors at random until every room can be reached from the agent's; none of the colour `without`."""
     first = room_at(w, w.x, w.y)
+    connected = reachable(w, first) == w.columns * w.rows
     for _ in range(CONNECTIONS):
-        if reachable(w, first) == w.columns * w.rows:
+        if connected or w.failed:
             return
         i, j = integer(w, 0, w.columns), integer(w, 0, w.rows)
         wall = integer(w, 0, 4)
@@ -190,8 +203,9 @@ def connect_all(w, cells):
         other = neighbour(w, room, wall)
         if other < 0 or w.door[room, wall] or w.locked[room] or w.locked[other]:
             continue
-        add_door(w, cells, i, j, wall, COLOURS[integer(w, 0, 6)], 0)
-    w.failed = 1
+        add_door(w, cells, i, j, wall, any_colour(w) if without == ANY else another_colour(w, without), 0)
+        connected = reachable(w, first) == w.columns * w.rows
+    reject(w)
 
 
 @njit

@@ -16,12 +16,12 @@ from numba import types
 
 from envs.engine.compiled import njit
 from envs.engine.kernel import ATOMS, CLOSED, EMPTY, GOAL, LAVA, LOCKED, MARGIN, WALL
-from envs.engine.makers.draws import integer
+from envs.engine.makers.draws import integer, reject, subset
 from envs.missions import MISSION_LENGTH, WORDS, split
 
 NUMBERS = 64  # objects of a level; 0 is nobody
 ROOMS = 64  # of a grid of rooms
-OPTIONS = 8  # that a family has
+OPTIONS = 12  # that a family has
 ENDLESS = 100_000  # tries after which a place is not to be found
 
 WORLD = np.dtype(
@@ -30,7 +30,11 @@ WORLD = np.dtype(
         ("step", np.uint64, (2,)),
         ("has_half", np.int64),
         ("half", np.uint64),
-        ("failed", np.int64),
+        ("kept_state", np.uint64, (2,)),  # where the stream stood when the level was rejected
+        ("kept_has_half", np.int64),
+        ("kept_half", np.uint64),
+        ("attempts", np.int64),  # to lay out the level
+        ("failed", np.int64),  # FAILED or REJECTED
         ("options", np.int64, (OPTIONS,)),  # what the family's `lay` needs to know about the environment
         ("width", np.int64),
         ("height", np.int64),
@@ -46,6 +50,7 @@ WORLD = np.dtype(
         ("inside", np.int16, (NUMBERS,)),  # the cell that a box contains
         ("held", np.int64),  # the number of an object that moves into the agent's hands after the first observation
         ("program", np.int64, (2 + 2 * ATOMS,)),  # BabyAI's instruction
+        ("wanted", np.int64, (2 * ATOMS,)),  # its descriptions (makers/descriptions.py)
         ("described", np.int64, (NUMBERS,)),  # objects that descriptions mention, in their order
         ("descriptions", np.int64),  # how many
         ("mask", np.uint8, (NUMBERS,)),  # by object
@@ -86,6 +91,15 @@ KIND_WORD[[4, 5, 6, 7]] = [WORDS.index(name) for name in ("door", "key", "ball",
 
 
 # --- cells ------------------------------------------------------------------------------------------------------------
+
+
+@njit
+def clear(w, cells):
+    """An empty grid, with walls around it as far as the agent can see."""
+    cells[:] = A_WALL
+    for y in range(w.height):
+        start = index(w, 0, y)
+        cells[start : start + w.width] = EMPTY
 
 
 @njit
@@ -178,18 +192,12 @@ def any_colour(w):
 
 
 @njit
-def different_colours(w, colours):
-    """Every colour once, in random order: `_rand_subset(COLOR_NAMES, 6)`."""
-    for n in range(6):
-        drawn = integer(w, 0, 6 - n)
-        for colour in COLOURS:
-            taken = False
-            for other in colours[:n]:
-                taken |= other == colour
-            if not taken:
-                if drawn == 0:
-                    colours[n] = colour
-                drawn -= 1
+def some_colours(w, count):
+    """`_rand_subset(COLOR_NAMES, count)`."""
+    colours = subset(w, 6, count)
+    for n in range(count):
+        colours[n] = COLOURS[colours[n]]
+    return colours
 
 
 @njit
@@ -228,7 +236,7 @@ def find_place(w, cells, x, y, width, height, rejected, tries):
             continue
         if not is_rejected(w, column_drawn, row_drawn, rejected):
             return place
-    w.failed = 1
+    reject(w)
     return index(w, 0, 0)
 
 
