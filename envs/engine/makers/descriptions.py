@@ -1,6 +1,6 @@
 """BabyAI's descriptions of objects, like "a red ball on your left".
 
-A description is a cell without state or number, and a location: kind (0 for any) | colour << 4 (7 for any) |
+A description is a cell without state or number, and a location: kind (1 for any) | colour << 4 (7 for any) |
 location << 7 (0 for none, then as Farama's LOC_NAMES). So `same(cell)` describes the kind and colour of an object. 0 is
 no description.
 
@@ -32,7 +32,7 @@ from envs.engine.makers.world import (
     say_word,
 )
 
-NOTHING, ANY_KIND, ANY_COLOUR = 0, 0, 7 << 4
+NOTHING, ANY_KIND, ANY_COLOUR = 0, 1, 7 << 4
 NOWHERE, LEFT, RIGHT, FRONT, BEHIND = range(5)
 TO_X = np.array([x for x, _ in DIR_TO_VEC], np.int64)  # by direction
 TO_Y = np.array([y for _, y in DIR_TO_VEC], np.int64)
