@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
+from numba.core.types import unliteral
 
 OPTIONS: dict[str, Any] = {"cache": True, "error_model": "numpy", "nogil": True}
 
@@ -41,9 +42,20 @@ def _cached() -> Iterator[None]:
 
 
 def njit(function: Callable[..., Any]) -> Any:
-    """`numba.njit`, without the interpreter's lock and without tests before a division."""
+    """`numba.njit`, without the interpreter's lock and without tests before a division.
+
+    numba would compile the function again for every constant that compiled code calls it with; here it does so only
+    for other types.
+    """
     with _cached():
-        return numba.njit(**OPTIONS)(function)
+        compiled = numba.njit(**OPTIONS)(function)
+    template_of = compiled.get_call_template
+
+    def template_of_types(args: Any, kws: Any) -> Any:
+        return template_of([unliteral(arg) for arg in args], {name: unliteral(arg) for name, arg in kws.items()})
+
+    compiled.get_call_template = template_of_types
+    return compiled
 
 
 @cache

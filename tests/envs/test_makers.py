@@ -24,18 +24,30 @@ from envs.levels import EVALUATION
 
 @cache
 def ids_of_families():
-    """The registered ids of each compiled function, by its name."""
+    """The registered ids of each compiled function."""
     found = defaultdict(list)
     for name in gymnasium.registry:
         if name.startswith(("MiniGrid-", "BabyAI-")) and "WFC" not in name:
             try:
-                found[family_of(gymnasium.make(name).unwrapped).lay.__name__].append(name)
+                found[name_of(family_of(gymnasium.make(name).unwrapped).lay)].append(name)
             except Unlike:
                 continue
     return dict(found)
 
 
-LAYS = sorted({family.lay.__name__ for family in FAMILIES.values()})
+def name_of(lay):
+    return f"{lay.__module__.rpartition('.')[2]}.{lay.__name__}"
+
+
+LAYS = sorted({name_of(family.lay) for family in FAMILIES.values()})
+# Compiling takes a second each, so the quick tests leave out functions that do nothing else than these ones.
+LEFT_OUT = {lay for lay in LAYS if lay.startswith("babyai")} - {
+    "babyai_any.lay_any",
+    "babyai_go_to.lay_go_to",
+    "babyai_open.lay_unlock",
+    "babyai_pick_up.lay_pick_up_described",
+    "babyai_put_next.lay_put_next",
+}
 
 
 def assert_equal_levels(name, seeds, **kwargs):
@@ -49,7 +61,7 @@ def assert_equal_levels(name, seeds, **kwargs):
     assert (theirs.width, theirs.height, theirs.sees_through) == (ours.width, ours.height, ours.sees_through)
 
 
-@pytest.mark.parametrize("lay", LAYS)
+@pytest.mark.parametrize("lay", [lay for lay in LAYS if lay not in LEFT_OUT])
 def test_a_compiled_maker_makes_the_levels_that_farama_makes(lay):
     for name in ids_of_families()[lay]:
         assert_equal_levels(name, [*range(20, 26), EVALUATION, 2**32 - 1])
