@@ -103,6 +103,8 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
         print(f"note: {likely} is not used; if the policy was trained with it, add normalization={likely}")
     name = short_name_of(options["id"]) or options["id"]
     played = f"{settings['episodes']} episodes with sampled actions, as many with greedy ones"
+    if options.get("part") == "test":
+        played += f", on levels that are none of the {options['levels']:,} of its training"
     print(f"{settings['policy']} in {name}: {played}", flush=True)
     simulator, installed = simulator_of(options["id"]), versions()
     trained = (policy.spec.get("versions") or {}).get(simulator)

@@ -18,6 +18,7 @@ from evaluation.scores import Interval, student_interval
 from storage.durable import write_file
 
 PROJECT = Path(__file__).resolve().parent.parent
+MEASURES = ("return", "success", "gap")
 SUCCESS = 0.9  # the success that "steps to" counts to, where the environment defines success
 
 
@@ -140,6 +141,7 @@ def compare(runs: Sequence[Run], threshold: float | None) -> list[dict[str, Any]
     for name in sorted({label(run) for run in runs}):
         group = [run for run in runs if label(run) == name]
         results = [run.result for run in group if run.result is not None]
+        gaps = [found["gap"]["mean"] for result in results if (found := result.get("levels")) and found["gap"]]
         reached = [steps_to(run, measure, threshold) for run in group]
         # a run that never reached it took longer than every one that did: the median counts it as infinite
         median = float(np.median([np.inf if steps is None else steps for steps in reached]))
@@ -151,6 +153,7 @@ def compare(runs: Sequence[Run], threshold: float | None) -> list[dict[str, Any]
                 "success": None
                 if measure == "return"
                 else student_interval(np.array([result["success"]["mean"] for result in results]), within=(0, 1)),
+                "gap": student_interval(np.array(gaps)) if gaps else None,
                 "steps_to": median,
                 "reached": sum(steps is not None for steps in reached),
                 "steps": max(result["steps"] for result in results),
@@ -191,25 +194,17 @@ def mixed_lengths(runs: Sequence[Run]) -> str | None:
 
 def comparison_table(rows: Sequence[dict[str, Any]], threshold: float | None) -> str:
     """The rows of `compare` as text."""
-    with_success = any(row["success"] is not None for row in rows)
+    named = ["return", *(key for key in ("success", "gap") if any(row[key] is not None for row in rows))]
     target = "-" if threshold is None else f"{threshold:g}"
-    header = [
-        "run",
-        "seeds",
-        "return",
-        *(["success"] if with_success else []),
-        f"steps to {target}",
-        "steps/s",
-        "parameters",
-    ]
+    header = ["run", "seeds", *named, f"steps to {target}", "steps/s", "parameters"]
     lines = []
     for row in rows:
         steps = f"{row['steps_to']:,.0f}" if np.isfinite(row["steps_to"]) else "not reached"
         if 0 < row["reached"] < row["seeds"]:
             steps += f" ({row['reached']} of {row['seeds']})"
-        values = [row["return"], *([row["success"]] if with_success else [])]
         # one seed tells nothing about others, so it gets no interval
-        measures = [str(value) if row["seeds"] > 1 else str(value).split(" ")[0] for value in values]
+        values = ["-" if row[key] is None else str(row[key]) for key in named]
+        measures = [value if row["seeds"] > 1 else value.split(" ")[0] for value in values]
         numbers = [steps, f"{row['steps_per_second']:,.0f}", f"{row['parameters']:,}"]
         lines.append([row["run"], str(row["seeds"]), *measures, *numbers])
     return table(header, lines)
@@ -219,13 +214,13 @@ def write_csv(comparisons: dict[str, list[dict[str, Any]]], file: Path) -> None:
     """Write the rows of `compare` for each environment, one line each."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
-    measures = [f"{measure}{part}" for measure in ("return", "success") for part in ("", "_low", "_high")]
+    measures = [f"{measure}{part}" for measure in MEASURES for part in ("", "_low", "_high")]
     writer.writerow(
         ["env", "run", "seeds", *measures, "steps_to", "reached", "steps", "steps_per_second", "parameters"]
     )
     for env, rows in comparisons.items():
         for row in rows:
-            intervals = [*(row["return"]), *(row["success"] or ("", "", ""))]
+            intervals = [number for key in MEASURES for number in row[key] or ("", "", "")]
             steps = row["steps_to"] if np.isfinite(row["steps_to"]) else ""
             rest = [steps, row["reached"], row["steps"], row["steps_per_second"], row["parameters"]]
             writer.writerow([env, row["run"], row["seeds"], *intervals, *rest])

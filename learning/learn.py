@@ -30,12 +30,12 @@ from evaluation.report import parameter_counts, result_table
 from evaluation.rollout import EndlessEpisode, Episodes, Interrupted, rollout
 from evaluation.runs import read_run, write_config
 from evaluation.scores import scores
-from learning import generalization
-from learning.build import EVALUATION_SEED, Built, saved_options
+from learning.build import EVALUATION_SEED, Built, evaluating, saved_options
 from learning.failed import crash_file, kept, of_an_older_result
 from learning.rollback import MOST
 from learning.snapshot import NotResumed, Snapshots
 from learning.watch import NotFinite, Watch, bad_tensor
+from playing.generalization import generalization
 from playing.optimum import best_of, of_optimal
 from storage.durable import write_file
 
@@ -150,7 +150,9 @@ def learn(
             policy = Policy.of(model).remembering()
             play = partial(rollout, episodes=evaluation["final_episodes"], seed=FINAL_SEED, **waiting)
             final = play(policy, env)
-            levels = built.split and generalization.measured(built, config, final, partial(play, policy))
+            part = partial(evaluating, config, config["env"]["engine"])
+            tested = None if built.training_levels is None else final
+            levels = built.split and generalization(built.split, part, partial(play, policy), tested)
         except (Interrupted, KeyboardInterrupt):
             if not stop.requested or bad_tensor(model):
                 raise

@@ -16,11 +16,13 @@ from envs.levels import EVALUATION
 from envs.missions import WORDS
 from envs.names import id_of
 from envs.single import has_levels
+from envs.split import Split, split_of
 
 if TYPE_CHECKING:
     from envs.vec_env import VecEnv
 
 ENVIRONMENTS = 20  # played side by side
+FRESH = {"bank": 0, "first_level": EVALUATION}  # levels that training never draws
 
 
 def is_sb3(settings: Mapping[str, Any]) -> bool:
@@ -45,12 +47,15 @@ def load(settings: Mapping[str, Any], env: VecEnv | None = None) -> Policy:
 
 
 def environment_options(policy: Policy, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of `envs.make_env` for what the policy plays: its own environment, or the one of `env=`.
+    """The options of `envs.make_vec_env` for what the policy plays: its own environment, or the one of `env=`.
+
+    A policy that was trained on N levels plays others in its own environment, if there are others.
 
     Raises:
         ValueError: there is no such environment, or it cannot be made.
     """
-    options = {k: v for k, v in (policy.spec["environment"] or {}).items() if k not in ("engine", "bank", "levels")}
+    saved = policy.spec["environment"] or {}
+    options = {key: value for key, value in saved.items() if key not in ("engine", "bank", "levels")}
     another = settings.get("env") or {}
     options["id"] = another.get("id") or environment_id(policy, settings["trust"])
     kwargs = another.get("kwargs") or {}
@@ -62,7 +67,34 @@ def environment_options(policy: Policy, settings: Mapping[str, Any]) -> dict[str
         options["view"] = "flat"
     if another and not has_levels(options["id"], kwargs):
         options = {key: value for key, value in options.items() if key not in ("view", "shuffle", "words")}
-    return options
+    known = split(policy, options, settings)
+    others = known is not None and known.test is not None and saved.get("levels", "all") != "all"
+    return {**options, **({"levels": saved["levels"], "part": "test"} if others else FRESH)}
+
+
+def split(policy: Policy, options: Mapping[str, Any], settings: Mapping[str, Any]) -> Split | None:
+    """The levels that a policy was trained on, and others, if it plays its own environment and its file tells of them.
+
+    Raises:
+        ValueError: the environment has not so many levels.
+    """
+    saved = policy.spec["environment"] or {}
+    if settings.get("env") or saved.get("bank") is None:
+        return None
+    about = {"words": options.get("words"), "kwargs": options["kwargs"]}
+    return split_of(options["id"], saved.get("levels", "all"), saved["bank"], **about)
+
+
+def on_part(part: str, policy: Policy, options: Mapping[str, Any], settings: Mapping[str, Any]) -> VecEnv:
+    """Environments with the "training" or "test" levels of `split`."""
+    saved = policy.spec["environment"]
+    played = {"bank": saved["bank"], "levels": saved.get("levels", "all"), "part": part}
+    return make(settings, {**options, **played})
+
+
+def make(settings: Mapping[str, Any], options: Mapping[str, Any]) -> VecEnv:
+    """Environments with these options, as many as are played side by side."""
+    return envs.make_vec_env(**options, n_envs=min(settings["episodes"], ENVIRONMENTS), engine="auto")
 
 
 def prepared(policy: Policy, options: Mapping[str, Any], settings: Mapping[str, Any]) -> tuple[Policy, VecEnv]:
@@ -72,8 +104,7 @@ def prepared(policy: Policy, options: Mapping[str, Any], settings: Mapping[str, 
         ValueError: the policy does not fit the environment.
     """
     check_grid({**options, "id": id_of(options["id"])})
-    n_envs = min(settings["episodes"], ENVIRONMENTS)
-    env = envs.make_vec_env(**options, n_envs=n_envs, engine="auto", bank=0, first_level=EVALUATION)
+    env = make(settings, options)
     if env.action_space != policy.action_space and not is_sb3(settings):
         raise ValueError(f"the policy acts in {policy.action_space}, {options['id']} in {env.action_space}")
     if settings.get("env") or env.observation_space != policy.observation_space:

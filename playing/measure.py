@@ -9,9 +9,11 @@ import numpy as np
 
 from agents import Policy
 from agents.diagnostics import equivariance_error, forced_ties
-from evaluation.report import interval, table
+from evaluation.report import gap_rows, interval, table
 from evaluation.rollout import Episodes, rollout
 from evaluation.scores import scores
+from playing.choose import on_part, split
+from playing.generalization import generalization
 from playing.optimum import best_of, of_optimal
 
 if TYPE_CHECKING:
@@ -46,6 +48,15 @@ def measure(
         result["of_optimal"] = {kind: share["of_optimal"] for kind, share in shares.items()}
     else:
         result |= shares["sampled"]
+    known = split(policy, options, settings)
+    if known is not None:
+        again: dict[str, Any] = {"seed": settings["seed"], "patience": settings["patience"]}
+        result["levels"] = generalization(
+            known,
+            lambda part: on_part(part, policy, options, settings),
+            lambda env: rollout(policy.remembering(), env, settings["episodes"], **again),
+            played["sampled"] if options.get("part") == "test" else None,
+        )
     return result, episodes.states
 
 
@@ -57,6 +68,8 @@ def score_table(result: Mapping[str, Any]) -> str:
     rows = [[kind, *(interval(result[kind][measure]) for measure in measures)] for kind in KINDS]
     rows = [[*row, interval(optimal[row[0]])] for row in rows] if optimal else rows
     below = f"\n'of optimal' is left out: {reason}" if reason else ""
+    gap = "; ".join(text for _, text in gap_rows(result.get("levels")))
+    below += f"\ngeneralization gap, sampled actions: {gap}" if gap else ""
     return f"means and 95% intervals over episodes\n{table(header, rows)}{below}"
 
 

@@ -63,12 +63,12 @@ def episode(policy: Policy, options: dict[str, Any], seed: int) -> Iterator[tupl
     """
     import torch
 
-    from envs.levels import EVALUATION
     from envs.make import make_nth_env
+    from playing.choose import FRESH
 
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame draws into memory, and needs no screen to complain about
     os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())
-    env = make_nth_env(index=0, bank=0, first_level=EVALUATION, **{**options, "render_mode": "rgb_array"})
+    env = make_nth_env(index=0, **{**FRESH, **options, "render_mode": "rgb_array"})
     state, start, total, done = None, np.ones(1, bool), 0.0, False
     with torch.random.fork_rng():
         torch.manual_seed(seed)

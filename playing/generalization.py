@@ -1,4 +1,4 @@
-"""How much better the policy of a run is on the levels that it was trained on than on others."""
+"""How much better a policy is on the levels that it was trained on than on others."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from typing import Any
 
 from stable_baselines3.common.vec_env import VecEnv
 
+from envs.split import Split
 from evaluation.rollout import Episodes
 from evaluation.scores import Interval, generalization_gap, scores
-from learning.build import Built, evaluating
 
 
-def measured(
-    built: Built, config: Mapping[str, Any], final: Episodes, play: Callable[[VecEnv], Episodes]
+def generalization(
+    split: Split, part: Callable[[str], VecEnv], play: Callable[[VecEnv], Episodes], tested: Episodes | None = None
 ) -> dict[str, Any]:
-    """What `result.json` says of the levels: how many there are, scores on both parts, the generalization gap.
+    """What `result.json` says of levels: how many there are, the scores on both parts, the generalization gap.
 
     Args:
-        final: the final evaluation.
-        play: plays another one.
+        split: the levels that the policy was trained on, and others.
+        part: makes environments that play "training" or "test" levels.
+        play: plays episodes with the policy.
+        tested: episodes on levels of tests, if some have been played.
     """
-    split = built.split
-    assert split is not None
     count = {"distinct": split.distinct, "found": split.found, "seeds": split.looked, "complete": split.complete}
     if split.test is None:
         return {**count, "gap": None, "reason": split.reason}
 
-    def part(name: str) -> dict[str, Interval | None]:
-        with closing(evaluating(config, config["env"]["engine"], name)) as env:
+    def measured(name: str) -> dict[str, Interval | None]:
+        with closing(part(name)) as env:
             return scores(play(env))
 
-    training = part("training")
-    test = scores(final) if built.training_levels is not None else part("test")
+    training = measured("training")
+    test = measured("test") if tested is None else scores(tested)
     measure, gap = generalization_gap(training, test)
     return {**count, "measure": measure, "training": _data(training), "test": _data(test), "gap": gap.to_data()}
 
