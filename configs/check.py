@@ -67,8 +67,9 @@ def checked(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str,
         raise UsageError(f"on_nonfinite is stop or rollback; got {settled['on_nonfinite']!r}")
     if settled["env"].get("bank", 0) > LEVELS:
         raise UsageError(f"env.bank is at most {LEVELS}: evaluations play the levels from there on")
-    if settled["env"].get("levels", "all") != "all" and settled["env"]["bank"] != defaults["env"]["bank"]:
-        raise UsageError("env.levels=N and env.bank= both say what is trained on; leave env.bank out")
+    levels, bank = settled["env"].get("levels", "all"), settled["env"].get("bank")
+    if levels != "all" and bank != defaults["env"]["bank"]:
+        raise UsageError(f"env.levels={levels} says what is trained on; leave env.bank={bank} out")
     leaves = _leaves(settled)
     for key in ("overwrite", "progress", "encoder.freeze"):
         if not isinstance(leaves[key], bool):

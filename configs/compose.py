@@ -256,6 +256,9 @@ def _explain(error: Exception, name: str, overrides: Sequence[str]) -> str:
         options = _options(name, [o for o in overrides if o.split("=")[0] != key])
         if name == "evaluate" and key.startswith("env."):
             return f"{key} is the policy's own; env=<name> plays it in another environment"
+        if key in ("env.levels", "env.bank"):
+            own = "env=minigrid env.id=<id> for one of your own"
+            return f"no option is called {key!r} here: only MiniGrid's environments have levels ({own})"
         group = key.split(".")[0] + "."
         nearby = [o for o in options if o.startswith(group)] or [o.split(".")[0] for o in options]
         meant = [o for o in ALIASES.get(key.rpartition(".")[2], ()) if o in options or o in GROUPS_OF[name]]

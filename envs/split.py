@@ -128,7 +128,7 @@ def _of_number(env: gymnasium.Env, wanted: int, words: tuple[str, ...]) -> Split
         most = "at most" if known.complete else "found no more than"
         raise ValueError(
             f"env.levels={wanted}: {_name(env)} has {most} {there:,} distinct levels (in {known.looked:,} seeds); "
-            f"give at most {there:,}, or env.levels=all"
+            "give fewer, or env.levels=all"
         )
     test, reason = _others(env, words, known.hashes[:wanted])
     return Split(Part(seeds=known.seeds[:wanted]), test, reason, wanted, there, known.looked, known.complete)

@@ -15,9 +15,10 @@ def hashes(levels: Levels, rows: np.ndarray | None = None) -> np.ndarray:
     """The hashes (uint64) of all levels, or of those in these rows.
 
     h ← mix(h ⊕ v), mix(h) = g ⊕ (g ≫ 32), g = h · 0x9E3779B97F4A7C15 mod 2^64, for every value v of: the agent and the
-    rule, each cell within the walls with what is said of it, each object's contents, the obstacles, the mission.
+    rule, each cell within the walls with what is said of it, each object's contents, the mission.
 
-    The picture of the first view follows from these; the number of the row and the random numbers are not of the level.
+    The first view and the places of obstacles follow from these. The order in which obstacles move, the number of the
+    row and the random numbers are not of the level.
     """
     which = np.arange(len(levels.grid)) if rows is None else np.asarray(rows, np.int64)
     found = np.zeros(len(which), np.uint64)
@@ -51,8 +52,6 @@ def _hash_rows(levels, rows, found):
         for number in range(masks.shape[0]):
             if masks[number] or contents[number] != EMPTY:
                 h = _absorb(h, number | np.int64(masks[number]) << 8 | np.int64(contents[number]) << 16)
-        for value in levels.obstacles[row]:
-            h = _absorb(h, value)
         for value in levels.mission[row]:
             h = _absorb(h, value)
         found[i] = h
