@@ -16,10 +16,10 @@ import numpy as np
 from envs.engine import kernel
 from envs.engine.bank import Bank
 from envs.engine.farama import Made, Unsupported
-from envs.engine.hashes import hashes
 from envs.engine.kernel import AGENT, RESULT, TILE, VIEW, Levels, Output, State
-from envs.engine.levels import TRIED, generate, maker_of
+from envs.engine.levels import TRIED, LevelMaker, generate, maker_of
 from envs.engine.rules import RULES, step_owner, unsupported
+from envs.engine.shift import ShiftedMaker
 from envs.engine.tables import geometry
 from envs.levels import Part, draw, mix
 from envs.memory import available_memory, shown
@@ -46,6 +46,7 @@ class Batch:
         threads: how many threads run the loop.
         words: that missions say beside `envs.missions.WORDS`.
         part: which levels are played, if not those of a bank.
+        shift: changes every level (`envs.engine.shift`).
 
     Raises:
         Unsupported: the engine cannot step the environment exactly; the message says why.
@@ -62,6 +63,7 @@ class Batch:
         threads: int = 1,
         words: tuple[str, ...] = (),
         part: Part | None = None,
+        shift: str | None = None,
     ):
         self.part = part or Part(bank, first_level)
         first_level, bank, listed = self.part.first, self.part.count, self.part.seeds
@@ -69,12 +71,16 @@ class Batch:
         if reason:
             raise Unsupported(reason)
         self.env, self.n, self.view = env.unwrapped, n, view
-        self.maker = maker_of(env, words)
+        self.maker: LevelMaker | ShiftedMaker = maker_of(env, words)
+        if shift is not None:
+            self.maker = ShiftedMaker(self.maker, env, shift)
         tried = self.maker.made(range(first_level, first_level + (1 if bank else TRIED)))
         self.nbytes = _nbytes(tried, n, view, bank)
         _check_memory(self.nbytes, n, bank)
         self.everyone = np.arange(n)
         self.source = Bank(env, first_level, bank, words) if bank and listed is None else None
+        if self.source and shift:
+            raise ValueError(f"shift={shift} is for new levels, and none for those of a bank")
         if self.source:
             levels = self.source.levels
         elif listed is not None:
@@ -196,7 +202,7 @@ class Batch:
             return rows[left]
 
         if self.part.selects:
-            self.part.settle(seeds, lambda left: hashes(self.levels, made(left)))
+            self.part.settle(seeds, lambda left: self.maker.hashes(self.levels, made(left), seeds[left]))
         else:
             made(slice(None))
         self.next_seed[which] = seeds
