@@ -26,6 +26,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -97,7 +98,7 @@ def families(chosen: Sequence[str]) -> dict[str, list[str]]:
         if "WFC" not in name:
             env = gymnasium.make(resolve_id(name))
             with contextlib.suppress(Unlike):
-                found[family_of(env.unwrapped).lay.__name__].append(resolve_id(name))
+                found[family_of(env.unwrapped).name].append(resolve_id(name))
     return found
 
 
@@ -109,7 +110,7 @@ def making(options: argparse.Namespace) -> dict[str, Any]:
         results[family] = {}
         for name in names:
             env: Any = gymnasium.make(name).unwrapped
-            maker, seeds = maker_of(env), iter(range(2**30))
+            maker, seeds = maker_of(env), cycle(range(1000))
             if maker.compiled is None:
                 raise SystemExit(f"the compiled maker of {name} does not make the levels of this MiniGrid")
             many = maker.made(range(1024))

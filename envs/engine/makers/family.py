@@ -14,6 +14,11 @@ class Family(NamedTuple):
     lay: Any
     options: Callable[[Any], Sequence[int]] = lambda env: ()
 
+    @property
+    def name(self) -> str:
+        """Of the function, with its module."""
+        return f"{self.lay.__module__.rpartition('.')[2]}.{self.lay.__name__}"
+
 
 class Unlike(ValueError):
     """An environment whose options the compiled function does not know."""
