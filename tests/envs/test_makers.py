@@ -90,6 +90,7 @@ def test_a_grey_object_may_be_any_of_the_walls():
 
 def test_a_level_is_made_even_where_farama_would_search_for_a_place_of_the_agent_for_ever():
     maker = maker_of(gymnasium.make("BabyAI-SynthS5R2-v0"))
+    assert maker.compiled is not None
     level = maker.made([1741]).levels  # every free cell of the room that was drawn first has objects on all four sides
     assert level.mission.any()
     assert level.grid[0, level.agent["position"][0]] == kernel.EMPTY
