@@ -85,6 +85,7 @@ def split_of(id: str, levels: int | str, bank: int = BANK, **options: Any) -> Sp
         raise ValueError(f"{id} has no levels, of which levels={levels} could be played")
     said = options.get("words")
     words = words_beyond(inner) if said is None else checked_words(said)
+    bank = bank if levels == "all" else 0
     key = (type(inner), repr(inner.spec and (inner.spec.id, inner.spec.kwargs)), levels, bank, words)
     if key not in _known:
         while len(_known) >= 8:

@@ -20,7 +20,7 @@ SHORT = {
     "total_timesteps": 2048,
     "n_envs": 16,
     "progress": False,
-    "agent": {"name": "ppo", "n_steps": 32},
+    "agent": {"name": "ppo", "n_steps": 32, "n_epochs": 1, "batch_size": 512},
     "evaluation": {"every": 1024, "episodes": 100, "final_episodes": 400},
 }
 TINY = {**SHORT, "total_timesteps": 256, "evaluation": {"every": 256, "episodes": 4, "final_episodes": 4}}

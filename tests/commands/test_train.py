@@ -214,6 +214,7 @@ def test_run_folders_are_named_by_what_differs_from_the_defaults():
         (["n_envs=2", "encoder.width=8"], "runs/CartPole/ppo-mlp/encoder.width=8,n_envs=2/seed=0"),
         (["env=DoorKey-5x5", "env.engine=gymnasium"], "runs/DoorKey-5x5/ppo-mlp/default/seed=0"),
         (["env=DoorKey-5x5", "env.bank=7"], "runs/DoorKey-5x5/ppo-mlp/env.bank=7/seed=0"),
+        (["env=DoorKey-5x5", "env.levels=20"], "runs/DoorKey-5x5/ppo-mlp/env.levels=20/seed=0"),
         (["env=minigrid", "env.id=my_pkg:Room-v0"], "runs/my_pkg_Room-v0/ppo-mlp/default/seed=0"),
         (["env=minigrid", "env.id=MiniGrid-DoorKey-5x5-v0"], "runs/DoorKey-5x5/ppo-mlp/default/seed=0"),
         (["experiment=van-der-pol-2020"], "runs/CartPole/ppo-mlp/experiment=van-der-pol-2020/seed=0"),
