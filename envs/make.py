@@ -105,6 +105,8 @@ def _part(id: str, played: Mapping[str, Any], options: Mapping[str, Any]) -> Par
     bank = BANK if played["bank"] is None else played["bank"]
     if part not in PARTS:
         raise ValueError(f"part is one of {', '.join(PARTS)}, got {part!r}")
+    if levels is None and part == "test":
+        raise ValueError("part='test' needs levels=, which says what training has: N, or 'all'")
     if levels is None or (levels == "all" and bank and part == "training"):
         return Part(bank, played["first_level"])
 

@@ -19,6 +19,7 @@ from envs.levels import EVALUATION
 from envs.missions import missions_vary
 from envs.names import resolve_id
 from envs.optimum import NoOptimum, Oracle
+from envs.split import examples
 
 SUFFIXES = (".png", ".pdf", ".svg", ".jpg")
 MOST = 256  # levels of a kind
@@ -36,7 +37,7 @@ class Picture(NamedTuple):
 
 def main() -> None:
     """Write the picture that the command line of `python -m envs.levels` asks for, and say so."""
-    given = arguments.read_arguments(bare="file", env=None, count=16, file="levels.png")
+    given = arguments.read_arguments(bare="file", env=None, count=16, levels=0, file="levels.png")
     name, count, file = given["env"], given["count"], Path(given["file"])
     if name is None:
         raise ValueError("env is missing: python -m envs.levels env=DoorKey-8x8 count=16 levels.png")
@@ -46,9 +47,12 @@ def main() -> None:
         raise ValueError(f"pictures are {', '.join(SUFFIXES)} files; got {file}")
     if not file.parent.is_dir():
         raise ValueError(f"there is no folder {file.parent}")
-    seeds = {"training": range(count), "test": range(EVALUATION, EVALUATION + count)}
+    seeds: dict[str, Sequence[int]] = {"training": range(count), "test": range(EVALUATION, EVALUATION + count)}
+    if given["levels"]:
+        seeds |= examples(name, given["levels"], count)
     left_out = draw(name, {f"{kind} levels": part for kind, part in seeds.items()}, file)
-    print(f"{file}: {count} training and {count} test levels of {name}, with their seeds and fewest steps to success")
+    drawn = " and ".join(f"{len(part)} {kind}" for kind, part in seeds.items())
+    print(f"{file}: {drawn} levels of {name}, with their seeds and fewest steps to success")
     if left_out:
         print(f"without the fewest steps where they are not known: {left_out}")
 

@@ -79,6 +79,8 @@ def split_of(id: str, levels: int | str, bank: int = BANK, **options: Any) -> Sp
     Raises:
         ValueError: as for `envs.make_env`; the environment has no levels, or fewer than N, or they cannot be compared.
     """
+    if levels != "all" and not (isinstance(levels, int) and levels >= 1):
+        raise ValueError(f"levels is all, or a whole number, at least 1; got {levels!r}")
     env = made(resolve_id(id), None, options.get("kwargs"))
     inner = env.unwrapped
     if not isinstance(inner, MiniGridEnv):
@@ -103,7 +105,8 @@ def _split(env: gymnasium.Env, levels: int | str, bank: int, words: tuple[str, .
         try:
             if reason:
                 raise Unsupported(reason)
-            return _of_number(env, int(levels), words)
+            assert isinstance(levels, int)
+            return _of_number(env, levels, words)
         except Unsupported as unlike:
             raise ValueError(
                 f"env.levels={levels}: the levels of {_name(env)} cannot be compared: {unlike}; use env.levels=all"
@@ -204,6 +207,20 @@ class Distinct:
     def complete(self) -> bool:
         """Whether the last nine tenths of the seeds, and at least 1,000, brought no new level."""
         return self.looked > 0 and self.looked >= max(10 * (int(self.seeds[-1]) + 1), int(self.seeds[-1]) + 1_000)
+
+
+def examples(id: str, levels: int, count: int) -> dict[str, list[int]]:
+    """The seeds of distinct levels of "training" and of "test" with `levels=N`; `count` of each, if there are as many.
+
+    Raises:
+        ValueError: as `split_of`.
+    """
+    split, env = split_of(id, levels), made(resolve_id(id), None, None)
+    found = hashes_of(env, words_beyond(env.unwrapped), range(EVALUATION, EVALUATION + max(LEFT[0], 4 * count)))
+    first = np.sort(np.unique(found, return_index=True)[1])
+    tests = [] if split.test is None else first[split.test.accepts(found[first])][:count]
+    assert split.training.seeds is not None
+    return {"training": split.training.seeds[:count].tolist(), "test": [EVALUATION + int(place) for place in tests]}
 
 
 def is_compiled(env: gymnasium.Env, words: tuple[str, ...]) -> bool:

@@ -43,6 +43,22 @@ def test_training_and_test_levels_are_side_by_side(monkeypatch, capsys):
     assert "levels.png: 3 training and 3 test levels of LavaGapS7" in capsys.readouterr().out
 
 
+def test_levels_of_a_split_are_drawn_as_far_as_there_are_any(monkeypatch, capsys):
+    drawn = []
+    monkeypatch.setattr("envs.pictures.draw", lambda name, panels, file: drawn.append([*panels.values()]))
+    asked(monkeypatch, "env=LavaGapS7", "count=8", "levels=9", "levels.png")
+    ((training, test),) = drawn
+    assert len({content("MiniGrid-LavaGapS7-v0", seed) for seed in (*training, *test)}) == len(training) + len(test)
+    assert max(training) < 2**31 <= min(test)
+    assert "levels.png: 8 training and 6 test levels of LavaGapS7" in capsys.readouterr().out
+
+
+def content(id, seed):
+    env = gymnasium.make(id)
+    env.reset(seed=seed)
+    return env.unwrapped.grid.encode().tobytes()
+
+
 def test_a_picture_without_optima_says_why(monkeypatch, capsys):
     asked(monkeypatch, "env=DynamicObstacles-5x5", "count=1", "few.png")
     assert "where they are not known: its obstacles move at random" in capsys.readouterr().out
@@ -60,7 +76,10 @@ def test_a_picture_without_optima_says_why(monkeypatch, capsys):
         (["env=DoorKey-8x8", "count=many"], "count is a number like 16, got 'many'"),
         (["env=DoorKey-8x8", "levels.txt"], r"pictures are .png, .pdf, .svg, .jpg files; got levels.txt"),
         (["env=DoorKey-8x8", "nowhere/levels.png"], "there is no folder nowhere"),
-        (["env=DoorKey-8x8", "size=3"], "cannot read 'size=3'; the arguments are: env=... count=16 file=levels.png"),
+        (
+            ["env=DoorKey-8x8", "size=3"],
+            "cannot read 'size=3'; the arguments are: env=... count=16 levels=0 file=levels.png",
+        ),
     ],
 )
 def test_what_cannot_be_drawn_is_one_line(words, message, monkeypatch):

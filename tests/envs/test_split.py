@@ -135,6 +135,23 @@ def test_why_there_are_no_levels_to_test_on_is_said(id, levels, bank, reason):
         make_vec_env(id, levels=levels, bank=bank, part="test")
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"levels": 0}, "levels is all, or a whole number, at least 1; got 0"),
+        ({"levels": "many"}, "levels is all, or a whole number, at least 1; got 'many'"),
+        ({"levels": 20, "part": "validation"}, "part is one of training, test, got 'validation'"),
+        ({"part": "test"}, "part='test' needs levels="),
+        ({"id": "CartPole", "levels": 20}, "CartPole has no levels"),
+        ({"id": "Pendulum", "levels": "all", "part": "test"}, "Pendulum has no levels"),
+    ],
+)
+@pytest.mark.parametrize("engine", ["batched", "gymnasium"])
+def test_levels_that_cannot_be_played_are_refused(options, message, engine):
+    with pytest.raises(ValueError, match=message):
+        make_vec_env(**{"id": "DoorKey-5x5", "engine": engine, **options})
+
+
 KINDS = [(20, 0), ("all", 30), ("all", 0)]
 
 
