@@ -3,6 +3,7 @@
     python evaluate.py --list
     python evaluate.py policy=pretrained/CartPole-homomorphic video=replay.gif
     python evaluate.py policy=pretrained/DoorKey-6x6-gnn env=DoorKey-8x8 episodes=200
+    python evaluate.py policy=pretrained/DoorKey-6x6-gnn shift=mirror
     python evaluate.py policy=runs/DoorKey-5x5/ppo-transformer/default/seed=0 attention=maps.png
     python evaluate.py policy=pretrained/DoorKey-6x6-gnn export=policy.onnx
     python evaluate.py replay=runs/CartPole/ppo-mlp/default/seed=0/crash.json
@@ -10,6 +11,7 @@
 
 `env=` replaces the environment's id only: the view, shuffle, history and normalization the policy was trained with
 stay. `env.kwargs.<name>=` adds to the environment's own keyword arguments: `env.kwargs.max_episode_steps=200`.
+`shift=` plays the same levels mirrored, rotated or in other colours as well.
 `replay=` plays the episode of a crash file again; the exit code is 1 if an exception comes, 0 if none does.
 A `.zip` is a model that Stable-Baselines3 saved; it does not say where it was trained, so `env=` is needed.
 
@@ -58,6 +60,9 @@ def evaluate(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> 
     for key in ("video", "attention", "export", "output"):
         if settings[key] is not None and not Path(settings[key]).parent.is_dir():
             raise UsageError(f"{key}={settings[key]}: there is no folder {Path(settings[key]).parent}")
+    for key in ("video", "attention"):
+        if settings["shift"] is not None and settings[key] is not None:
+            raise UsageError(f"{key}= draws levels as they are, and shift= changes them; leave one of the two out")
     if settings["replay"] is not None:
         return _replay(settings)
     if settings["policy"] is None:
@@ -82,7 +87,7 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     from agents.diagnostics import transformer_of
     from agents.export import check_export
     from agents.saved.specification import versions
-    from playing.choose import beside, environment_options, is_sb3, load, prepared
+    from playing.choose import beside, environment_options, is_sb3, load, make, prepared
     from playing.measure import measure, score_table, symmetry_line
 
     if settings["device"] not in ("auto", "cpu", "cuda"):
@@ -97,6 +102,8 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
         check_export(policy, settings["export"])
     options = environment_options(policy, settings)
     policy, env = prepared(policy, options, settings)
+    shift = settings["shift"]
+    shifted = make(settings, {**options, "shift": shift}) if shift else None
 
     likely = Path(settings["policy"]).with_suffix("") / "vecnormalize.pkl"  # where RL Baselines3 Zoo puts it
     if is_sb3(settings) and settings["normalization"] is None and likely.is_file():
@@ -117,12 +124,12 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     result: dict[str, Any] = {"policy": str(settings["policy"]), "env": name}
     result |= {"simulator": simulator, "versions": installed}
     result |= {"episodes": settings["episodes"], "seed": settings["seed"], **({"kwargs": kwargs} if kwargs else {})}
-    measured, states = measure(policy, env, options, settings)
+    measured, states = measure(policy, env, options, settings, shifted)
     result |= measured
     print(score_table(result))
     if env.symmetry is not None:
         print(symmetry_line(policy, env, result))
-    file = f"evaluation-{re.sub(r'[/:]', '_', name)}-{settings['seed']}.json"
+    file = f"evaluation-{re.sub(r'[/:]', '_', name)}-{settings['seed']}{f'-{shift}' if shift else ''}.json"
     output = Path(settings["output"]) if settings["output"] else beside(settings, file)
     write_file(output, json.dumps(result, indent=2) + "\n")
     print(f"scores: {output}")

@@ -34,6 +34,7 @@ def make_vec_env(
     first_level: int = 0,
     levels: int | str | None = None,
     part: str = "training",
+    shift: str | None = None,
     engine_threads: int = 1,
     **options: Any,
 ) -> VecEnv:
@@ -57,13 +58,15 @@ def make_vec_env(
         levels: a split into levels of training and of tests (`envs.split`): N levels, or "all" for those of the bank.
             None is no split.
         part: of the split: "training" or "test".
+        shift: "mirror", "rotate" or "colours" changes every level (`envs.engine.shift`), in the engine "batched".
         engine_threads: the number of threads of the engine "batched" in MiniGrid.
 
     Raises:
         ValueError: as for `make_env`; n_envs < 1; no such engine; "batched" for an environment it cannot step.
     """
     played = {"bank": bank, "first_level": first_level, "levels": levels, "part": part}
-    batched = _batched("BatchedVecEnv", engine_threads, id, n_envs, engine, played, options)
+    engine = engine if shift is None else "batched"
+    batched = _batched("BatchedVecEnv", engine_threads, id, n_envs, engine, played, options, shift)
     env: VecEnv = batched or LevelsVecEnv(_real(id, n_envs, played, options))
     shown: Any = make_env(id, **options)
     env.symmetry = shown.symmetry
@@ -160,6 +163,7 @@ def _batched(
     engine: str,
     played: dict[str, Any],
     options: dict[str, Any],
+    shift: str | None = None,
 ) -> Any:
     """The engine behind an adapter; None where the real environments are asked for, or "auto" needs them.
 
@@ -184,6 +188,8 @@ def _batched(
             raise batched.Unsupported("it draws no pictures (render_mode)")
         env = made(resolve_id(id), None, options.get("kwargs"))
         classic = batched.CLASSICS.get(type(env.unwrapped))
+        if shift and not isinstance(env.unwrapped, MiniGridEnv):
+            raise ValueError(f"{id} has no levels, which shift={shift} would change")
         if classic and bank:
             raise batched.Unsupported("its episodes begin at random, not from a bank of levels")
         part = _part(id, played, options)
@@ -195,10 +201,12 @@ def _batched(
             if view not in batched.VIEWS:
                 raise batched.Unsupported(f"it does not show env.view={view}")
             words = shown.get_wrapper_attr("words") if shown.has_wrapper_attr("words") else ()
-            batch = batched.Batch(env, n_envs, view, threads=threads, words=words, part=part)
+            batch = batched.Batch(env, n_envs, view, threads=threads, words=words, part=part, shift=shift)
         if options.get("shuffle") is not None:
             batch = ShuffledEngine(batch, options["shuffle"])
     except batched.Unsupported as reason:
+        if shift:
+            raise ValueError(f"shift={shift} needs the batched engine, which cannot step {id}: {reason}") from reason
         if engine == "batched":
             known, classics = (
                 ", ".join(sorted(owner.__name__ for owner in owners)) for owners in (batched.RULES, batched.CLASSICS)

@@ -21,33 +21,37 @@ if TYPE_CHECKING:
 
 STATES = 2000  # whose symmetry is looked at
 KINDS = ("sampled", "greedy")  # of actions
+SHIFTED = {"mirror": "mirrored", "rotate": "rotated", "colours": "other colours"}
 
 
 def measure(
-    policy: Policy, env: VecEnv, options: Mapping[str, Any], settings: Mapping[str, Any]
+    policy: Policy,
+    env: VecEnv,
+    options: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    shifted: VecEnv | None = None,
 ) -> tuple[dict[str, Any], Any]:
     """Play `episodes` episodes with each kind of actions -> what `evaluate.py` writes of them; observations met.
+
+    Args:
+        env: made with `options`.
+        shifted: the same with shifted levels.
 
     Raises:
         EndlessEpisode, FloatingPointError: as `evaluation.rollout.rollout`.
     """
     result: dict[str, Any] = {}
-    played: dict[str, Episodes] = {}
-    for actions in KINDS:
-        playing: dict[str, Any] = {"seed": settings["seed"], "deterministic": actions == "greedy", "keep": STATES}
-        playing["patience"] = settings["patience"]
-        episodes = played[actions] = rollout(policy.remembering(), env, settings["episodes"], **playing)
-        if env.symmetry is not None and actions == "sampled":
-            error = equivariance_error(policy, env.symmetry, episodes.states)
-            result["equivariance_error"] = error and float(f"{error:.1e}")
-            result["forced_ties"] = round(forced_ties(env.symmetry, episodes.states), 4)
-        result[actions] = {key: value and value.to_data() for key, value in scores(episodes).items()}
-    best = best_of(episodes.levels, options)  # the same levels with both kinds of actions
-    shares = {kind: of_optimal(played[kind], best) for kind in KINDS}
-    if isinstance(best, np.ndarray):
-        result["of_optimal"] = {kind: share["of_optimal"] for kind, share in shares.items()}
-    else:
-        result |= shares["sampled"]
+    played = _play(policy, env, settings)
+    if env.symmetry is not None:
+        states = played["sampled"].states
+        error = equivariance_error(policy, env.symmetry, states)
+        result["equivariance_error"] = error and float(f"{error:.1e}")
+        result["forced_ties"] = round(forced_ties(env.symmetry, states), 4)
+    best = best_of(played["sampled"].levels, options)  # the same levels with both kinds of actions
+    result |= _scored(played, best)
+    if shifted is not None:
+        # a level that is shifted is the same in all but what it looks like, so its optimum is too
+        result["shifted"] = {"by": settings["shift"], **_scored(_play(policy, shifted, settings), best)}
     known = split(policy, options, settings)
     if known is not None:
         again: dict[str, Any] = {"seed": settings["seed"], "patience": settings["patience"]}
@@ -57,16 +61,39 @@ def measure(
             lambda env: rollout(policy.remembering(), env, settings["episodes"], **again),
             played["sampled"] if options.get("part") == "test" else None,
         )
-    return result, episodes.states
+    return result, played["greedy"].states
+
+
+def _play(policy: Policy, env: VecEnv, settings: Mapping[str, Any]) -> dict[str, Episodes]:
+    playing = {"seed": settings["seed"], "keep": STATES, "patience": settings["patience"]}
+    return {
+        kind: rollout(policy.remembering(), env, settings["episodes"], deterministic=kind == "greedy", **playing)
+        for kind in KINDS
+    }
+
+
+def _scored(played: Mapping[str, Episodes], best: np.ndarray | str | None) -> dict[str, Any]:
+    """The scores for each kind of actions, and the shares of the best possible return."""
+    result: dict[str, Any] = {
+        kind: {key: value and value.to_data() for key, value in scores(episodes).items()}
+        for kind, episodes in played.items()
+    }
+    shares = {kind: of_optimal(episodes, best) for kind, episodes in played.items()}
+    if isinstance(best, np.ndarray):
+        return {**result, "of_optimal": {kind: share["of_optimal"] for kind, share in shares.items()}}
+    return {**result, **shares["sampled"]}
 
 
 def score_table(result: Mapping[str, Any]) -> str:
     """The scores that `measure` returned, as text."""
     measures = ["return", *(["success"] if result["sampled"]["success"] else []), "length"]
-    optimal, reason = result.get("of_optimal"), result.get("of_optimal_left_out")
+    optimal, reason, shifted = (result.get(key) for key in ("of_optimal", "of_optimal_left_out", "shifted"))
     header = ["actions", *measures, *(["of optimal"] if optimal else [])]
-    rows = [[kind, *(interval(result[kind][measure]) for measure in measures)] for kind in KINDS]
-    rows = [[*row, interval(optimal[row[0]])] for row in rows] if optimal else rows
+    rows = []
+    for kind in KINDS:
+        for name, part in [(kind, result), *([(f"{kind}, {SHIFTED[shifted['by']]}", shifted)] if shifted else [])]:
+            share = [interval(part["of_optimal"][kind])] if optimal else []
+            rows.append([name, *(interval(part[kind][measure]) for measure in measures), *share])
     below = f"\n'of optimal' is left out: {reason}" if reason else ""
     gap = "; ".join(text for _, text in gap_rows(result.get("levels")))
     below += f"\ngeneralization gap, sampled actions: {gap}" if gap else ""

@@ -75,6 +75,12 @@ class Batch:
         if shift is not None:
             self.maker = ShiftedMaker(self.maker, env, shift)
         tried = self.maker.made(range(first_level, first_level + (1 if bank else TRIED)))
+        turned = (tried.width, tried.height) != (self.env.width, self.env.height)  # type: ignore[attr-defined]
+        if turned and view == "full":
+            raise ValueError(
+                f"shift={shift} makes a grid of {tried.width}x{tried.height} cells, and policies of env.view=full know "
+                f"{tried.height}x{tried.width}; shift=mirror keeps its size"
+            )
         self.nbytes = _nbytes(tried, n, view, bank)
         _check_memory(self.nbytes, n, bank)
         self.everyone = np.arange(n)
