@@ -87,7 +87,7 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     from agents.diagnostics import transformer_of
     from agents.export import check_export
     from agents.saved.specification import versions
-    from playing.choose import beside, environment_options, is_sb3, load, make, prepared
+    from playing.choose import another_family, beside, environment_options, is_sb3, load, make, prepared
     from playing.measure import measure, score_table, symmetry_line
 
     if settings["device"] not in ("auto", "cpu", "cuda"):
@@ -113,6 +113,8 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     if options.get("part") == "test":
         played += f", on levels that are none of the {options['levels']:,} of its training"
     print(f"{settings['policy']} in {name}: {played}", flush=True)
+    if note := another_family(policy, options, settings):
+        print(f"note: {note}")
     simulator, installed = simulator_of(options["id"]), versions()
     trained = (policy.spec.get("versions") or {}).get(simulator)
     if trained and trained != installed[simulator]:

@@ -100,6 +100,14 @@ def simulator_of(env_id: str) -> str:
     return "minigrid" if any(module.startswith("minigrid.") for module in modules) else "gymnasium"
 
 
+def family_of(env_id: str) -> list[str]:
+    """The ids of MiniGrid or BabyAI whose class is that of an id: the same task in several sizes; [] for other ids."""
+    spec = gymnasium.registry.get(env_id)
+    if spec is None or not is_minigrid(env_id):
+        return []
+    return [name for name, other in gymnasium.registry.items() if other.entry_point == spec.entry_point]
+
+
 def is_minigrid(env_id: str) -> bool:
     """Whether an id belongs to MiniGrid or BabyAI."""
     return env_id.startswith(("MiniGrid-", "BabyAI-"))

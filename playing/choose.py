@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gymnasium import spaces
+
 import envs
 from agents import Policy, import_sb3, load_policy
 from agents.saved.hub import is_on_hub, title
@@ -14,7 +16,7 @@ from agents.saved.schema import check_grid
 from configs.compose import UsageError
 from envs.levels import EVALUATION
 from envs.missions import WORDS
-from envs.names import id_of
+from envs.names import family_of, id_of
 from envs.single import has_levels
 from envs.split import Split, split_of
 
@@ -107,10 +109,35 @@ def prepared(policy: Policy, options: Mapping[str, Any], settings: Mapping[str, 
     env = make(settings, options)
     if env.action_space != policy.action_space and not is_sb3(settings):
         raise ValueError(f"the policy acts in {policy.action_space}, {options['id']} in {env.action_space}")
+    shown, read = _keys(env.observation_space), _keys(policy.observation_space)
+    if settings.get("env") and shown != read and not is_sb3(settings):
+        raise ValueError(
+            f"{options['id']} shows {', '.join(shown) or 'one array'}, and the policy reads "
+            f"{', '.join(read) or 'one array'}{_other_sizes(policy)}"
+        )
     if settings.get("env") or env.observation_space != policy.observation_space:
         # the network is rebuilt for the space at hand, so that a larger grid can be played where the encoder allows it
         policy = load(settings, env)
     return policy, env
+
+
+def another_family(policy: Policy, options: Mapping[str, Any], settings: Mapping[str, Any]) -> str | None:
+    """What to say if `env=` is no other size of the environment that the policy was trained in."""
+    known = family_of(id_of(str((policy.spec["environment"] or {}).get("id"))))
+    if not settings.get("env") or not known or id_of(options["id"]) in known:
+        return None
+    return f"{options['id']} is no other size of the policy's own environment, but another task{_other_sizes(policy)}"
+
+
+def _other_sizes(policy: Policy) -> str:
+    trained = str((policy.spec["environment"] or {}).get("id"))
+    others = [name for name in family_of(id_of(trained)) if name != id_of(trained)]
+    return f"; other sizes of {trained} are {', '.join(others)}" if others else ""
+
+
+def _keys(space: spaces.Space) -> list[str]:
+    """The parts of a Dict; [] for any other space."""
+    return sorted(space.spaces) if isinstance(space, spaces.Dict) else []
 
 
 def beside(settings: Mapping[str, Any], file: str) -> Path:
