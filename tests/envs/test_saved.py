@@ -19,7 +19,6 @@ CASES: dict[str, dict[str, Any]] = {
     "Empty-8x8": {"bank": 0, "view": "full", "shuffle": 3},
     "GoToDoor-5x5": {"bank": 20, "history": 3},
     "DoorKey-6x6": {"levels": 20, "part": "test"},
-    "MemoryS7": {"levels": 5},
     "FourRooms": {"levels": "all", "bank": 0},
     "DynamicObstacles-5x5": {"bank": 20, "view": "rgb"},
 }
