@@ -37,8 +37,8 @@ class Picture(NamedTuple):
 
 def main() -> None:
     """Write the picture that the command line of `python -m envs.levels` asks for, and say so."""
-    given = arguments.read_arguments(bare="file", env=None, count=16, levels=0, file="levels.png")
-    name, count, file = given["env"], given["count"], Path(given["file"])
+    given = arguments.read_arguments(bare="file", env=None, count=16, levels="all", file="levels.png")
+    name, count, levels, file = given["env"], given["count"], given["levels"], Path(given["file"])
     if name is None:
         raise ValueError("env is missing: python -m envs.levels env=DoorKey-8x8 count=16 levels.png")
     if not 1 <= count <= MOST:
@@ -48,9 +48,11 @@ def main() -> None:
     if not file.parent.is_dir():
         raise ValueError(f"there is no folder {file.parent}")
     seeds: dict[str, Sequence[int]] = {"training": range(count), "test": range(EVALUATION, EVALUATION + count)}
-    if given["levels"]:
-        seeds |= examples(name, given["levels"], count)
-    left_out = draw(name, {f"{kind} levels": part for kind, part in seeds.items()}, file)
+    if levels != "all":
+        if not levels.isdecimal():
+            raise ValueError(f"levels is all, or a whole number, at least 1; got {levels!r}")
+        seeds |= examples(name, int(levels), count)
+    left_out = draw(name, {f"{kind} levels": part for kind, part in seeds.items() if part}, file)
     drawn = " and ".join(f"{len(part)} {kind}" for kind, part in seeds.items())
     print(f"{file}: {drawn} levels of {name}, with their seeds and fewest steps to success")
     if left_out:

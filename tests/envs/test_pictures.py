@@ -72,13 +72,17 @@ def test_a_picture_without_optima_says_why(monkeypatch, capsys):
         ([], "env is missing: python -m envs.levels env=DoorKey-8x8 count=16 levels.png"),
         (["env=DorKey-8x8"], "no environment is called 'DorKey-8x8'; did you mean DoorKey-8x8"),
         (["env=CartPole"], "CartPole has no levels that could be drawn"),
+        (["env=CartPole", "levels=3"], "CartPole has no levels"),
+        (["env=DoorKey-8x8", "levels=0"], "levels is all, or a whole number, at least 1; got 0"),
+        (["env=DoorKey-8x8", "levels=-3"], "levels is all, or a whole number, at least 1; got '-3'"),
+        (["env=DoorKey-5x5", "levels=200"], "has at most 48 distinct levels"),
         (["env=DoorKey-8x8", "count=0"], "count is a whole number from 1 to 256; got 0"),
         (["env=DoorKey-8x8", "count=many"], "count is a number like 16, got 'many'"),
         (["env=DoorKey-8x8", "levels.txt"], r"pictures are .png, .pdf, .svg, .jpg files; got levels.txt"),
         (["env=DoorKey-8x8", "nowhere/levels.png"], "there is no folder nowhere"),
         (
             ["env=DoorKey-8x8", "size=3"],
-            "cannot read 'size=3'; the arguments are: env=... count=16 levels=0 file=levels.png",
+            "cannot read 'size=3'; the arguments are: env=... count=16 levels=all file=levels.png",
         ),
     ],
 )
