@@ -7,7 +7,7 @@ head            keywords of SB3's policy that describe the network (`HEADS_BEFOR
 symmetry        `symmetry.Symmetry.to_data`, or null
 observation_space, action_space
 normalization   mean, variance, epsilon, clip of the observations, or null
-environment     options of `envs.make_env`, its id among them, or null
+environment     options of `envs.make_env`, its id among them, and the levels of training (bank, levels), or null
 score, command, versions
 """
 

@@ -6,6 +6,7 @@
     levels.py          levels from seeds: made by compiled code, or by Farama's Python
     makers/            the compiled code: what Farama's `_gen_grid`s draw, family by family
     farama.py          a freshly reset environment as arrays
+    hashes.py          a number for what a level is, by which levels are told apart
     compiled.py        numba's decorators for code in several files
     bank.py            many levels
     batch.py           the engine: levels, state and observations of n environments

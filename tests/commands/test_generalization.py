@@ -110,6 +110,7 @@ def test_a_comparison_has_a_column_of_gaps_where_runs_have_one(run, capsys, tmp_
 
 def test_a_policy_is_evaluated_on_levels_that_it_was_not_trained_on(run, monkeypatch, capsys):
     met = watch(monkeypatch)
+    assert yaml.safe_load((run / "policy" / "policy.yaml").read_text())["environment"]["levels"] == 20
     measured = evaluate(policy=str(run), episodes=20, output="scores.json")
     training, test = (contents("DoorKey-5x5", met[part]) for part in ("training", "test"))
     assert 10 < len(training) <= 20 and len(test) > 10 and training.isdisjoint(test) and not met["all"]
