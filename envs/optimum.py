@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import gymnasium
 import numpy as np
 from minigrid.minigrid_env import MiniGridEnv
 
 from envs.names import resolve_id
-from envs.single import make_env
+from envs.single import made, make_env
 
 MOST = 1_000_000  # states that a search meets before it is given up
 MOST_TOGETHER = 10_000_000  # for all levels of an evaluation: some seconds
@@ -51,11 +50,13 @@ class Oracle:
 
     def __init__(self, id: str, **options: Any):
         from envs.engine import RULES, kernel, unsupported  # numba takes a while to import
+        from envs.engine.compiled import announce
         from envs.engine.rules import step_owner
+        from envs.engine.search import search
 
         if not isinstance(make_env(id, **options).unwrapped, MiniGridEnv):
             raise NoOptimum(f"{id} has no levels")
-        self.env = gymnasium.make(resolve_id(id), **(options.get("kwargs") or {}))
+        self.env = made(resolve_id(id), None, options.get("kwargs"))
         if why := unsupported(self.env):
             raise NoOptimum(why)
         self.rule = RULES[step_owner(self.env)].code
@@ -63,6 +64,7 @@ class Oracle:
             raise NoOptimum("its obstacles move at random")
         if self.rule == kernel.CUSTOM:
             raise NoOptimum("its rule is one of your own")
+        announce(search, "the search for shortest ways", 8)
 
     def __call__(self, seed: int, most: int = MOST) -> Optimum:
         """The optimum of the level of a seed.

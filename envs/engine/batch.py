@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -15,6 +13,7 @@ import numpy as np
 
 from envs.engine import kernel
 from envs.engine.bank import Bank
+from envs.engine.compiled import announce
 from envs.engine.farama import Made, Unsupported
 from envs.engine.kernel import AGENT, RESULT, TILE, VIEW, Levels, Output, State
 from envs.engine.levels import TRIED, LevelMaker, generate, maker_of
@@ -109,7 +108,7 @@ class Batch:
         self.began = {"level_seed": self.level_seed}
         self.order = np.zeros((n, AHEAD), np.int64)  # the levels of the next AHEAD episodes
         self.seed: int | None = None
-        announce()
+        announce(kernel.step_all, "the batched engine", 20)
         self.step_all: Callable[..., int] = kernel.step_all
         if rule.step is not None:
             self.step_all = kernel.step_all_with(rule.step)
@@ -266,12 +265,3 @@ def _check_memory(needed: int, n: int, bank: int) -> None:
             f"n_envs={n}{levels} need {shown(needed)} of memory in the batched engine, and {shown(available)} are "
             "free; take fewer"
         )
-
-
-@cache
-def announce() -> None:
-    """Warn that the engine is about to be compiled, unless numba's cache has it."""
-    if not kernel.step_all.signatures and not any(
-        Path(str(kernel.step_all.stats.cache_path)).glob("kernel.step_all-*.nbi")
-    ):
-        log.warning("compiling the batched engine, once (about 20 s; `python -m envs.engine` does it in advance)")

@@ -7,6 +7,7 @@ cache is in a folder named after a digest of all sources of the engine.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -16,6 +17,8 @@ from typing import Any
 
 import numba
 from numba.core.types import unliteral
+
+log = logging.getLogger(__name__)
 
 OPTIONS: dict[str, Any] = {"cache": True, "error_model": "numpy", "nogil": True}
 
@@ -63,3 +66,12 @@ def callback(signature: Any, function: Callable[..., Any]) -> Any:
     """`numba.cfunc`: the compiled form of a function, which can be an argument of compiled code."""
     with _cached():
         return numba.cfunc(signature, cache=True, error_model="numpy")(function)
+
+
+@cache
+def announce(function: Any, what: str, seconds: int) -> None:
+    """Warn that a function is about to be compiled, unless numba's cache has it."""
+    own = function.py_func
+    name = f"{own.__module__.rpartition('.')[2]}.{own.__qualname__}"
+    if not function.signatures and not any(Path(str(function.stats.cache_path)).glob(f"{name}-*.nbi")):
+        log.warning("compiling %s, once (about %s s; `python -m envs.engine` does it in advance)", what, seconds)
