@@ -64,7 +64,6 @@ def main() -> None:
     numbers = [signal.Signals[f"SIG{name}"] for name in options.signals]
     with tempfile.TemporaryDirectory() as place:
         os.chdir(place)
-        os.environ["INDUCTIVE_CACHE"] = f"{place}/levels"
         found = [kill_runs(agent, options.overrides, options.kills, numbers, options.seed) for agent in options.agents]
     sys.exit(any(found))
 

@@ -70,6 +70,11 @@ class Part:
         return self.bank if self.seeds is None else len(self.seeds)
 
     @property
+    def listed(self) -> np.ndarray:
+        """The levels to draw from (int64, ascending), where they have an end."""
+        return np.arange(self.first, self.first + self.bank) if self.seeds is None else self.seeds
+
+    @property
     def selects(self) -> bool:
         """Whether a level must be made before it is known to be played."""
         return self.refused is not None or self.held_out is not None
@@ -94,14 +99,14 @@ class Part:
         """Replace the levels that are drawn by those that are played, in place.
 
         Args:
-            hashes_of: given positions in `seeds`, makes the levels there -> their hashes.
+            hashes_of: the hashes of the levels of some seeds.
 
         Raises:
             ValueError: none of 10,000 levels is accepted.
         """
         left = np.arange(len(seeds))
         for _ in range(MOST):
-            left = left[~self.accepts(hashes_of(left))]
+            left = left[~self.accepts(hashes_of(seeds[left]))]
             if not len(left):
                 return
             seeds[left] = self.first + (seeds[left] - self.first + 1) % SEEDS
@@ -142,7 +147,7 @@ class BankLevels(gymnasium.Wrapper):
         environment, episode = np.array([self.index]), np.array([self.episode])
         drawn = self.part.draw(self.seed, environment, episode)
         if self.hashes_of is not None:
-            self.part.settle(drawn, lambda left: self.hashes_of(drawn[left]))
+            self.part.settle(drawn, self.hashes_of)
         level = self.level = int(drawn[0])
         observation, info = self.env.reset(seed=level, options=options)
         # The seed fixes the level only: otherwise obstacles would repeat their moves whenever the level returns.

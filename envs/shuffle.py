@@ -92,9 +92,6 @@ class ShuffledEngine:
         self.engine.restore(state)
         self._shuffle(self.engine.seen, self.seen)
 
-    def close(self) -> None:
-        self.engine.close()
-
     def _shuffle(self, shown: dict[str, np.ndarray], into: dict[str, np.ndarray]) -> None:
         cells, places = shown["image"].reshape(self.shape), into["image"].reshape(self.shape)
         cells.take(self.order, 1, places, mode="clip")  # "raise" would copy once more

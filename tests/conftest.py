@@ -14,14 +14,6 @@ PROJECT = Path(__file__).resolve().parent.parent
 torch.set_num_threads(1)
 
 
-@pytest.fixture(autouse=True, scope="session")
-def banks_of_their_own(tmp_path_factory):
-    """Levels made in tests are kept apart from the user's."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("INDUCTIVE_CACHE", str(tmp_path_factory.mktemp("banks")))
-        yield
-
-
 @pytest.fixture(autouse=True)
 def in_a_folder_of_its_own(tmp_path, monkeypatch):
     """Every test runs in an empty folder, where `runs/` goes."""

@@ -107,8 +107,8 @@ def play(
     batches = {view: Batch(gymnasium.make(env_id), n, view, bank, first_level) for view in views}
     for batch in batches.values():
         if alter:
-            if batch.source is not None:
-                batch.source.make(np.arange(bank))
+            if batch.bank is not None:
+                batch.bank.rows(batch.bank.seeds)
             alter(batch)
         batch.reset(seed)
     reals = [gymnasium.make(env_id) for _ in range(n)]

@@ -15,7 +15,7 @@ ROOMS: dict[str, set[str]] = {
     "encoders": {"encoders.layers", "reductions", "symmetry"},  # encoders/reductions.py is the old name of reductions
     "reductions": {"encoders.layers"},
     "envs": {"envs.engine", "envs.symmetries", "symmetry"},
-    "envs.engine": {"envs", "envs.engine.makers", "storage"},
+    "envs.engine": {"envs", "envs.engine.makers"},
     "envs.engine.makers": {"envs", "envs.engine"},
     "envs.symmetries": {"envs", "symmetry"},
     "agents.ppo": {"encoders", "encoders.layers", "symmetry"},

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import gymnasium
@@ -15,8 +16,9 @@ from envs.engine import kernel
 from envs.engine.bank import Bank
 from envs.engine.compiled import announce
 from envs.engine.farama import Made, Unsupported
+from envs.engine.hashes import hashes
 from envs.engine.kernel import AGENT, RESULT, TILE, VIEW, Levels, Output, State
-from envs.engine.levels import TRIED, LevelMaker, generate, maker_of
+from envs.engine.levels import TRIED, generate, maker_of
 from envs.engine.rules import RULES, step_owner, unsupported
 from envs.engine.shift import ShiftedMaker
 from envs.engine.tables import geometry
@@ -28,6 +30,7 @@ log = logging.getLogger(__name__)
 
 VIEWS = {"partial": kernel.PARTIAL, "full": kernel.FULL, "rgb": kernel.RGB}
 AHEAD = 64  # episodes whose levels are drawn together: one alone takes as long
+CHUNK = 4_096  # levels made at a time, to be looked at only
 
 
 class Batch:
@@ -65,14 +68,13 @@ class Batch:
         shift: str | None = None,
     ):
         self.part = part or Part(bank, first_level)
-        first_level, bank, listed = self.part.first, self.part.count, self.part.seeds
+        first_level, bank = self.part.first, self.part.count
         reason = unsupported(env)
         if reason:
             raise Unsupported(reason)
         self.env, self.n, self.view = env.unwrapped, n, view
-        self.maker: LevelMaker | ShiftedMaker = maker_of(env, words)
-        if shift is not None:
-            self.maker = ShiftedMaker(self.maker, env, shift)
+        self.unshifted = maker_of(env, words)
+        self.maker = self.unshifted if shift is None else ShiftedMaker(self.unshifted, env, shift)
         tried = self.maker.made(range(first_level, first_level + (1 if bank else TRIED)))
         turned = (tried.width, tried.height) != (self.env.width, self.env.height)  # type: ignore[attr-defined]
         if turned and view == "full":
@@ -80,18 +82,14 @@ class Batch:
                 f"shift={shift} makes a grid of {tried.width}x{tried.height} cells, and policies of env.view=full know "
                 f"{tried.height}x{tried.width}; shift=mirror keeps its size"
             )
-        self.nbytes = _nbytes(tried, n, view, bank)
+        # Farama's Python makes no level that may not be played
+        self.ahead = 1 if self.part.selects and self.unshifted.compiled is None else AHEAD
+        self.nbytes = _nbytes(tried, n, view, bank, self.ahead)
         _check_memory(self.nbytes, n, bank)
         self.everyone = np.arange(n)
-        self.source = Bank(env, first_level, bank, words) if bank and listed is None else None
-        if self.source and shift:
-            raise ValueError(f"shift={shift} is for new levels, and none for those of a bank")
-        if self.source:
-            levels = self.source.levels
-        elif listed is not None:
-            levels = self.maker.made(listed.tolist()).levels
-        else:  # two rows for every environment, the level it plays and the one it plays next
-            levels = Levels(*(np.repeat(array[:1], 2 * n, axis=0) for array in tried.levels))
+        # without a bank: two rows for every environment, the level it plays and the one it plays next
+        self.bank = Bank(self.maker, self.part.listed) if bank else None
+        levels = self.bank.levels if self.bank else Levels(*(np.repeat(a[:1], 2 * n, axis=0) for a in tried.levels))
         self.levels = levels._replace(agent=levels.agent.view(AGENT))
         rule = RULES[step_owner(env)]
         self.geometry = geometry(tried.width, tried.height, tried.sees_through, rule.code, VIEWS[view])
@@ -106,7 +104,7 @@ class Batch:
         self.level_seed = np.zeros(n, np.int64)
         self.next_seed = np.zeros(n, np.int64)
         self.began = {"level_seed": self.level_seed}
-        self.order = np.zeros((n, AHEAD), np.int64)  # the levels of the next AHEAD episodes
+        self.order = np.zeros((n, self.ahead), np.int64)  # the levels of the next episodes
         self.seed: int | None = None
         announce(kernel.step_all, "the batched engine", 20)
         self.step_all: Callable[..., int] = kernel.step_all
@@ -121,11 +119,6 @@ class Batch:
     def nbytes_for(env: gymnasium.Env, n: int, view: str = "partial", bank: int = 10_000) -> int:
         """How many bytes of memory `Batch(env, n, view, bank)` takes."""
         return _nbytes(generate(env, [0]), n, view, bank)
-
-    def close(self) -> None:
-        """Write the levels made so far to the bank's file, for other programs."""
-        if self.source:
-            self.source.keep()
 
     def reset(self, seed: int | None = None) -> None:
         """Begin the next episode of every environment; with a seed, and at the first reset, episode 0."""
@@ -194,39 +187,40 @@ class Batch:
         """Choose and make the levels that these environments play in their next episode."""
         assert self.seed is not None
         episode = self.episode[which] + 1
-        column = episode % AHEAD
+        column = episode % self.ahead
         stale = column == 0
         if stale.any():
-            coming = episode[stale, None] + np.arange(AHEAD)
-            some = which[stale, None]
-            self.order[which[stale]] = self.part.draw(self.seed, some, coming)
-        seeds, rows = self.order[which, column], np.zeros(len(which), np.int64)
+            coming = episode[stale, None] + np.arange(self.ahead)
+            drawn = self.part.draw(self.seed, which[stale, None], coming)
+            if self.part.selects:
+                self.part.settle(drawn.reshape(-1), self._hashes)
+            self.order[which[stale]] = drawn
+        seeds = self.next_seed[which] = self.order[which, column]
+        self.state.agent["next_level"][which] = self._make(which, episode, seeds)
 
-        def made(left: Any) -> np.ndarray:
-            rows[left] = self._make(which[left], episode[left], seeds[left])
-            return rows[left]
-
-        if self.part.selects:
-            self.part.settle(seeds, lambda left: self.maker.hashes(self.levels, made(left), seeds[left]))
-        else:
-            made(slice(None))
-        self.next_seed[which] = seeds
-        self.state.agent["next_level"][which] = rows
+    def _hashes(self, seeds: np.ndarray) -> np.ndarray:
+        """The hashes of the levels of these seeds, as they are before they are shifted."""
+        parts = np.split(seeds, range(CHUNK, len(seeds), CHUNK))
+        with continuing():
+            return np.concatenate([hashes(self.unshifted.made(part.tolist()).levels) for part in parts])
 
     def _make(self, which: np.ndarray, episode: np.ndarray, seeds: np.ndarray) -> np.ndarray:
         """Make the levels that these environments play in these episodes -> their rows."""
-        try:
-            if self.source:
-                rows = seeds - self.part.first
-                self.source.make(rows)
-            elif self.part.seeds is not None:
-                rows = np.searchsorted(self.part.seeds, seeds)
-            else:
-                rows = which + self.n * (episode % 2)
-                self.maker.make(self.levels, rows, seeds)
-        except Unsupported as reason:
-            raise ValueError(f"the batched engine cannot continue: {reason}; use env.engine=gymnasium") from reason
-        return rows
+        with continuing():
+            if self.bank:
+                return self.bank.rows(seeds)
+            rows = which + self.n * (episode % 2)
+            self.maker.make(self.levels, rows, seeds)
+            return rows
+
+
+@contextmanager
+def continuing() -> Iterator[None]:
+    """A level that cannot be represented is an error that says how to go on."""
+    try:
+        yield
+    except Unsupported as reason:
+        raise ValueError(f"the batched engine cannot continue: {reason}; use env.engine=gymnasium") from reason
 
 
 NOBODY = np.zeros(0, np.int64)
@@ -244,11 +238,11 @@ def _output(made: Made, n: int, view: str) -> Output:
     return Output(np.zeros(n, RESULT), *arrays)
 
 
-def _nbytes(made: Made, n: int, view: str, bank: int) -> int:
+def _nbytes(made: Made, n: int, view: str, bank: int, ahead: int = AHEAD) -> int:
     """The bytes of n environments and of the rows of levels, without the copies that callers get."""
     level = sum(array[0].nbytes for array in made.levels)
     one = sum(array.nbytes for arrays in (_state(made.levels, 1), _output(made, 1, view)) for array in arrays)
-    return n * (one + 8 * (4 + AHEAD)) + (bank or 2 * n) * level
+    return n * (one + 8 * (4 + ahead)) + (bank or 2 * n) * level
 
 
 def _check_memory(needed: int, n: int, bank: int) -> None:

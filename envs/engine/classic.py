@@ -129,9 +129,6 @@ class Classic:
             **dict(zip(("episodes", "state", "seen", "starts", "first_seen"), self.play, strict=True)),
         }
 
-    def close(self) -> None:
-        """Nothing is open."""
-
     def advance(self, actions: np.ndarray) -> bool:
         """Update state, view, reward and terminated of every environment; False if an action is outside the space."""
         raise NotImplementedError

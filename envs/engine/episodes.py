@@ -40,8 +40,6 @@ class Engine(Protocol):
 
     def restore(self, state: Mapping[str, Any]) -> None: ...
 
-    def close(self) -> None: ...
-
 
 @runtime_checkable
 class Divisible(Protocol):

@@ -17,7 +17,6 @@ import numpy as np
 from minigrid.minigrid_env import MiniGridEnv
 
 from envs.engine.farama import Made, put, read_levels
-from envs.engine.hashes import hashes
 from envs.engine.kernel import AGENT, Levels
 from envs.engine.makers.families import Unlike
 from envs.engine.makers.make import CompiledMaker
@@ -83,10 +82,6 @@ class LevelMaker:
                 return
             rows, seeds = rows[~made], seeds[~made]
         put(levels, rows, read_levels(self.inner, seeds.tolist(), self.words).levels)
-
-    def hashes(self, levels: Levels, rows: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-        """The hashes of the levels of these seeds, which are in these rows."""
-        return hashes(levels, rows)
 
 
 def maker_of(env: gymnasium.Env, words: tuple[str, ...] = ()) -> LevelMaker:

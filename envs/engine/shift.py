@@ -19,7 +19,6 @@ from minigrid.core.constants import COLOR_TO_IDX
 
 from envs.engine import kernel
 from envs.engine.farama import Made, put
-from envs.engine.hashes import hashes
 from envs.engine.kernel import BALL, BOX, DOOR, KEY, MARGIN, Levels
 from envs.engine.rules import RULES, step_owner
 from envs.missions import WORDS, missions_vary
@@ -85,10 +84,6 @@ class ShiftedMaker:
     def make(self, levels: Levels, rows: np.ndarray, seeds: np.ndarray) -> None:
         """Write the levels of these seeds into these rows."""
         put(levels, rows, self.made(seeds.tolist()).levels)
-
-    def hashes(self, levels: Levels, rows: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-        """The hashes of the levels of these seeds as they are: a shifted level is known by the one that it was."""
-        return hashes(self.maker.made(seeds.tolist()).levels)
 
     def _moved(self, made: Made) -> Made:
         old, mirrors = made.levels, self.shift == "mirror"

@@ -115,7 +115,6 @@ class BatchedVecEnv(VecEnv):
         self._abandon()
         if self.worker is not None:
             self.worker.shutdown()
-        self.batch.close()
 
     def _abandon(self) -> None:
         """Wait for the halves that are being stepped, and drop their results."""
@@ -167,9 +166,6 @@ class BatchedVectorEnv(VectorEnv):
         result = self.batch.result
         reward = result["reward"] * self.reward_scale
         return observation, reward, result["terminated"].copy(), result["truncated"].copy(), infos
-
-    def close_extras(self, **kwargs: Any) -> None:
-        self.batch.close()
 
     def _began(self, which: np.ndarray) -> dict[str, Any]:
         """The infos of the episodes that begin in these environments."""

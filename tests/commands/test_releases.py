@@ -9,13 +9,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 import gymnasium
-import minigrid
 import pytest
 import yaml
 from minigrid.envs import EmptyEnv
 
 from compare import compare_runs
-from envs.engine import bank as banks
 from envs.names import simulator_of
 from evaluate import evaluate
 from train import train
@@ -106,13 +104,3 @@ def test_comparing_flags_rows_of_runs_of_different_lengths(run, capsys):
     rewritten(other / "result.json", json.loads, json.dumps, lambda result: result.update(steps=10**6))
     compare_runs({"runs": "runs"})
     assert re.search(r"average runs of different lengths: ppo-mlp \(.*1,000,000 steps\)", capsys.readouterr().out)
-
-
-@pytest.mark.parametrize("package", [gymnasium, minigrid])
-def test_a_bank_of_levels_is_of_one_release(package, tmp_path, monkeypatch):
-    monkeypatch.setenv("INDUCTIVE_CACHE", str(tmp_path))
-    monkeypatch.setattr("envs.engine.makers.families.FAMILIES", {})  # Farama's Python makes its levels
-    env = gymnasium.make("MiniGrid-DoorKey-5x5-v0")
-    here = banks.Bank(env, 0, 3).file
-    monkeypatch.setattr(package, "__version__", "0.1")
-    assert banks.Bank(env, 0, 3).file != here

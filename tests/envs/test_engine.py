@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
-import os
 import warnings
 
 import gymnasium
@@ -14,7 +12,6 @@ import pytest
 import torch
 from gymnasium.envs.registration import register
 from hypothesis import HealthCheck, Phase, given, settings, strategies
-from killed import killed, needs_fork
 from minigrid.core.grid import Grid
 from minigrid.core.mission import MissionSpace
 from minigrid.core.world_object import Ball, Goal
@@ -29,8 +26,8 @@ from stable_baselines3 import PPO
 
 from envs import make_env, make_vec_env, make_vector_env
 from envs.engine import RULES, Batch, Rule, kernel
-from envs.engine import bank as banks
-from envs.engine.levels import generate
+from envs.engine.bank import Bank
+from envs.engine.levels import generate, maker_of
 from envs.engine.rules import step_owner
 from envs.levels import EVALUATION, level_seeds
 
@@ -386,45 +383,13 @@ def test_a_reused_environment_makes_the_levels_a_new_one_does():
                 assert np.array_equal(one[0], array[seed])
 
 
-@pytest.fixture
-def banks_here(tmp_path, monkeypatch):
-    """A folder for the files of banks, whose levels Farama's Python makes, as it does without a compiled maker."""
-    monkeypatch.setenv("INDUCTIVE_CACHE", str(tmp_path))
-    monkeypatch.setattr("envs.engine.makers.families.FAMILIES", {})
-    return tmp_path
-
-
-def test_levels_are_made_when_they_are_drawn_and_kept_for_the_next_program(banks_here, monkeypatch):
-    env = gymnasium.make("MiniGrid-DoorKey-5x5-v0")
-    all_at_once = generate(env, range(600))
-    first, second = banks.Bank(env, 0, 600), banks.Bank(env, 0, 600)
-    assert first.made.sum() == banks.TRIED and not list(banks_here.iterdir())
-    first.make(np.array([300, 20, 300]))
-    assert np.flatnonzero(first.made).tolist() == [*range(banks.TRIED), 20, 300]
-    second.make(np.array([599]))
-    first.keep(), second.keep()  # neither loses what the other made
-    third = banks.Bank(env, 0, 600)
-    assert np.flatnonzero(third.made).tolist() == [*range(banks.TRIED), 20, 300, 599]
-    with monkeypatch.context() as patch:
-        patch.setattr("envs.engine.levels.read_levels", lambda env, seeds, words: pytest.fail(f"made again: {seeds}"))
-        third.make(np.array([20, 300]))
-    (file,) = banks_here.iterdir()
-    stamp = file.stat().st_mtime_ns
-    third.keep()
-    assert file.stat().st_mtime_ns == stamp  # nothing new
-    third.make(np.random.default_rng(0).permutation(600))
-    assert banks.Bank(env, 0, 600).made.all()
-    for mine, theirs in zip(third.levels, all_at_once.levels, strict=True):
-        assert np.array_equal(mine, theirs)
-
-
-def test_environments_keep_the_levels_they_made_when_they_are_closed(banks_here):
-    for make in (make_vec_env, make_vector_env):
-        env = make("GoToDoor-5x5", n_envs=2, engine="batched", bank=100_000 + len(list(banks_here.iterdir())))
-        env.reset()
-        before = len(list(banks_here.iterdir()))
-        env.close()
-        assert len(list(banks_here.iterdir())) == before + 1
+def test_the_levels_of_a_bank_are_made_when_they_are_drawn():
+    env, seeds = gymnasium.make("MiniGrid-GoToDoor-5x5-v0"), np.arange(7, 607, 2)
+    bank = Bank(maker_of(env), seeds)
+    assert bank.rows(np.array([407, 27, 407])).tolist() == [200, 10, 200]
+    assert np.flatnonzero(bank.made).tolist() == [10, 200] and not bank.levels.grid[11].any()
+    for mine, at_once in zip(bank.levels, generate(env, seeds.tolist()).levels, strict=True):
+        assert np.array_equal(mine[[10, 200]], at_once[[10, 200]])
 
 
 def test_a_level_that_turns_out_unsupported_is_an_error_that_says_what_to_do():
@@ -455,116 +420,6 @@ def test_more_environments_than_memory_are_refused_before_anything_is_allocated(
         make_vec_env("DoorKey-5x5", n_envs=100, engine="batched", bank=0)
     monkeypatch.setattr("envs.engine.batch.available_memory", lambda: None)
     assert make_vec_env("DoorKey-5x5", n_envs=100, engine="batched", bank=0).reset()
-
-
-def damaged(file, how):
-    content = bytearray(file.read_bytes())
-    if how == "truncated":
-        del content[len(content) // 2 :]
-    if how == "empty":
-        content.clear()
-    if how == "altered":
-        for place in range(len(content) // 2, len(content) // 2 + 64):  # one byte alone may be of no account
-            content[place] ^= 255
-    if how == "a pipe":
-        file.unlink()
-        os.mkfifo(file)
-        return
-    if how == "pickled":
-        with file.open("wb") as stream:
-            np.savez(stream, key=np.array([object()], object))
-        return
-    file.write_bytes(bytes(content))
-
-
-def whole(env, count, first=0):
-    """A bank all of whose levels are made, and so are in its file."""
-    bank = banks.Bank(env, first, count)
-    bank.make(np.arange(count))
-    bank.keep()
-    return bank
-
-
-@pytest.mark.parametrize("how", ["truncated", "empty", "altered", "pickled", "a pipe"])
-def test_a_damaged_bank_is_made_again_with_a_message(how, banks_here, caplog):
-    env = gymnasium.make("MiniGrid-DoorKey-5x5-v0")
-    made = whole(env, 20)
-    (file,) = banks_here.iterdir()
-    damaged(file, how)
-    again = whole(env, 20)
-    assert "its levels are made again" in caplog.text and caplog.text.count("\n") == 1
-    caplog.clear()
-    kept = banks.Bank(env, 0, 20)
-    assert kept.made.all() and not caplog.text and list(banks_here.iterdir()) == [file]
-    for arrays in zip(made.levels, again.levels, kept.levels, strict=True):
-        assert np.array_equal(arrays[0], arrays[1]) and np.array_equal(arrays[0], arrays[2])
-
-
-def test_whichever_byte_of_a_bank_is_altered_the_levels_are_right(banks_here):
-    env = gymnasium.make("MiniGrid-DoorKey-5x5-v0")
-    made = whole(env, 5)
-    (file,) = banks_here.iterdir()
-    intact = file.read_bytes()
-    random = np.random.default_rng(0)
-    for place in random.integers(0, len(intact), 150):
-        content = bytearray(intact)
-        content[place] ^= 1 << random.integers(8)
-        file.write_bytes(bytes(content))
-        for array, there in zip(whole(env, 5).levels, made.levels, strict=True):
-            assert np.array_equal(array, there)
-
-
-def test_other_levels_under_the_checksum_of_a_bank_are_not_played(banks_here, caplog):
-    env = gymnasium.make("MiniGrid-DoorKey-5x5-v0")
-    made = whole(env, 8)
-    (file,) = banks_here.iterdir()
-    checksum = file.read_bytes().partition(b"\n")[0]
-    others = generate(env, range(8, 16))  # which the engine could play as well
-    banks.write(file, made.key, others._replace(seeds=others.seeds - 8))
-    file.write_bytes(checksum + b"\n" + file.read_bytes().partition(b"\n")[2])
-    for array, there in zip(whole(env, 8).levels, made.levels, strict=True):
-        assert np.array_equal(array, there)
-    assert "its checksum differs" in caplog.text
-
-
-@needs_fork
-def test_a_bank_whose_writer_is_killed_at_any_moment_is_read_or_made_again(banks_here, caplog):
-    env = gymnasium.make("MiniGrid-DoorKey-5x5-v0")
-    made = whole(env, 4)
-    for at in itertools.count():
-        for file in banks_here.glob("*.levels"):
-            file.unlink()
-        if not killed(lambda: whole(env, 4), at):
-            break
-        for array, there in zip(whole(env, 4).levels, made.levels, strict=True):
-            assert np.array_equal(array, there)
-    assert at > 5 and not caplog.text
-    whole(env, 5)
-    assert not [*banks_here.glob(".*")]  # the next writer has removed what the killed ones left
-
-
-def test_a_bank_of_another_version_is_not_used(banks_here, caplog):
-    env = gymnasium.make("MiniGrid-DoorKey-5x5-v0")
-    whole(env, 3)
-    (file,) = banks_here.iterdir()
-    banks.write(file, "another key", generate(env, range(3)))
-    whole(env, 3)
-    assert "those of another version" in caplog.text
-    caplog.clear()
-    banks.write(file, banks.Bank(env, 0, 3).key, generate(env, range(2, 5)))
-    whole(env, 3)
-    assert "levels of another bank" in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("field", "value"), [("position", 0), ("position", 10**6), ("parameters", -1), ("direction", 4), ("stride", 3)]
-)
-def test_a_bank_that_points_outside_its_grid_is_refused(field, value):
-    made = generate(gymnasium.make("MiniGrid-DoorKey-5x5-v0"), range(3))
-    banks.check(made, range(3))
-    made.levels.agent[field][1] = value
-    with pytest.raises(ValueError, match="outside the grid"):
-        banks.check(made, range(3))
 
 
 class Treasure(EmptyEnv):

@@ -178,8 +178,3 @@ class GreyObject(RoomGridLevel):
 def test_what_cannot_be_shifted_is_one_line(env, shift, message):
     with pytest.raises(ValueError, match=message):
         Batch(env(), 2, part=Part(), shift=shift)
-
-
-def test_levels_of_a_bank_are_not_shifted():
-    with pytest.raises(ValueError, match="shift=mirror is for new levels, and none for those of a bank"):
-        Batch(made("DoorKey-5x5"), 2, bank=20, shift="mirror")

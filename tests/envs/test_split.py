@@ -196,11 +196,11 @@ def test_the_next_level_that_is_accepted_is_played_and_after_the_last_comes_the_
     last = 2 * EVALUATION - 1
     part = Part(first=EVALUATION, refused=np.array([EVALUATION, EVALUATION + 1, last], np.uint64))
     seeds = np.array([last, EVALUATION, EVALUATION + 7])
-    part.settle(seeds, lambda left: seeds[left].astype(np.uint64))
+    part.settle(seeds, lambda seeds: seeds.astype(np.uint64))
     assert seeds.tolist() == [EVALUATION + 2, EVALUATION + 2, EVALUATION + 7]
     part = Part(held_out=True)
     seeds = np.arange(1, 25)
-    part.settle(seeds, lambda left: seeds[left].astype(np.uint64))
+    part.settle(seeds, lambda seeds: seeds.astype(np.uint64))
     assert seeds.tolist() == [10] * 10 + [20] * 10 + [30] * 4
     with pytest.raises(ValueError, match="none of 10,000 levels"):
-        part.settle(np.array([0]), lambda left: np.ones(1, np.uint64))
+        part.settle(np.array([0]), lambda seeds: np.ones(1, np.uint64))
