@@ -15,7 +15,7 @@ from minigrid.envs.babyai.core.verifier import GoToInstr, ObjDesc
 from envs import make_env
 from envs.engine import Batch
 from envs.engine.hashes import hashes
-from envs.engine.kernel import MARGIN
+from envs.engine.kernel import BALL, MARGIN
 from envs.engine.levels import maker_of
 from envs.engine.shift import ShiftedMaker
 from envs.levels import EVALUATION, Part
@@ -141,6 +141,14 @@ def test_a_grid_that_is_not_square_is_turned_by_a_quarter():
         around = each.levels.grid[0, MARGIN:].reshape(-1, each.width + MARGIN)
         cells.append(around[MARGIN:-MARGIN, : each.width])
     assert cells[0].shape == (3, 7) and np.array_equal(np.rot90(cells[0], -1), cells[1])
+
+
+@pytest.mark.parametrize("shift", OFTEN)
+def test_moving_obstacles_are_where_the_grid_has_them(shift):
+    env = made("DynamicObstacles-5x5")
+    levels = ShiftedMaker(maker_of(env), env, shift).made(range(20)).levels
+    for grid, obstacles in zip(levels.grid, levels.obstacles, strict=True):
+        assert sorted(obstacles) == np.flatnonzero(grid & 15 == BALL).tolist()
 
 
 def test_a_shifted_level_is_chosen_as_the_level_that_it_was():
