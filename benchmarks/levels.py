@@ -1,7 +1,6 @@
 """The speed of levels: making them, playing an endless stream of them, training on it.
 
     python benchmarks/levels.py [making] [stream] [training] [oracle] [--seconds 0.5] [--repeats 3] [--ids ...]
-    python benchmarks/levels.py equality [--levels 20000] [--ids ...]
 
     making      levels per CPU-second of every registered id that has a compiled maker, beside Farama's bare
                 `reset(seed=s)`; medians and extremes over families, each of which counts by its slowest id
@@ -13,8 +12,6 @@
                 every new level is hashed, and played unless it is one of the tenth that is held out for tests
     oracle      CPU-milliseconds in which `envs.optimum.Oracle` makes a level of evaluations and finds a shortest way to
                 success, over 100 levels of an environment; and how many of them are left out
-    equality    how many of the first --levels levels of each family, shared among its ids, differ in any field from
-                what Farama's Python makes; it takes long, so only if it is named
 
 Random actions, one thread. What is compared is timed in turn; figures of the first two are medians over rounds. They
 vary by 25 % between runs, so compare figures of the same run only.
@@ -28,8 +25,7 @@ import json
 import os
 import sys
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -46,9 +42,8 @@ from timing import machine, output
 from agents import make_agent
 from configs.compose import compose
 from envs import make_vec_env
-from envs.engine.farama import read_levels
 from envs.engine.levels import maker_of
-from envs.engine.makers.families import Unlike, family_of
+from envs.engine.makers.families import ids_of_families
 from envs.levels import EVALUATION
 from envs.names import resolve_id
 from envs.optimum import NoOptimum, Oracle
@@ -59,7 +54,7 @@ try:
 except ImportError:
     envpool = None
 
-SECTIONS = ("making", "stream", "training", "oracle")  # and "equality", if it is named
+SECTIONS = ("making", "stream", "training", "oracle")
 N_ENVS, EPISODE, BANK = 256, 20, 10_000
 TRAINED = ("DoorKey-5x5", "DoorKey-8x8", "FourRooms")
 SOLVED = (
@@ -96,22 +91,11 @@ def farama() -> Iterator[None]:
 # --- making -----------------------------------------------------------------------------------------------------------
 
 
-def families(chosen: Sequence[str]) -> dict[str, list[str]]:
-    """The registered ids of each class that lays out levels and has a compiled maker."""
-    found: dict[str, list[str]] = defaultdict(list)
-    for name in chosen or [name for name in gymnasium.registry if name.startswith(("MiniGrid-", "BabyAI-"))]:
-        if "WFC" not in name:
-            env = gymnasium.make(resolve_id(name))
-            with contextlib.suppress(Unlike):
-                found[family_of(env.unwrapped).name].append(resolve_id(name))
-    return found
-
-
 def making(options: argparse.Namespace) -> dict[str, Any]:
     """Levels per CPU-second of every id -> {family: {id: {"farama", "compiled", "ratio"}}}."""
     results: dict[str, Any] = {}
     print(f"\n{'levels per CPU-second':>40}{'Farama':>12}{'compiled':>14}{'ratio':>8}")
-    for family, names in families(options.ids).items():
+    for family, names in ids_of_families([resolve_id(name) for name in options.ids]).items():
         results[family] = {}
         for name in names:
             env: Any = gymnasium.make(name).unwrapped
@@ -143,24 +127,6 @@ def making(options: argparse.Namespace) -> dict[str, Any]:
         ]
         if ratios:
             print(f"\n{title}: {len(ratios)} families, median ratio {np.median(ratios):.0f}, least {min(ratios):.0f}")
-    return results
-
-
-def equality(options: argparse.Namespace) -> dict[str, Any]:
-    """The levels that differ from Farama's -> {family: {id: [levels compared, levels that differ]}}."""
-    results: dict[str, Any] = {}
-    print(f"\n{'':>40}{'levels':>10}{'differ':>8}")
-    for family, names in families(options.ids).items():
-        results[family] = {}
-        for name in names:
-            env, differ, seeds = gymnasium.make(name), 0, range(options.levels // len(names))
-            for start in range(0, len(seeds), 1000):
-                part = seeds[start : start + 1000]
-                made, read = maker_of(env).made(part).levels, read_levels(env, part).levels
-                unlike = [(a != b).reshape(len(part), -1).any(1) for a, b in zip(made, read, strict=True)]
-                differ += int(np.any(unlike, axis=0).sum())
-            results[family][name] = [len(seeds), differ]
-            print(f"{name:>40}{len(seeds):>10,}{differ:>8}", flush=True)
     return results
 
 
@@ -291,12 +257,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.5, help="that a round of a contestant takes")
     parser.add_argument("--repeats", type=int, default=3, help="rounds")
     parser.add_argument("--steps", type=int, default=300_000, help="of each run of training")
-    parser.add_argument("--levels", type=int, default=20_000, help="of each family, for equality")
     parser.add_argument("--json", type=output, help="write the figures to this file")
     options = parser.parse_args()
-    unknown = [section for section in options.sections if section not in (*SECTIONS, "equality")]
+    unknown = [section for section in options.sections if section not in SECTIONS]
     if unknown:
-        parser.error(f"sections are {', '.join(SECTIONS)}, equality; got {', '.join(unknown)}")
+        parser.error(f"sections are {', '.join(SECTIONS)}; got {', '.join(unknown)}")
     about = machine("numba", "numpy", "gymnasium", "minigrid", *(["envpool"] if envpool else []))
     chosen = options.sections or SECTIONS
     results = {section: globals()[section](options) for section in chosen}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from functools import cache
 
 import gymnasium
@@ -18,23 +17,11 @@ from envs.engine.compiled import njit
 from envs.engine.farama import read_levels
 from envs.engine.levels import maker_of
 from envs.engine.makers import draws, families, one_room
-from envs.engine.makers.families import FAMILIES, Unlike, family_of
+from envs.engine.makers.families import FAMILIES, ids_of_families
 from envs.engine.makers.world import WORLD
 from envs.levels import EVALUATION
 
-
-@cache
-def ids_of_families():
-    """The registered ids of each compiled function."""
-    found = defaultdict(list)
-    for name in gymnasium.registry:
-        if name.startswith(("MiniGrid-", "BabyAI-")) and "WFC" not in name:
-            try:
-                found[family_of(gymnasium.make(name).unwrapped).name].append(name)
-            except Unlike:
-                continue
-    return dict(found)
-
+registered = cache(ids_of_families)
 
 LAYS = sorted({family.name for family in FAMILIES.values()})
 # Compiling takes a second each, so the quick tests leave out functions that do nothing else than these ones.
@@ -60,14 +47,14 @@ def assert_equal_levels(name, seeds, **kwargs):
 
 @pytest.mark.parametrize("lay", [lay for lay in LAYS if lay not in LEFT_OUT])
 def test_a_compiled_maker_makes_the_levels_that_farama_makes(lay):
-    for name in ids_of_families()[lay]:
+    for name in registered()[lay]:
         assert_equal_levels(name, [*range(20, 26), EVALUATION, 2**32 - 1])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("lay", LAYS)
 def test_a_compiled_maker_makes_thousands_of_levels_that_farama_makes(lay):
-    names, count = ids_of_families()[lay], 3_000 if lay.startswith("babyai") else 20_000
+    names, count = registered()[lay], 3_000 if lay.startswith("babyai") else 20_000
     for number, name in enumerate(names):
         assert_equal_levels(name, range(100 + number, 100 + number + count // len(names)))
 

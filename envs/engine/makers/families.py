@@ -5,8 +5,11 @@ The function is found by the class that defines the environment's `_gen_grid`, o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
+import gymnasium
 from minigrid.core.constants import COLOR_NAMES, OBJECT_TO_IDX
 from minigrid.core.world_object import Lava, Wall
 from minigrid.envs import (
@@ -123,3 +126,13 @@ def family_of(env: MiniGridEnv) -> Family:
     if owner not in FAMILIES:
         raise Unlike(f"{owner.__name__} has no compiled maker")
     return FAMILIES[owner]
+
+
+def ids_of_families(chosen: Sequence[str] = ()) -> dict[str, list[str]]:
+    """The registered ids, or those that are chosen, of every family, by the family's name."""
+    found: dict[str, list[str]] = {}
+    known = [name for name in gymnasium.registry if name.startswith(("MiniGrid-", "BabyAI-")) and "WFC" not in name]
+    for name in chosen or known:
+        with suppress(Unlike):
+            found.setdefault(family_of(gymnasium.make(name).unwrapped).name, []).append(name)  # type: ignore[arg-type]
+    return found
