@@ -1,4 +1,4 @@
-"""Compiled makers of levels: level s, bit for bit what `env.reset(seed=s)` of Farama's environment makes, in 0.5 to 25 us.
+"""Compiled makers of levels: level s, bit for bit what `env.reset(seed=s)` of Farama makes, in 0.5 to 25 us.
 
     draws.py       NumPy's random draws
     world.py       a level while it is laid out; cells, objects, places, missions
