@@ -266,23 +266,19 @@ def place_agent(w, cells):
 
 
 @njit
-def say(w, ids):
-    """Add the words of a phrase to the mission."""
-    for word in ids:
-        if w.words == MISSION_LENGTH:
-            w.failed = 1
-            return
-        w.mission[w.words] = word
-        w.words += 1
-
-
-@njit
 def say_word(w, word):
     if w.words == MISSION_LENGTH:
         w.failed = 1
         return
     w.mission[w.words] = word
     w.words += 1
+
+
+@njit
+def say(w, ids):
+    """Add the words of a phrase to the mission."""
+    for word in ids:
+        say_word(w, word)
 
 
 @njit
