@@ -29,7 +29,10 @@ def test_a_policy_that_is_equivariant_plays_mirrored_levels_as_well(capsys):
 def test_the_scores_on_the_levels_as_they_are_stay_the_same(policy, shift, said, capsys):
     named = {"policy": f"pretrained/{policy}", "episodes": 4}
     plain, result = evaluate(**named, output="plain.json"), evaluate(**named, shift=shift, output="shifted.json")
-    assert result.pop("shifted")["by"] == shift and result == plain
+    shifted = result.pop("shifted")
+    assert shifted["by"] == shift and result == plain
+    # the encoder of LavaGapS7 reads the direction, which a rotation changes
+    assert shift != "rotate" or shifted["greedy"]["return"]["mean"] < plain["greedy"]["return"]["mean"]
     assert f"sampled, {said}" in capsys.readouterr().out
 
 
