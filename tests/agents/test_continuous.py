@@ -100,7 +100,13 @@ OF_ONE = {
 EAGER = [(agent, name, options) for agent in FAST for name, options in (CASES | OF_ONE[agent]).items()]
 
 
-@pytest.mark.parametrize(("agent", "options"), [(a, o) for a, _, o in EAGER], ids=[f"{a}, {n}" for a, n, _ in EAGER])
+ALWAYS = ("defaults", "dicts", "hard")
+
+
+@pytest.mark.parametrize(
+    ("agent", "options"),
+    [pytest.param(a, o, id=f"{a}, {name}", marks=() if name in ALWAYS else pytest.mark.slow) for a, name, o in EAGER],
+)
 def test_eager_is_sb3_bit_for_bit(agent, options):
     """Parameters, targets, actions, stored transitions and logs."""
     stock, fast = (learned(agent, implementation, **options) for implementation in ("sb3", "eager"))
@@ -190,7 +196,6 @@ COMPILED = ("defaults", "several minibatches", "several steps", "weight decay", 
 COMPILED += ("loss",)
 GRAPHS = [(agent, name, CASES[name]) for agent in FAST for name in COMPILED]
 GRAPHS += [(agent, name, options) for agent in FAST for name, options in OF_ONE[agent].items()]
-ALWAYS = ("defaults", "dicts", "hard")
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,13 @@ def check_equal(stock, fast):
     assert logged(stock) and logged(stock) == logged(fast)
 
 
-@pytest.mark.parametrize(("agent", "options"), [(a, o) for a, _, o in EAGER], ids=[f"{a}, {n}" for a, n, _ in EAGER])
+ALWAYS = ("vectors", "grids", "missions", "several steps", "hard")
+
+
+@pytest.mark.parametrize(
+    ("agent", "options"),
+    [pytest.param(a, o, id=f"{a}, {name}", marks=() if name in ALWAYS else pytest.mark.slow) for a, name, o in EAGER],
+)
 def test_eager_is_sb3_bit_for_bit(agent, options):
     """Parameters, targets, stored transitions and logs."""
     stock, fast = learned(agent, "sb3", **options), learned(agent, "eager", distinct=False, **options)
@@ -145,7 +151,13 @@ def on_grids(agent, implementation, normalize=None, env_id=GRID, n_envs=1, **opt
     return learned(agent, implementation, env_id, n_envs, env=env, **options)
 
 
-@pytest.mark.parametrize("options", DISTINCT.values(), ids=DISTINCT)
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(options, id=name, marks=() if name in ("four", "missions") else pytest.mark.slow)
+        for name, options in DISTINCT.items()
+    ],
+)
 @pytest.mark.parametrize("agent", FAST)
 def test_storing_each_observation_once_changes_nothing_but_rounding(agent, options, monkeypatch):
     monkeypatch.setattr(replay, "SPARE", 2)  # so that rows are dropped and numbered anew, several times
@@ -289,7 +301,6 @@ COMPILED = ("vectors", "several minibatches", "several steps", "weight decay", "
 COMPILED += ("several environments",)
 GRAPHS = [(agent, name, CASES[name]) for agent in FAST for name in COMPILED]
 GRAPHS += [(agent, name, options) for agent in FAST for name, options in OF_ONE[agent].items()]
-ALWAYS = ("vectors", "several steps", "hard")
 
 
 @pytest.mark.parametrize(
