@@ -106,9 +106,11 @@ def oracle(id: str, seed: int, *, most: int = MOST, **options: Any) -> Optimum:
         most: the number of states after which the search is given up.
 
     Raises:
-        ValueError, NoOptimum: as for `Oracle`.
+        ValueError, NoOptimum: as for `Oracle`; the seed is no whole number from 0 on.
     """
-    return Oracle(id, **options)(seed, most)
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(f"a level's seed is a whole number from 0 on; got {seed!r}")
+    return Oracle(id, **options)(int(seed), most)
 
 
 def best_returns(id: str, seeds: np.ndarray, *, most: int = MOST_TOGETHER, **options: Any) -> np.ndarray:

@@ -129,11 +129,10 @@ def _of_number(env: gymnasium.Env, wanted: int, words: tuple[str, ...]) -> Split
         known.look(min(max(known.looked, 256), CHUNK))
     there = len(known.seeds)
     if there < wanted:
-        most = "at most" if known.complete else "found no more than"
-        raise ValueError(
-            f"env.levels={wanted}: {_name(env)} has {most} {there:,} distinct levels (in {known.looked:,} seeds); "
-            "give fewer, or env.levels=all"
-        )
+        found = f"{_name(env)} has at most {there:,} distinct levels"
+        if not known.complete:
+            found = f"no more than {there:,} distinct levels of {_name(env)} were found"
+        raise ValueError(f"env.levels={wanted}: {found} (in {known.looked:,} seeds); give fewer, or env.levels=all")
     test, reason = _others(env, words, known.hashes[:wanted])
     return Split(Part(seeds=known.seeds[:wanted]), test, reason, wanted, there, known.looked, known.complete)
 
@@ -173,7 +172,7 @@ def _others(env: gymnasium.Env, words: tuple[str, ...], refused: np.ndarray) -> 
         looked += more
         if accepted >= enough:
             return part, ""
-    return None, f"{accepted} of {seeds:,} levels of evaluations are none of training"
+    return None, f"training lacks only {accepted} of {seeds:,} levels that evaluations draw"
 
 
 class Distinct:

@@ -154,3 +154,9 @@ def test_the_best_returns_of_levels_are_those_of_each():
     assert best.tolist() == [oracle("DoorKey-5x5", int(seed)).best_return for seed in seeds]
     with pytest.raises(NoOptimum, match="its 3 levels have more than 10 states together"):
         best_returns("DoorKey-5x5", seeds, most=10)
+
+
+@pytest.mark.parametrize("seed", [-1, "a", 0.5])
+def test_a_seed_that_no_level_has_is_one_line(seed):
+    with pytest.raises(ValueError, match="a level's seed is a whole number from 0 on; got"):
+        oracle("DoorKey-5x5", seed)
