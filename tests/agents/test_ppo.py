@@ -466,6 +466,7 @@ def test_everything_else_that_compiles_equals_eager_to_rounding(case):
         assert distance(eager, learned("eager", steps=160, **options)) > 1e-5
 
 
+@pytest.mark.slow
 def test_a_compiled_symmetric_policy_stays_symmetric():
     model = compiled_model("symmetric")
     policy, s = model.policy, torch.randn(50, 4)
