@@ -18,7 +18,7 @@ from agents.saved.policy import described
 from configs.compose import UsageError
 from encoders.base import kind_of
 from envs import make_vec_env, symmetric_ids
-from envs.levels import EVALUATION
+from envs.levels import FRESH
 from envs.split import Split, split_of
 from learning.memory import fitting, samples
 from symmetry import Symmetry
@@ -89,7 +89,7 @@ def evaluating(config: Mapping[str, Any], engine: str, part: str | None) -> VecE
         engine: that steps them.
         part: "training" or "test" levels of the run's split; None: levels whose seeds training never draws.
     """
-    playing: dict[str, Any] = {"bank": 0, "first_level": EVALUATION}
+    playing: dict[str, Any] = {**FRESH}
     if part is not None:
         playing = {**{key: config["env"][key] for key in ("bank", "levels")}, "part": part}
     n_envs = min(config["evaluation"]["episodes"], EVALUATION_ENVS)

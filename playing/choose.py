@@ -14,7 +14,7 @@ from agents.saved.hub import is_on_hub, title
 from agents.saved.policy import environment_id, find
 from agents.saved.schema import check_grid
 from configs.compose import UsageError
-from envs.levels import EVALUATION
+from envs.levels import FRESH
 from envs.missions import WORDS
 from envs.names import family_of, id_of
 from envs.single import has_levels
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from envs.vec_env import VecEnv
 
 ENVIRONMENTS = 20  # played side by side
-FRESH = {"bank": 0, "first_level": EVALUATION}  # levels that training never draws
 
 
 def is_sb3(settings: Mapping[str, Any]) -> bool:

@@ -27,7 +27,7 @@ def hashes(levels: Levels, rows: np.ndarray | None = None) -> np.ndarray:
 
 
 @njit
-def _absorb(h, value):
+def absorb(h, value):
     h = (h ^ np.uint64(value)) * MULTIPLIER
     return h ^ (h >> HALF)
 
@@ -40,18 +40,18 @@ def _hash_rows(levels, rows, found):
         masks, contents = levels.masks[row], levels.contents[row]
         h = np.uint64(0)
         for value in (agent.position, agent.direction, agent.carrying, agent.max_steps, agent.stride):
-            h = _absorb(h, value)
+            h = absorb(h, value)
         for value in agent.parameters:
-            h = _absorb(h, value)
+            h = absorb(h, value)
         for value in agent.program:
-            h = _absorb(h, value)
+            h = absorb(h, value)
         for start in range(MARGIN + MARGIN * agent.stride, grid.shape[0] - MARGIN * agent.stride, agent.stride):
             for place in range(start, start + agent.stride - MARGIN):
                 mark = marks[place] if marks.shape[0] else np.uint8(0)
-                h = _absorb(h, np.int64(grid[place]) | np.int64(mark) << 16)
+                h = absorb(h, np.int64(grid[place]) | np.int64(mark) << 16)
         for number in range(masks.shape[0]):
             if masks[number] or contents[number] != EMPTY:
-                h = _absorb(h, number | np.int64(masks[number]) << 8 | np.int64(contents[number]) << 16)
+                h = absorb(h, number | np.int64(masks[number]) << 8 | np.int64(contents[number]) << 16)
         for value in levels.mission[row]:
-            h = _absorb(h, value)
+            h = absorb(h, value)
         found[i] = h

@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from envs.engine.compiled import njit
+from envs.engine.hashes import absorb
 from envs.engine.kernel import ATOMS, BABYAI, DONE, DROP, front, step_babyai, step_simple
 
 NO_SUCCESS, TOO_MANY = -1, -2  # instead of a number of steps
@@ -44,11 +45,11 @@ def differ(a, b):
 
 @njit
 def digest(world):
-    """FNV-1a (Fowler, Noll & Vo), a number at a time."""
-    word = np.uint64(0xCBF29CE484222325)
+    """The hash of `envs.engine.hashes`, of a world's numbers."""
+    word = np.uint64(0)
     for i in range(world.shape[0]):
-        word = (word ^ np.uint64(world[i])) * np.uint64(0x100000001B3)
-    return word ^ (word >> np.uint64(32))
+        word = absorb(word, world[i])
+    return word
 
 
 @njit

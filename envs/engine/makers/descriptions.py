@@ -16,7 +16,6 @@ from envs.engine.compiled import njit
 from envs.engine.kernel import WALL
 from envs.engine.makers.rooms import room_at
 from envs.engine.makers.world import (
-    COLOUR_WORD,
     GREY,
     KIND_WORD,
     NUMBERS,
@@ -29,6 +28,7 @@ from envs.engine.makers.world import (
     phrase,
     row,
     say,
+    say_colour,
     say_word,
 )
 
@@ -104,7 +104,7 @@ def say_description(w, cells, what):
     """`surface`."""
     say(w, A if matches(w, cells, what) > 1 else THE)
     if what & ANY_COLOUR != ANY_COLOUR:
-        say_word(w, COLOUR_WORD[colour_of(what)])
+        say_colour(w, colour_of(what))
     if what & 15 == ANY_KIND:
         say(w, OBJECT)
     else:

@@ -52,7 +52,7 @@ def unsettled(w, cells, marks):
         w.program[:] = 0
         w.wanted[:] = NOTHING
     w.attempts += 1
-    lay_rooms(w, cells, w.options[0], w.options[1], w.options[2])
+    lay_rooms(w, cells)
     return True
 
 

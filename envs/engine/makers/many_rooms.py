@@ -11,7 +11,6 @@ from envs.engine.makers.world import (
     A_GOAL,
     A_WALL,
     ANYWHERE,
-    COLOUR_WORD,
     COLOURS,
     ENDLESS,
     any_colour,
@@ -28,7 +27,7 @@ from envs.engine.makers.world import (
     place_agent_in,
     put,
     say,
-    say_word,
+    say_colour,
     some_colours,
     vertical,
     wall_rect,
@@ -90,12 +89,12 @@ def lay_locked_room(w, cells, marks):
     put(w, cells, new(w, KEY, colours[locked]), index(w, x, y))
     place_agent_in(w, cells, left, 0, right - left, w.height, ENDLESS)
     say(w, GET_THE)
-    say_word(w, COLOUR_WORD[colours[locked]])
+    say_colour(w, colours[locked])
     say(w, KEY_FROM_THE)
-    say_word(w, COLOUR_WORD[colours[keys]])
+    say_colour(w, colours[keys])
     say(w, ROOM)
     say(w, UNLOCK_THE)
-    say_word(w, COLOUR_WORD[colours[locked]])
+    say_colour(w, colours[locked])
     say(w, DOOR_AND_GO_TO_THE_GOAL)
 
 

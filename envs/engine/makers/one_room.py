@@ -16,7 +16,6 @@ from envs.engine.makers.world import (
     A_WALL,
     ANYWHERE,
     BLUE,
-    COLOUR_WORD,
     ENDLESS,
     GREEN,
     NEAR_OBJECT,
@@ -40,8 +39,8 @@ from envs.engine.makers.world import (
     place_agent_in,
     put,
     say,
+    say_colour,
     say_object,
-    say_word,
     vertical,
     wall_rect,
 )
@@ -214,7 +213,7 @@ def lay_go_to_door(w, cells, marks):
     chosen = integer(w, 0, 4)
     w.parameters[0] = places[chosen]
     say(w, GO_TO_THE)
-    say_word(w, COLOUR_WORD[colours[chosen]])
+    say_colour(w, colours[chosen])
     say(w, DOOR_WORD)
 
 

@@ -35,7 +35,7 @@ PICK_UP_THE = phrase("pick up the")
 
 
 def lay_unlock(w, cells, marks):
-    lay_rooms(w, cells, w.options[0], w.options[1], w.options[2])
+    lay_rooms(w, cells)
     door = add_door(w, cells, 0, 0, 0, ANY, 1)
     add_object(w, cells, 0, 0, KEY, colour_of(door))
     place_agent_in_room(w, cells, 0, 0)
@@ -43,7 +43,7 @@ def lay_unlock(w, cells, marks):
 
 
 def lay_unlock_pickup(w, cells, marks):
-    lay_rooms(w, cells, w.options[0], w.options[1], w.options[2])
+    lay_rooms(w, cells)
     box = add_object(w, cells, 1, 0, BOX, ANY)
     door = add_door(w, cells, 0, 0, 0, ANY, 1)
     add_object(w, cells, 0, 0, KEY, colour_of(door))
@@ -63,7 +63,7 @@ def lay_blocked_door(w, cells):
 
 
 def lay_blocked_unlock_pickup(w, cells, marks):
-    lay_rooms(w, cells, w.options[0], w.options[1], w.options[2])
+    lay_rooms(w, cells)
     want(w, lay_blocked_door(w, cells))
 
 
@@ -82,7 +82,7 @@ def lay_corridor(w, cells, kind):
 
 
 def lay_key_corridor(w, cells, marks):
-    lay_rooms(w, cells, w.options[0], w.options[1], w.options[2])
+    lay_rooms(w, cells)
     want(w, lay_corridor(w, cells, w.options[3]))
 
 
@@ -119,7 +119,7 @@ def add_blocked_door(w, cells, i, j, wall, colour, locked, blocked):
 
 def lay_obstructed_maze_1d(w, cells, marks):
     """Two rooms with a locked door between them."""
-    lay_rooms(w, cells, w.options[0], w.options[1], w.options[2])
+    lay_rooms(w, cells)
     colours = some_colours(w, 6)
     add_blocked_door(w, cells, 0, 0, 0, colours[0], 1, w.options[4])
     add_key(w, cells, 0, 0, colours[0], w.options[3])
@@ -133,7 +133,7 @@ def lay_quarters(w, cells, keys_last):
 
     `keys_last` places the two keys of a side room after both of its doors (version 1 of the environments).
     """
-    lay_rooms(w, cells, w.options[0], w.options[1], w.options[2])
+    lay_rooms(w, cells)
     in_box, blocked, quarters = w.options[3], w.options[4], w.options[5]
     colours = some_colours(w, 6)
     sides = ((2, 1), (1, 2), (0, 1), (1, 0))

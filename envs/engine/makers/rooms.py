@@ -62,8 +62,12 @@ def neighbour(w, room, wall):
 
 
 @njit
-def lay_rooms(w, cells, columns, rows, size):
-    """`RoomGrid._gen_grid`: the walls, the places for doors, and the agent in the middle."""
+def lay_rooms(w, cells):
+    """`RoomGrid._gen_grid`: the walls, the places for doors, and the agent in the middle.
+
+    The first three options of the family are how many columns and rows there are, and the size of a room.
+    """
+    columns, rows, size = w.options[0], w.options[1], w.options[2]
     w.columns, w.rows, w.room_size = columns, rows, size
     w.door_place[: columns * rows] = 0
     w.door[: columns * rows] = 0

@@ -282,7 +282,12 @@ def say(w, ids):
 
 
 @njit
+def say_colour(w, colour):
+    say_word(w, COLOUR_WORD[colour])
+
+
+@njit
 def say_object(w, cell):
     """Its colour and its kind."""
-    say_word(w, COLOUR_WORD[colour_of(cell)])
+    say_colour(w, colour_of(cell))
     say_word(w, KIND_WORD[kind_of(cell)])
