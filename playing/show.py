@@ -63,8 +63,8 @@ def episode(policy: Policy, options: dict[str, Any], seed: int) -> Iterator[tupl
     """
     import torch
 
+    from envs.levels import FRESH
     from envs.make import make_nth_env
-    from playing.choose import FRESH
 
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame draws into memory, and needs no screen to complain about
     os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())
