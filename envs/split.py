@@ -172,7 +172,7 @@ def _others(env: gymnasium.Env, words: tuple[str, ...], refused: np.ndarray) -> 
         looked += more
         if accepted >= enough:
             return part, ""
-    return None, f"training lacks only {accepted} of {seeds:,} levels that evaluations draw"
+    return None, f"training has {seeds - accepted:,} of {seeds:,} levels that evaluations draw"
 
 
 class Distinct:

@@ -122,8 +122,8 @@ def test_how_many_levels_there_are_is_said(id, levels, bank, said):
 @pytest.mark.parametrize(
     ("id", "levels", "bank", "reason"),
     [
-        ("DoorKey-5x5", 48, 0, "training lacks only 0 of 1,000 levels that evaluations draw"),
-        ("DoorKey-5x5", "all", 10_000, "training lacks only 0 of 1,000 levels that evaluations draw"),
+        ("DoorKey-5x5", 48, 0, "training has 1,000 of 1,000 levels that evaluations draw"),
+        ("DoorKey-5x5", "all", 10_000, "training has 1,000 of 1,000 levels that evaluations draw"),
         ("DoorKey-5x5", "all", 0, "48 distinct levels are too few to hold some out"),
         ("DoorKey-8x8", "all", 2**31, "comparing 2,147,483,648 levels takes too long"),
     ],
