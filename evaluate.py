@@ -111,7 +111,9 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     name = short_name_of(options["id"]) or options["id"]
     played = f"{settings['episodes']} episodes with sampled actions, as many with greedy ones"
     if options.get("part") == "test":
-        played += f", on levels that are none of the {options['levels']:,} of its training"
+        held_out, levels = options.get("held_out"), options["levels"]
+        others = f"left for tests by env.held_out={held_out}" if held_out else f"none of the {levels:,} of its training"
+        played += f", on levels that are {others}"
     print(f"{settings['policy']} in {name}: {played}", flush=True)
     if note := another_family(policy, options, settings):
         print(f"note: {note}")

@@ -256,7 +256,7 @@ def _explain(error: Exception, name: str, overrides: Sequence[str]) -> str:
         options = _options(name, [o for o in overrides if o.split("=")[0] != key])
         if name == "evaluate" and key.startswith("env."):
             return f"{key} is the policy's own; env=<name> plays it in another environment"
-        if key in ("env.levels", "env.bank"):
+        if key in ("env.levels", "env.bank", "env.held_out"):
             own = "env=minigrid env.id=<id> for one of your own"
             return f"no option is called {key!r} here: only MiniGrid's environments have levels ({own})"
         group = key.split(".")[0] + "."

@@ -17,6 +17,7 @@ import gymnasium
 import numpy as np
 
 EVALUATION = 2**31  # the first level of evaluations
+PLAYED = ("bank", "levels", "held_out")  # options of an environment that say which levels are trained on
 FRESH = {"bank": 0, "first_level": EVALUATION}  # of `make_vec_env`: levels that training never draws, without end
 BANK = 10_000  # levels to draw from, if not chosen
 SEEDS = 2**31  # of training, and as many of evaluations

@@ -33,6 +33,7 @@ def make_vec_env(
     bank: int | None = None,
     first_level: int = 0,
     levels: int | str | None = None,
+    held_out: str | None = None,
     part: str = "training",
     shift: str | None = None,
     engine_threads: int = 1,
@@ -57,6 +58,7 @@ def make_vec_env(
         first_level: the seed of the first level.
         levels: a split into levels of training and of tests (`envs.split`): N levels, or "all" for those of the bank.
             None is no split.
+        held_out: the property that tells the two parts apart (`envs.held_out`); None: their content.
         part: of the split: "training" or "test".
         shift: "mirror", "rotate" or "colours" changes every level (`envs.engine.shift`), in the engine "batched".
         engine_threads: the number of threads of the engine "batched" in MiniGrid.
@@ -64,7 +66,7 @@ def make_vec_env(
     Raises:
         ValueError: as for `make_env`; n_envs < 1; no such engine; "batched" for an environment it cannot step.
     """
-    played = {"bank": bank, "first_level": first_level, "levels": levels, "part": part}
+    played = _played(bank, first_level, levels, held_out, part)
     engine = engine if shift is None else "batched"
     batched = _batched("BatchedVecEnv", engine_threads, id, n_envs, engine, played, options, shift)
     env: VecEnv = batched or LevelsVecEnv(_real(id, n_envs, played, options))
@@ -84,6 +86,7 @@ def make_vector_env(
     bank: int | None = None,
     first_level: int = 0,
     levels: int | str | None = None,
+    held_out: str | None = None,
     part: str = "training",
     engine_threads: int = 1,
     **options: Any,
@@ -93,9 +96,17 @@ def make_vector_env(
     Raises:
         ValueError: as for `make_vec_env`.
     """
-    played = {"bank": bank, "first_level": first_level, "levels": levels, "part": part}
+    played = _played(bank, first_level, levels, held_out, part)
     env = _batched("BatchedVectorEnv", engine_threads, id, n_envs, engine, played, options)
     return env or SyncVectorEnv(_real(id, n_envs, played, options), autoreset_mode=AutoresetMode.SAME_STEP)
+
+
+def _played(
+    bank: int | None, first_level: int, levels: int | str | None, held_out: str | None, part: str
+) -> dict[str, Any]:
+    """The options that say which levels are played; those of crash files, so an absent one is left out."""
+    played = {"bank": bank, "first_level": first_level, "levels": levels, "part": part}
+    return played if held_out is None else {**played, "levels": levels or "all", "held_out": held_out}
 
 
 def _part(id: str, played: Mapping[str, Any], options: Mapping[str, Any]) -> Part:
@@ -104,18 +115,18 @@ def _part(id: str, played: Mapping[str, Any], options: Mapping[str, Any]) -> Par
     Raises:
         ValueError: as `envs.split.split_of`; no such part, or no level in it.
     """
-    levels, part = played["levels"], played["part"]
+    levels, held_out, part = played["levels"], played.get("held_out"), played["part"]
     bank = BANK if played["bank"] is None else played["bank"]
     if part not in PARTS:
         raise ValueError(f"part is one of {', '.join(PARTS)}, got {part!r}")
     if levels is None and part == "test":
         raise ValueError("part='test' needs levels=, which says what training has: N, or 'all'")
-    if levels is None or (levels == "all" and bank and part == "training"):
+    if levels is None or (levels == "all" and bank and part == "training" and held_out is None):
         return Part(bank, played["first_level"])
 
     from envs.split import split_of  # numba takes a while to import
 
-    split = split_of(id, levels, bank, **options)
+    split = split_of(id, levels, bank, held_out, **options)
     chosen = split.training if part == "training" else split.test
     if chosen is None:
         raise ValueError(f"{id} has no levels to test on: {split.reason}")
@@ -133,6 +144,7 @@ def make_nth_env(
     bank: int | None = None,
     first_level: int = 0,
     levels: int | str | None = None,
+    held_out: str | None = None,
     part: str = "training",
     **options: Any,
 ) -> gymnasium.Env:
@@ -142,7 +154,7 @@ def make_nth_env(
         ValueError: as for `make_env`.
     """
     env = make_env(id, **options)
-    played = {"bank": bank, "first_level": first_level, "levels": levels, "part": part}
+    played = _played(bank, first_level, levels, held_out, part)
     chosen = _part(id, played, options)
     if isinstance(env.unwrapped, MiniGridEnv):
         env.set_wrapper_attr("has_levels", True)

@@ -18,14 +18,14 @@ from agents.saved.policy import described
 from configs.compose import UsageError
 from encoders.base import kind_of
 from envs import make_vec_env, symmetric_ids
-from envs.levels import FRESH
+from envs.levels import FRESH, PLAYED
 from envs.split import Split, split_of
 from learning.memory import fitting, samples
 from symmetry import Symmetry
 
 EVALUATION_SEED = 1_000_000  # evaluations begin this far from the training seeds
 EVALUATION_ENVS = 20
-PLAYED = ("bank", "levels")  # options of an environment that say which levels are trained on
+UNSAID = (("levels", "all"), ("held_out", None))  # what a policy's file leaves out
 NO_OPTIONS = ("name", "class", "initial", "freeze")  # of an encoder's class
 
 
@@ -63,13 +63,12 @@ def build(config: Mapping[str, Any]) -> Built:
         ValueError: the parts do not fit together, do not fit into memory, or make a policy that cannot be saved.
     """
     options, env = env_options(config), config["env"]
-    levels, bank = env.get("levels"), env.get("bank")
-    split = (
-        None if levels is None else split_of(env["id"], levels, bank, words=options.get("words"), kwargs=env["kwargs"])
-    )
-    playing = {"engine": env["engine"], "bank": bank, "levels": levels}
-    made = make_vec_env(**options, **playing, n_envs=config["n_envs"], seed=config["seed"])
-    tests = levels not in (None, "all") and split is not None and split.test is not None
+    playing = {key: env.get(key) for key in PLAYED}
+    split = None
+    if playing["levels"] is not None:
+        split = split_of(env["id"], **playing, words=options.get("words"), kwargs=env["kwargs"])
+    made = make_vec_env(**options, **playing, engine=env["engine"], n_envs=config["n_envs"], seed=config["seed"])
+    tests = split is not None and split.apart
     evaluation_env = evaluating(config, made.engine, "test" if tests else None)
     training_levels = evaluating(config, made.engine, "training") if tests else None
     method = config["symmetry"]["method"]
@@ -91,7 +90,7 @@ def evaluating(config: Mapping[str, Any], engine: str, part: str | None) -> VecE
     """
     playing: dict[str, Any] = {**FRESH}
     if part is not None:
-        playing = {**{key: config["env"][key] for key in ("bank", "levels")}, "part": part}
+        playing = {**{key: config["env"].get(key) for key in PLAYED}, "part": part}
     n_envs = min(config["evaluation"]["episodes"], EVALUATION_ENVS)
     options = {**env_options(config), "reward_scale": 1.0, "engine": engine}
     return make_vec_env(**options, **playing, n_envs=n_envs, seed=EVALUATION_SEED)
@@ -128,7 +127,7 @@ def env_options(config: Mapping[str, Any]) -> dict[str, Any]:
 def saved_options(config: Mapping[str, Any]) -> dict[str, Any]:
     """What a policy's file says of its environment: the options of `envs.make_env`, and the levels of training."""
     env = config["env"]
-    played = {key: env[key] for key in PLAYED if key in env and not (key == "levels" and env[key] == "all")}
+    played = {key: env[key] for key in PLAYED if key in env and (key, env[key]) not in UNSAID}
     return {**env_options(config), "reward_scale": 1.0, **played}
 
 

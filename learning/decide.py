@@ -182,6 +182,7 @@ def opening(folder: Path, config: Mapping[str, Any], reasons: Mapping[str, str])
     engine = {"batched": "the batched engine", "gymnasium": "Gymnasium"}[config["env"]["engine"]]
     bank = config["env"].get("bank")
     levels = "" if bank is None else f", {bank:,} levels" if bank else ", a new level for every episode"
+    levels = levels if config["env"].get("held_out") is None else ""  # of which not all are trained on
     environments = f"{config['n_envs']} environment{'s' * (config['n_envs'] > 1)} in {engine}{levels}"
     lines = [f"{folder}: {config['total_timesteps']:,} steps of {environments}", f"on {device}, {threads}"]
     agent = config["agent"]

@@ -59,6 +59,7 @@ def crash_file(error: EnvironmentFailed, run: Path, options: Mapping[str, Any]) 
 def of_level(level: int, options: Mapping[str, Any]) -> dict[str, Any]:
     """What `Recorded.played` would give for a level that could not be made: the only one of its bank."""
     made = {**options, "index": 0, "bank": 1, "first_level": level, "levels": None}
+    made.pop("held_out", None)
     random = np.random.default_rng(0).bit_generator.state
     begin = {"seed": 0, "random": random, "counters": [[None, 0], [None, 0]]}
     return {"environment": made, "level": level, **begin, "actions": np.zeros(0, np.int64)}

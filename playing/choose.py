@@ -14,7 +14,7 @@ from agents.saved.hub import is_on_hub, title
 from agents.saved.policy import environment_id, find
 from agents.saved.schema import check_grid
 from configs.compose import UsageError
-from envs.levels import FRESH
+from envs.levels import FRESH, PLAYED
 from envs.missions import WORDS
 from envs.names import family_of, id_of
 from envs.single import has_levels
@@ -56,7 +56,7 @@ def environment_options(policy: Policy, settings: Mapping[str, Any]) -> dict[str
         ValueError: there is no such environment, or it cannot be made.
     """
     saved = policy.spec["environment"] or {}
-    options = {key: value for key, value in saved.items() if key not in ("engine", "bank", "levels")}
+    options = {key: value for key, value in saved.items() if key not in ("engine", *PLAYED)}
     another = settings.get("env") or {}
     options["id"] = another.get("id") or environment_id(policy, settings["trust"])
     kwargs = another.get("kwargs") or {}
@@ -69,8 +69,7 @@ def environment_options(policy: Policy, settings: Mapping[str, Any]) -> dict[str
     if another and not has_levels(options["id"], kwargs):
         options = {key: value for key, value in options.items() if key not in ("view", "shuffle", "words")}
     known = split(policy, options, settings)
-    others = known is not None and known.test is not None and saved.get("levels", "all") != "all"
-    return {**options, **({"levels": saved["levels"], "part": "test"} if others else FRESH)}
+    return {**options, **({**_trained_on(policy), "part": "test"} if known is not None and known.apart else FRESH)}
 
 
 def split(policy: Policy, options: Mapping[str, Any], settings: Mapping[str, Any]) -> Split | None:
@@ -79,18 +78,19 @@ def split(policy: Policy, options: Mapping[str, Any], settings: Mapping[str, Any
     Raises:
         ValueError: the environment has not so many levels.
     """
-    saved = policy.spec["environment"] or {}
-    if settings.get("env") or saved.get("bank") is None:
+    if settings.get("env") or (policy.spec["environment"] or {}).get("bank") is None:
         return None
-    about = {"words": options.get("words"), "kwargs": options["kwargs"]}
-    return split_of(options["id"], saved.get("levels", "all"), saved["bank"], **about)
+    return split_of(options["id"], **_trained_on(policy), words=options.get("words"), kwargs=options["kwargs"])
 
 
 def on_part(part: str, policy: Policy, options: Mapping[str, Any], settings: Mapping[str, Any]) -> VecEnv:
     """Environments with the "training" or "test" levels of `split`."""
-    saved = policy.spec["environment"]
-    played = {"bank": saved["bank"], "levels": saved.get("levels", "all"), "part": part}
-    return make(settings, {**options, **played})
+    return make(settings, {**options, **_trained_on(policy), "part": part})
+
+
+def _trained_on(policy: Policy) -> dict[str, Any]:
+    """The options that say which levels a policy was trained on, as its file tells."""
+    return {"levels": "all", **{key: value for key, value in policy.spec["environment"].items() if key in PLAYED}}
 
 
 def make(settings: Mapping[str, Any], options: Mapping[str, Any]) -> VecEnv:

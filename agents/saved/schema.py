@@ -98,6 +98,7 @@ ENVIRONMENT = record(
         "engine": text(100),  # of earlier versions
         "bank": optional(whole(0, MOST)),  # levels of training, as are `levels` of them, of which `part` is played
         "levels": optional(_levels),
+        "held_out": optional(text(100)),
         "part": one_of("training", "test"),
     },
 )

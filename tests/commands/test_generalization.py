@@ -75,6 +75,23 @@ def test_of_a_run_on_200_levels_no_level_of_training_is_one_of_tests(monkeypatch
     assert result.scores["levels"]["test"]["success"] == result.scores["success"]
 
 
+def test_every_evaluation_of_a_run_with_a_property_plays_levels_without_it(monkeypatch, capsys):
+    met = watch(monkeypatch)
+    result = train(TINY, env={"name": "GoToDoor-5x5", "held_out": "right", "kwargs": {"max_steps": 4}})
+    assert "env.held_out=right" in str(result.folder)
+    evaluate(policy=str(result.folder), episodes=20, output="scores.json")
+    said = capsys.readouterr().out
+    assert "; env.held_out=right leaves others for tests" in said and "left for tests by env.held_out=right" in said
+    env, columns = make_env("GoToDoor-5x5").unwrapped, {}
+    for part in ("training", "test"):
+        columns[part] = set()
+        for seed in met[part]:
+            env.reset(seed=seed)
+            columns[part].add(env.target_pos[0] - (env.width - 1) / 2)
+    assert max(columns["training"]) < 0 < min(columns["test"]) and not met["all"]
+    assert result.scores["levels"]["test"]["success"] == result.scores["success"]
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A run on 20 levels of DoorKey-5x5."""

@@ -8,6 +8,7 @@ from functools import cache
 import gymnasium
 import numpy as np
 import pytest
+from minigrid.core.constants import COLOR_TO_IDX, OBJECT_TO_IDX
 from minigrid.minigrid_env import MiniGridEnv
 
 from envs import make_env, make_vec_env
@@ -182,6 +183,76 @@ def test_no_level_of_tests_is_one_of_training(levels, bank):
     training, test = (played("batched", levels, bank, part) for part in ("training", "test"))
     assert max(training) < EVALUATION <= min(test)
     assert {*contents("DoorKey-6x6", training)}.isdisjoint(contents("DoorKey-6x6", test))
+
+
+PROPERTIES = {  # what Farama's environment says about the target of the level it has just made: for training, for tests
+    "right": lambda env: (env.target_pos[0] < env.width // 2, env.target_pos[0] >= env.width // 2),
+    "pairs": lambda env: ((pair := third(env)) != 0, pair == 0),
+}
+
+
+def third(env) -> int:
+    return (OBJECT_TO_IDX[env.targetType] + COLOR_TO_IDX[env.target_color]) % 3
+
+
+@pytest.mark.parametrize("levels", ["all", 40])
+@pytest.mark.parametrize("name", PROPERTIES)
+def test_levels_of_tests_have_a_property_that_no_level_of_training_has(name, levels):
+    id = "MiniGrid-GoToObject-6x6-N2-v0"
+    split, env = split_of(id, levels, 100, name), gymnasium.make(id).unwrapped
+    assert split.training.seeds is not None and split.test is not None and split.apart
+    found: dict[str, list[tuple]] = {"training": [], "test": []}
+    for part, seeds in (("training", split.training.listed), ("test", split.test.listed[:200])):
+        for seed in seeds:
+            env.reset(seed=int(seed))
+            assert PROPERTIES[name](env) == (part == "training", part == "test")
+            found[part].append(content(env))
+    assert {*found["training"]}.isdisjoint(found["test"])
+    assert split.distinct == len({*found["training"]}) and (levels == "all" or split.distinct == levels)
+    others = [seed for seed in range(100) if seed not in split.training.listed]
+    for seed in others if levels == "all" else []:
+        env.reset(seed=seed)
+        assert not PROPERTIES[name](env)[0]
+
+
+def test_a_target_in_the_middle_column_is_of_neither_half():
+    split, env = split_of("FourRooms", "all", 300, "right"), gymnasium.make("MiniGrid-FourRooms-v0").unwrapped
+    columns: dict[int, int] = {}
+    for seed in range(300):
+        env.reset(seed=seed)
+        column = next(i for i, thing in enumerate(env.grid.grid) if thing and thing.type == "goal") % env.width
+        columns[seed] = column - env.width // 2
+    assert split.training.listed.tolist() == [seed for seed, column in columns.items() if column < 0]
+    assert 0 in columns.values() and env.width % 2 == 1
+
+
+@pytest.mark.parametrize(
+    ("id", "name", "options", "message"),
+    [
+        ("DoorKey-6x6", "left", {}, "no property of levels is called 'left'.* There is: pairs, right"),
+        ("DoorKey-6x6", "right", {}, "does not suit .*: 0 of 4,096 levels are left for training"),
+        ("DoorKey-6x6", "pairs", {}, "does not suit .*: its targets are not doors, keys, balls or boxes"),
+        ("GoToDoor-5x5", "pairs", {}, "training would never ask for some colour, since each has one pair only"),
+        ("RedBlueDoors-6x6", "right", {}, "its levels have no single target"),
+        ("MiniGrid-Playground-v0", "right", {}, "not every level has a target"),
+        ("GoToDoor-5x5", "right", {"bank": 0}, "it needs a number of levels, .* and env.bank is 0"),
+        ("CartPole", "right", {}, "CartPole has no levels, of which env.held_out=right"),
+    ],
+)
+def test_a_property_that_levels_do_not_have_is_refused(id, name, options, message):
+    with pytest.raises(ValueError, match=message):
+        make_vec_env(id, held_out=name, **options)
+
+
+def test_both_engines_play_the_same_levels_with_a_property():
+    found = []
+    for engine in ("batched", "gymnasium"):
+        for part in ("training", "test"):
+            options = {"bank": 100, "held_out": "right", "part": part, "kwargs": {"max_steps": 1}}
+            env = make_vec_env("GoToDoor-5x5", n_envs=3, seed=5, engine=engine, **options)
+            env.reset()
+            found.append([[info["level_seed"] for info in env.step(np.zeros(3, int))[3]] for _ in range(20)])
+    assert found[0] == found[2] and found[1] == found[3] and np.max(found[0]) < 100 <= np.min(found[1])
 
 
 def test_levels_of_n_are_drawn_equally_often():

@@ -1,0 +1,82 @@
+"""Properties by which levels of training and of tests are told apart (`env.held_out=`).
+
+    right    the target lies in the left half of the grid in training, and in the right half in tests
+    pairs    tests ask for a third of all pairs of type and colour, training for the others: for every type and every
+             colour, but never for these two together
+
+The target is the goal, or the place or the object that the rule of the environment asks for. A middle column belongs to
+neither half: where it has a target, a level is played by nobody.
+
+A property of your own is one function: HELD_OUT["mine"] = mine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from envs.engine import kernel
+from envs.engine.kernel import GOAL, MARGIN, Levels
+from envs.engine.shift import is_coloured
+
+Sides = tuple[
+    np.ndarray, np.ndarray
+]  # bool (levels,) each: those for training, those for tests; some may be for neither
+PLACES = {
+    kernel.GO_TO: 0,
+    kernel.MEMORY: 0,
+    kernel.PUT_NEAR: 1,
+    kernel.UNLOCK: 0,
+}  # rule -> which parameter is the place
+ENOUGH = 1_000  # levels that show every pair there is
+
+
+def targets(levels: Levels, rule: int) -> np.ndarray:
+    """Where the targets are, bool (levels, cells); several cells where any of them will do.
+
+    Raises:
+        ValueError: the rule has no target, or a level has none.
+    """
+    grid, asked = levels.grid, levels.agent["parameters"]
+    if rule in PLACES:
+        found = np.arange(grid.shape[1]) == asked[:, PLACES[rule], None]
+    elif rule == kernel.FETCH:
+        found = grid & 127 == asked[:, :1]
+    elif rule == kernel.PICK_TARGET:
+        found = (grid >> 9 == asked[:, :1]) & (asked[:, :1] > 0)
+    elif rule in (kernel.BASE, kernel.OBSTACLES):
+        found = grid & 15 == GOAL
+    else:
+        raise ValueError("its levels have no single target")
+    if not found.any(1).all():
+        raise ValueError("not every level has a target")
+    return found
+
+
+def right(levels: Levels, rule: int) -> Sides:
+    """Training: all targets in the left half. Tests: all in the right half."""
+    found, stride = targets(levels, rule), int(levels.agent["stride"][0])
+    twice = 2 * ((np.arange(found.shape[1]) - MARGIN) % stride) - (stride - MARGIN - 1)  # 2x - (width - 1)
+    return np.all(~found | (twice < 0), axis=1), np.all(~found | (twice > 0), axis=1)
+
+
+def pairs(levels: Levels, rule: int) -> Sides:
+    """Tests: (type + colour) mod 3 = 0 in MiniGrid's codes, a Latin square. Training: all others.
+
+    Raises:
+        ValueError: the targets are no objects, or some type or colour would be met in tests only.
+    """
+    found = targets(levels, rule)
+    asked = levels.grid[np.arange(len(found)), found.argmax(1)]
+    if not is_coloured(asked).all():
+        raise ValueError("its targets are not doors, keys, balls or boxes")
+    parts = {"type": asked & 15, "colour": asked >> 4 & 7}
+    test = (parts["type"] + parts["colour"]) % 3 == 0
+    for name, part in parts.items():
+        if len(asked) >= ENOUGH and not np.isin(part[test], part[~test]).all():
+            raise ValueError(f"training would never ask for some {name}, since each has one pair only")
+    return ~test, test
+
+
+HELD_OUT: dict[str, Callable[[Levels, int], Sides]] = {"right": right, "pairs": pairs}
