@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.report import label, measure_of
-from evaluation.runs import Run
+from evaluation.report import measure_of
+from evaluation.runs import Run, label
 
 LINES = ("-", "--", ":", "-.")  # another one after every ten runs: there are ten colours
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from evaluation.runs import Run
+from evaluation.runs import Run, label
 from evaluation.scores import Interval, student_interval
 from storage.durable import write_file
 
@@ -110,16 +110,6 @@ def of_optimal(scores: Mapping[str, Any]) -> list[str]:
 def interval(data: dict[str, float]) -> str:
     """An interval read back from JSON, as text."""
     return str(Interval(data["mean"], data["low"], data["high"]))
-
-
-def label(run: Run) -> str:
-    """A run's name in a comparison: agent, encoder, symmetry and its differences from the defaults."""
-    config = run.config
-    kind, name = run.folder.parent.parent.name, run.folder.parent.name
-    own = f"{config['agent']['name']}-{config['encoder']['name']}"
-    if not kind.startswith(own):  # a folder given as run_dir
-        return own
-    return kind if name == "default" else f"{kind} {name}"
 
 
 def measure_of(runs: Sequence[Run]) -> str:

@@ -200,6 +200,16 @@ def _read(
     return data
 
 
+def label(run: Run) -> str:
+    """A run's name in a comparison: agent, encoder, symmetry and its differences from the defaults."""
+    config = run.config
+    kind, name = run.folder.parent.parent.name, run.folder.parent.name
+    own = f"{config['agent']['name']}-{config['encoder']['name']}"
+    if not kind.startswith(own):  # a folder given as run_dir
+        return own
+    return kind if name == "default" else f"{kind} {name}"
+
+
 def find_runs(root: Path) -> list[Run]:
     """Every run below `root` except those set aside (`*.old-<n>`), and damaged ones, for which a warning is printed."""
     found = []

@@ -30,6 +30,7 @@ ROOMS: dict[str, set[str]] = {
     "agents": {"agents.*", "encoders", "encoders.layers", "storage", "symmetry"},
     "configs": {"agents", "encoders", "envs"},
     "evaluation": {"configs", "storage"},
+    "comparing": {"configs", "evaluation", "storage"},
     "learning": {
         "agents",
         "agents.*",
@@ -56,7 +57,7 @@ ROOMS: dict[str, set[str]] = {
         "pretrained",
         "storage",
     },
-    "compare": {"configs", "evaluation"},
+    "compare": {"comparing", "configs", "evaluation"},
     "benchmarks": {"*"},
 }
 LONGEST = 300  # lines

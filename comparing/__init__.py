@@ -1,0 +1,1 @@
+"""Many runs compared: statistics, words, tables, figures and a page."""

@@ -1,0 +1,55 @@
+"""Contenders over several environments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+
+from comparing.comparison import Aggregate, Environment, Total
+from comparing.pairs import improvement
+from comparing.statistics import aligned, estimate, interquartile_mean, mean, median, optimality_gap, profile
+
+THRESHOLDS = np.linspace(0, 1, 101)
+
+
+def aggregate(environments: Sequence[Environment]) -> Aggregate:
+    """Average the environments whose scores are shares of 1, for the contenders that have scores in all of them.
+
+    Returns are not averaged: they have another scale in each environment, and one made from the compared runs would
+    let a contender's score depend on its rivals.
+    """
+    averaged = [environment for environment in environments if environment.measure.is_share]
+    left_out = [
+        f"{environment.name}: {environment.measure.kind} has no scale that environments share"
+        for environment in environments
+        if not environment.measure.is_share
+    ]
+    known = {
+        environment.name: {one.label: one.known for one in environment.contenders if len(one.known)}
+        for environment in averaged
+    }
+    totals = []
+    for label in sorted({label for scores in known.values() for label in scores}):
+        if lacking := [name for name, scores in known.items() if label not in scores]:
+            left_out.append(f"{label}: it has no score in {', '.join(lacking)}")
+        else:
+            totals.append(_total(label, aligned([scores[label] for scores in known.values()])))
+    improvements = {
+        (first.label, second.label): improvement(first.scores, second.scores)
+        for first, second in combinations(totals, 2)
+    }
+    return Aggregate(tuple(known), tuple(totals), THRESHOLDS, improvements, tuple(left_out))
+
+
+def _total(label: str, scores: np.ndarray) -> Total:
+    return Total(
+        label,
+        scores,
+        interquartile_mean=estimate(scores, interquartile_mean),
+        mean=estimate(scores, mean),
+        median=estimate(scores, median),
+        optimality_gap=estimate(scores, optimality_gap),
+        profile=profile(scores, THRESHOLDS),
+    )
