@@ -9,9 +9,10 @@ once the configuration is known to be good.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,12 @@ class Result:
     signal: int = 0
 
 
-def train(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> Result:
+def train(
+    config: Mapping[str, Any] | Sequence[str] = (),
+    *,
+    evaluated: Callable[[Path], object] = lambda folder: None,
+    **options: Any,
+) -> Result:
     """Train one agent and write its run folder.
 
     A finished run with the same configuration is only read. An interrupted one goes on from its last snapshot, and
@@ -46,6 +52,7 @@ def train(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> Res
     Args:
         config: a partial mapping ({"env": "DoorKey-5x5", "agent": {"name": "ppo", "gamma": 0.9}}) or a list of
             overrides as on the command line (["env=DoorKey-5x5", "agent.gamma=0.9"]); `configs/` holds the rest.
+        evaluated: called with the run folder after each evaluation; an exception of it ends the run, unfinished.
         options: more entries of the mapping.
 
     Raises:
@@ -99,7 +106,7 @@ def train(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> Res
                     about["levels"] = str(built.split or "")
                     print(opening(folder, decided, about), flush=True)
                     rollbacks = rollbacks or (snapshot or {}).get("rollbacks", ())
-                    scores, signal = learn(built, decided, folder, snapshot, rollbacks)
+                    scores, signal = learn(built, decided, folder, snapshot, rollbacks, partial(evaluated, folder))
                     return Result(folder, scores, decided, signal)
 
     rollbacks: Sequence[Mapping[str, Any]] = ()

@@ -33,6 +33,7 @@ WORDS = {  # what else these options may be
 SNAPSHOT = 10**12  # the most steps between two snapshots
 WEEK = 7 * 24 * 60  # minutes
 LEVELS = 2**31  # evaluations play the levels from this seed on
+TUNING = range(3_000_000, 4_000_000)  # the seeds of runs with evaluation.purpose=tuning, and of no others
 
 
 def checked(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,10 +75,19 @@ def checked(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str,
     for key in ("overwrite", "progress", "encoder.freeze"):
         if not isinstance(leaves[key], bool):
             raise UsageError(f"{key} is true or false; got {leaves[key]!r}")
+    _check_purpose(settled["evaluation"]["purpose"], settled["seed"])
     _check_initial(leaves["initial"], leaves["encoder.initial"])
     if not isinstance(settled["trust"], list):
         raise UsageError(f"trust is a list of modules, like trust=[my_pkg]; got {settled['trust']!r}")
     return settled
+
+
+def _check_purpose(purpose: Any, seed: int) -> None:
+    if purpose not in ("report", "tuning"):
+        raise UsageError(f"evaluation.purpose is report or tuning; got {purpose!r}")
+    if (purpose == "tuning") != (seed in TUNING):
+        seeds = f"the seeds {TUNING[0]:,} to {TUNING[-1]:,} are"
+        raise UsageError(f"{seeds} those of runs with evaluation.purpose=tuning, and of no others; got seed={seed}")
 
 
 def _check_initial(everything: Any, encoder: Any) -> None:

@@ -1,8 +1,8 @@
 """Which level an environment plays: a function of (seed, environment, episode) only, the same for every engine.
 
 Level s is what `env.reset(seed=s)` makes. A bank of N levels, first ... first + N - 1, is drawn from with replacement.
-Training draws levels below 2^31, evaluations those from there to 2^32 - 1. Many seeds can make one level, so a `Part`
-tells levels of training and of tests apart by their content.
+Training draws levels below 2^31, evaluations those from there to 2^32 - 1, and the evaluations of tune.py as many from
+there on. Many seeds can make one level, so a `Part` tells levels of training and of tests apart by their content.
 
 python -m envs.levels env=DoorKey-8x8 count=16 levels.png   draws some of both (envs/pictures.py)
 """
@@ -18,7 +18,9 @@ import numpy as np
 
 EVALUATION = 2**31  # the first level of evaluations
 PLAYED = ("bank", "levels", "held_out")  # options of an environment that say which levels are trained on
+TUNING = 2**32  # the first level of the evaluations of tune.py
 FRESH = {"bank": 0, "first_level": EVALUATION}  # of `make_vec_env`: levels that training never draws, without end
+FRESH_FOR_TUNING = {"bank": 0, "first_level": TUNING}  # the same, and none that reports draw
 BANK = 10_000  # levels to draw from, if not chosen
 SEEDS = 2**31  # of training, and as many of evaluations
 TENTH = 10  # one level of ten is held out where training has no end of levels

@@ -20,7 +20,7 @@ from envs.vec_env import LevelsVecEnv, VecEnv
 
 log = logging.getLogger(__name__)
 
-PARTS = ("training", "test")
+PARTS = ("training", "test", "tuning")
 ENGINES = ("gymnasium", "batched", "auto")
 
 
@@ -59,7 +59,7 @@ def make_vec_env(
         levels: a split into levels of training and of tests (`envs.split`): N levels, or "all" for those of the bank.
             None is no split.
         held_out: the property that tells the two parts apart (`envs.held_out`); None: their content.
-        part: of the split: "training" or "test".
+        part: of the split: "training", "test", or "tuning", other levels that tune.py evaluates on.
         shift: "mirror", "rotate" or "colours" changes every level (`envs.engine.shift`), in the engine "batched".
         engine_threads: the number of threads of the engine "batched" in MiniGrid.
 
@@ -119,15 +119,15 @@ def _part(id: str, played: Mapping[str, Any], options: Mapping[str, Any]) -> Par
     bank = BANK if played["bank"] is None else played["bank"]
     if part not in PARTS:
         raise ValueError(f"part is one of {', '.join(PARTS)}, got {part!r}")
-    if levels is None and part == "test":
-        raise ValueError("part='test' needs levels=, which says what training has: N, or 'all'")
+    if levels is None and part != "training":
+        raise ValueError(f"part={part!r} needs levels=, which says what training has: N, or 'all'")
     if levels is None or (levels == "all" and bank and part == "training" and held_out is None):
         return Part(bank, played["first_level"])
 
     from envs.split import split_of  # numba takes a while to import
 
     split = split_of(id, levels, bank, held_out, **options)
-    chosen = split.training if part == "training" else split.test
+    chosen = {"training": split.training, "test": split.test, "tuning": split.tuning}[part]
     if chosen is None:
         raise ValueError(f"{id} has no levels to test on: {split.reason}")
     return chosen

@@ -12,7 +12,7 @@ levels are the same if their content is, whatever their seeds (`envs.engine.hash
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gymnasium
@@ -27,7 +27,7 @@ from envs.engine.levels import generate, maker_of
 from envs.engine.rules import RULES, step_owner, unsupported
 from envs.errors import EnvironmentFailed
 from envs.held_out import HELD_OUT
-from envs.levels import BANK, EVALUATION, Part
+from envs.levels import BANK, EVALUATION, TUNING, Part
 from envs.missions import checked_words, words_beyond
 from envs.names import resolve_id, unknown
 from envs.single import made
@@ -54,6 +54,7 @@ class Split:
         complete: the last nine tenths of them brought nothing new.
         apart: every evaluation plays levels of tests, because the user said which levels are trained on.
         held_out: the property that tells the two apart, if it is one.
+        like_training: then, levels of evaluations that have it.
     """
 
     training: Part
@@ -65,6 +66,14 @@ class Split:
     complete: bool = False
     apart: bool = False
     held_out: str | None = None
+    like_training: Part | None = None
+
+    @property
+    def tuning(self) -> Part:
+        """Levels that tune.py evaluates on: of seeds that tests do not draw, and with the property of training."""
+        if self.like_training is not None:
+            return self.like_training
+        return Part(first=TUNING) if self.test is None else replace(self.test, first=TUNING)
 
     def __str__(self) -> str:
         if not self.looked:
@@ -170,7 +179,8 @@ def _by_property(env: gymnasium.Env, name: str, levels: int | str, bank: int, wo
     there = len(known.seeds)
     distinct = there if levels == "all" else len(played)
     counted: dict[str, Any] = {"distinct": distinct, "found": there, "looked": known.looked, "complete": known.complete}
-    return Split(Part(seeds=played), Part(seeds=seeds[test]), **counted, apart=True, held_out=name)
+    apart: dict[str, Any] = {"apart": True, "held_out": name, "like_training": Part(seeds=seeds[training])}
+    return Split(Part(seeds=played), Part(seeds=seeds[test]), **counted, **apart)
 
 
 def _of_number(env: gymnasium.Env, wanted: int, words: tuple[str, ...]) -> Split:

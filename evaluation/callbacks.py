@@ -80,6 +80,7 @@ class Evaluate(BaseCallback):
         save_best: called when an evaluation is the best so far (by success where there is one, then by return).
         diagnose: returns further numbers to log, given observations that the current policy has met.
         check: called before each evaluation; raises an error if the policy is not to be evaluated.
+        evaluated: called after each evaluation; raises an error if learning is to end.
         patience, stop: as for `rollout`.
 
     Raises:
@@ -99,12 +100,14 @@ class Evaluate(BaseCallback):
         training_levels: VecEnv | None = None,
         diagnose: Callable[[Any], Mapping[str, float]] = lambda states: {},
         check: Callable[[], object] = lambda: None,
+        evaluated: Callable[[], object] = lambda: None,
         patience: int = PATIENCE,
         stop: Callable[[], bool] = lambda: False,
     ):
         super().__init__()
         self.env, self.policy, self.every, self.episodes, self.seed = env, policy, every, episodes, seed
         self.file, self.save_best, self.diagnose, self.check = file, save_best, diagnose, check
+        self.evaluated = evaluated
         self.training_levels, self.patience, self.stop = training_levels, patience, stop
         self.count, self.seconds = 0, 0.0
         self.best = (-np.inf, -np.inf)
@@ -166,6 +169,7 @@ class Evaluate(BaseCallback):
         if rank > self.best:
             self.best = rank
             self.save_best(measured)
+        self.evaluated()
         return True
 
 

@@ -66,7 +66,7 @@ IRRELEVANT = (
     "decided_for",
 )
 # what the runs of earlier versions meant, which do not say it; the second, where they say the first
-ABSENT = {"encoder.freeze": False}
+ABSENT = {"encoder.freeze": False, "evaluation.purpose": "report"}
 ABSENT_BESIDE = {"env.bank": ("env.levels", "all")}
 
 
@@ -211,13 +211,22 @@ def label(run: Run) -> str:
 
 
 def find_runs(root: Path) -> list[Run]:
-    """Every run below `root` except those set aside (`*.old-<n>`), and damaged ones, for which a warning is printed."""
+    """Every run below `root`, but not those set aside (`*.old-<n>`), of tune.py, or damaged, which gives a warning."""
     found = []
     for folder in sorted(file.parent for file in root.rglob("config.yaml")):
         if ".old-" in folder.name:
             continue
         try:
-            found.append(read_run(folder))
+            run = read_run(folder)
         except ValueError as error:
             print(f"warning: left out: {error}", file=sys.stderr)
+            continue
+        if not is_of_tuning(run.config):
+            found.append(run)
     return found
+
+
+def is_of_tuning(config: Mapping[str, Any]) -> bool:
+    """Whether a configuration is that of a run that tune.py made."""
+    evaluation = config.get("evaluation")
+    return isinstance(evaluation, Mapping) and evaluation.get("purpose") == "tuning"

@@ -15,10 +15,11 @@ from agents import make_agent
 from agents.equivariance.normalization import SymmetricStatistics
 from agents.make import encoder_named
 from agents.saved.policy import described
+from configs.check import TUNING
 from configs.compose import UsageError
 from encoders.base import kind_of
 from envs import make_vec_env, symmetric_ids
-from envs.levels import FRESH, PLAYED
+from envs.levels import FRESH, FRESH_FOR_TUNING, PLAYED
 from envs.split import Split, split_of
 from learning.memory import fitting, samples
 from symmetry import Symmetry
@@ -69,8 +70,9 @@ def build(config: Mapping[str, Any]) -> Built:
         split = split_of(env["id"], **playing, words=options.get("words"), kwargs=env["kwargs"])
     made = make_vec_env(**options, **playing, engine=env["engine"], n_envs=config["n_envs"], seed=config["seed"])
     tests = split is not None and split.apart
-    evaluation_env = evaluating(config, made.engine, "test" if tests else None)
-    training_levels = evaluating(config, made.engine, "training") if tests else None
+    tuning = is_tuning(config)
+    evaluation_env = evaluating(config, made.engine, ("tuning" if tuning else "test") if tests else None)
+    training_levels = evaluating(config, made.engine, "training") if tests and not tuning else None
     method = config["symmetry"]["method"]
     symmetry = _symmetry(config, made.symmetry) if method != "none" else None
     env = _normalized(made, symmetry, config) if config["env"]["normalize"] else made
@@ -86,14 +88,24 @@ def evaluating(config: Mapping[str, Any], engine: str, part: str | None) -> VecE
     Args:
         config: of the run.
         engine: that steps them.
-        part: "training" or "test" levels of the run's split; None: levels whose seeds training never draws.
+        part: "training", "test" or "tuning" levels of the run's split; None: levels whose seeds training never draws.
     """
-    playing: dict[str, Any] = {**FRESH}
+    playing: dict[str, Any] = {**(FRESH_FOR_TUNING if is_tuning(config) else FRESH)}
     if part is not None:
         playing = {**{key: config["env"].get(key) for key in PLAYED}, "part": part}
     n_envs = min(config["evaluation"]["episodes"], EVALUATION_ENVS)
     options = {**env_options(config), "reward_scale": 1.0, "engine": engine}
-    return make_vec_env(**options, **playing, n_envs=n_envs, seed=EVALUATION_SEED)
+    return make_vec_env(**options, **playing, n_envs=n_envs, seed=evaluation_seed(config))
+
+
+def is_tuning(config: Mapping[str, Any]) -> bool:
+    """Whether a run is one of tune.py's, whose evaluations no report plays."""
+    return bool(config["evaluation"]["purpose"] == "tuning")
+
+
+def evaluation_seed(config: Mapping[str, Any]) -> int:
+    """The seed of the first evaluation."""
+    return EVALUATION_SEED + (TUNING.start if is_tuning(config) else 0)
 
 
 def _model(config: Mapping[str, Any], env: VecEnv, symmetry: Symmetry | None) -> BaseAlgorithm:

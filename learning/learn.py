@@ -6,7 +6,7 @@ import json
 import platform
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from evaluation.report import parameter_counts, result_table
 from evaluation.rollout import EndlessEpisode, Episodes, Interrupted, rollout
 from evaluation.runs import read_run, write_config
 from evaluation.scores import scores
-from learning.build import EVALUATION_SEED, Built, evaluating, saved_options
+from learning.build import Built, evaluating, evaluation_seed, is_tuning, saved_options
 from learning.failed import crash_file, kept, of_an_older_result
 from learning.rollback import MOST
 from learning.snapshot import NotResumed, Snapshots
@@ -39,7 +39,7 @@ from playing.generalization import generalization
 from playing.optimum import best_of, of_optimal
 from storage.durable import write_file
 
-FINAL_SEED = 2_000_000
+FINAL = 1_000_000  # the episodes of the last evaluation begin this far from those of the first one
 
 
 def learn(
@@ -48,12 +48,14 @@ def learn(
     folder: Path,
     snapshot: Mapping[str, Any] | None = None,
     rollbacks: Sequence[Mapping[str, Any]] = (),
+    evaluated: Callable[[], object] = lambda: None,
 ) -> tuple[dict[str, Any] | None, int]:
     """Train a model in its run folder -> `result.json`, None after an interruption; the signal, 0 if there was none.
 
     Args:
         snapshot: what an interrupted run goes on from.
         rollbacks: those of the run; one more than in `snapshot` if it goes back to that now.
+        evaluated: called after each evaluation; an exception of it ends learning.
 
     Raises:
         NotResumed: the run cannot go on from the snapshot.
@@ -83,7 +85,7 @@ def learn(
         lambda: Policy.of(model).remembering(),
         every=evaluation["every"],
         episodes=evaluation["episodes"],
-        seed=EVALUATION_SEED,
+        seed=evaluation_seed(config),
         file=folder / "evaluations.csv",
         save_best=lambda measured: save_policy(
             model, folder / "best", **about, score=as_score(measured, evaluation["episodes"])
@@ -91,10 +93,11 @@ def learn(
         training_levels=built.training_levels,
         diagnose=diagnose,
         check=watch.check,
+        evaluated=evaluated,
         **waiting,
     )
     if outside_encoder(model.policy) is not None:
-        env.seed(EVALUATION_SEED)
+        env.seed(evaluation_seed(config))
         check_finite_features(model.policy, Policy.of(model).normalize(env.reset()))
     norm = GradientNorm()
     before = {"learning": 0.0, "evaluation": 0.0} if snapshot is None else snapshot["seconds"]
@@ -148,11 +151,14 @@ def learn(
             spent = seconds()
             watch.check()
             policy = Policy.of(model).remembering()
-            play = partial(rollout, episodes=evaluation["final_episodes"], seed=FINAL_SEED, **waiting)
+            seed = evaluation_seed(config) + FINAL
+            play = partial(rollout, episodes=evaluation["final_episodes"], seed=seed, **waiting)
             final = play(policy, env)
             part = partial(evaluating, config, config["env"]["engine"])
             tested = None if built.training_levels is None else final
-            levels = built.split and generalization(built.split, part, partial(play, policy), tested)
+            levels = None
+            if built.split and not is_tuning(config):
+                levels = generalization(built.split, part, partial(play, policy), tested)
         except (Interrupted, KeyboardInterrupt):
             if not stop.requested or bad_tensor(model):
                 raise

@@ -99,7 +99,7 @@ ENVIRONMENT = record(
         "bank": optional(whole(0, MOST)),  # levels of training, as are `levels` of them, of which `part` is played
         "levels": optional(_levels),
         "held_out": optional(text(100)),
-        "part": one_of("training", "test"),
+        "part": one_of("training", "test", "tuning"),
     },
 )
 POLICY = record(

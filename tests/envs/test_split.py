@@ -141,7 +141,7 @@ def test_why_there_are_no_levels_to_test_on_is_said(id, levels, bank, reason):
     [
         ({"levels": 0}, "levels is all, or a whole number, at least 1; got 0"),
         ({"levels": "many"}, "levels is all, or a whole number, at least 1; got 'many'"),
-        ({"levels": 20, "part": "validation"}, "part is one of training, test, got 'validation'"),
+        ({"levels": 20, "part": "validation"}, "part is one of training, test, tuning, got 'validation'"),
         ({"part": "test"}, "part='test' needs levels="),
         ({"id": "CartPole", "levels": 20}, "CartPole has no levels"),
         ({"id": "Pendulum", "levels": "all", "part": "test"}, "Pendulum has no levels"),
