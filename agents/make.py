@@ -243,6 +243,11 @@ def encoder_named(name: str, trust: Sequence[str] = ()) -> type[BaseFeaturesExtr
     raise ValueError(f"no encoder is called {name!r}; the encoders are the files of encoders/")
 
 
+def on_policy(agent: Mapping[str, Any]) -> bool:
+    """Whether an agent with these options learns from rollouts."""
+    return "gae_lambda" in agent
+
+
 def hyperparameters(options: Mapping[str, Any], env: VecEnv) -> dict[str, Any]:
     """Options written as data, as SB3 takes them: schedules, noise and tuples."""
     converted = {k: v if k == "policy_kwargs" else copy.deepcopy(v) for k, v in options.items()}

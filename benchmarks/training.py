@@ -48,11 +48,11 @@ from timing import STOCK, machine, output, step_by_step, stock
 from wall import TASKS, wall
 
 from agents import make_agent
+from agents.make import on_policy
 from configs.compose import FOLDER, compose, overrides_of
 from encoders.torch_internals import empty_compiler_cache
 from envs import make_vec_env
 from learning.build import encoder_options, env_options
-from learning.decide import on_policy
 
 Rows = dict[str, dict[str, Any]]  # by form
 

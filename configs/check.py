@@ -22,6 +22,7 @@ LEAST = {  # options that are whole numbers -> their smallest values
     "evaluation.patience": 1,
     "snapshot.every": 1,
     "snapshot.keep": 0,
+    "encoder.parameters": 1,
     "env.history": 0,
     "env.bank": 0,
     "env.levels": 1,
@@ -29,6 +30,7 @@ LEAST = {  # options that are whole numbers -> their smallest values
 WORDS = {  # what else these options may be
     **dict.fromkeys(("threads", "evaluation.every", "snapshot.every"), "auto"),
     "env.levels": "all",
+    "encoder.parameters": None,
 }
 SNAPSHOT = 10**12  # the most steps between two snapshots
 WEEK = 7 * 24 * 60  # minutes

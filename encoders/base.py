@@ -9,8 +9,9 @@ give a larger bound: three numbers per cell are codes as long as their bound is 
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -42,6 +43,8 @@ class Encoder(BaseFeaturesExtractor):
         reads: the kinds of observation it can read, keys of `DESCRIPTIONS`.
         equivariant: whether it promises f(φ(g)s) = ρ(g) f(s) for the environment's symmetry. If so, its constructor
             takes that symmetry as the keyword `symmetry`, and sets `out_rep`.
+        scaled: the options that make it larger or smaller, together and in proportion, until it has the number of
+            parameters that is asked for (`encoders.size`); the first is the one that fits the last few.
         out_rep: ρ, a representation of the symmetry's group of size `features_dim`, on which equivariant heads are
             built; None without a promise.
 
@@ -55,6 +58,7 @@ class Encoder(BaseFeaturesExtractor):
 
     reads: ClassVar[tuple[str, ...]] = ()
     equivariant: ClassVar[bool] = False
+    scaled: ClassVar[tuple[str, ...]] = ("width",)
     out_rep: Representation | None = None
 
     def __init__(self, observation_space: spaces.Space, features_dim: int):
@@ -64,6 +68,11 @@ class Encoder(BaseFeaturesExtractor):
     def stages(self) -> Sequence[nn.Module] | None:
         """The modules that `forward` applies one after another in evaluation mode; None where it does more."""
         return None
+
+    @classmethod
+    def sizes(cls, space: spaces.Space, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The options in `scaled` by name, those of an encoder within it by dotted name, with their values."""
+        return sizes_among(cls, cls.scaled, options)
 
     @classmethod
     def check(cls, space: spaces.Space) -> None:
@@ -80,6 +89,22 @@ class Encoder(BaseFeaturesExtractor):
                 f"encoder {cls.__name__} reads {' or '.join(DESCRIPTIONS[k] for k in cls.reads)}; got "
                 f"{describe(space)}, of the kind '{kind}'. Encoders that read it: {fitting}"
             )
+
+
+def sizes_among(encoder: type, scaled: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The value of each option in `scaled`: the one in `options`, else the default of the class.
+
+    Raises:
+        ValueError: the class has no such option.
+    """
+    known = inspect.signature(encoder).parameters
+    for name in scaled:
+        if name not in known:
+            raise ValueError(
+                f"encoder.parameters scales the options that a class names in its attribute scaled, by default width, "
+                f"and {encoder.__name__} has no option {name}; give the class scaled = ('<option>',)"
+            )
+    return {name: options.get(name, known[name].default) for name in scaled}
 
 
 def kind_of(space: spaces.Space) -> str:

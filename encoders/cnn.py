@@ -47,6 +47,7 @@ class CNN(Encoder):
     """
 
     reads = ("grid", "image")
+    scaled = ("width", "channels", "embedding")
 
     def __init__(
         self,

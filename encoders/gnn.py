@@ -61,6 +61,7 @@ class GNN(Encoder):
     """
 
     reads = ("grid", "graph")
+    scaled = ("width", "channels")
 
     def __init__(
         self,

@@ -36,6 +36,7 @@ class Homomorphic(Encoder):
 
     reads = ("vector", "grid")
     equivariant = True
+    scaled = ("width", "filters", "channels")
 
     def __init__(
         self,

@@ -40,6 +40,7 @@ class Hypernetwork(Encoder):
     """
 
     reads = ("grid", "vector")
+    scaled = ("width", "context", "embedding")
 
     def __init__(
         self,

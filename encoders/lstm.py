@@ -71,11 +71,9 @@ class LSTM(Encoder):
             raise ValueError(f"encoder.trunk_options is a mapping, like {{channels: 64}}; got {trunk_options!r}")
         super().__init__(observation_space, width * (2 if bidirectional else 1))
         frames = frame_space(observation_space)
-        if trunk == "auto":
-            trunk = "cnn" if kind_of(frames) in ("grid", "image") else "mlp"
         assert isinstance(observation_space, spaces.Dict)
         self.scale = {key: pixel_scale(observation_space[key]) for key in frame_keys(observation_space)}
-        self.trunk = trunk_of(trunk, frames, trunk_options or {})
+        self.trunk = trunk_of(chosen(trunk, frames), frames, trunk_options or {})
         self.counts_samples = counts_samples(self.trunk)
         # windows overlap and grids repeat: each distinct one is encoded once
         self.repeats = isinstance(frames, spaces.Dict) and kind_of(frames) == "grid" and not self.counts_samples
@@ -83,6 +81,13 @@ class LSTM(Encoder):
         self.lstm = CELLS[cell](
             self.trunk.features_dim, width, num_layers=layers, batch_first=True, bidirectional=bidirectional
         )
+
+    @classmethod
+    def sizes(cls, space: spaces.Space, options: Mapping[str, Any]) -> dict[str, Any]:
+        frames = frame_space(space)
+        trunk: Any = resolve(TRUNKS[chosen(options.get("trunk", "auto"), frames)])
+        within = trunk.sizes(frames, options.get("trunk_options") or {})
+        return super().sizes(space, options) | {f"trunk_options.{name}": value for name, value in within.items()}
 
     def forward(self, obs: Observation) -> Float[Tensor, "batch features"]:
         assert isinstance(obs, dict)
@@ -112,6 +117,13 @@ class LSTM(Encoder):
             encoded = self.trunk(_only({key: frame[valid] for key, frame in frames.items()}))
             return encoded.new_zeros(len(valid), encoded.shape[1]).index_put((valid,), encoded)
         return self.trunk(_only(frames))
+
+
+def chosen(trunk: str, frames: spaces.Space) -> str:
+    """The name of the trunk, with "auto" decided."""
+    if trunk != "auto":
+        return trunk
+    return "cnn" if kind_of(frames) in ("grid", "image") else "mlp"
 
 
 def trunk_of(name: str, frames: spaces.Space, options: Mapping[str, Any]) -> BaseFeaturesExtractor:

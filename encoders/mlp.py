@@ -31,6 +31,7 @@ class MLP(Encoder):
     """
 
     reads = ("vector", "grid", "graph", "image", "window", "array")
+    scaled = ("width", "embedding")
 
     def __init__(
         self,

@@ -27,7 +27,7 @@ from symmetry import Symmetry
 EVALUATION_SEED = 1_000_000  # evaluations begin this far from the training seeds
 EVALUATION_ENVS = 20
 UNSAID = (("levels", "all"), ("held_out", None))  # what a policy's file leaves out
-NO_OPTIONS = ("name", "class", "initial", "freeze")  # of an encoder's class
+NO_OPTIONS = ("name", "class", "initial", "freeze", "parameters")  # of an encoder's class
 
 
 @dataclass(frozen=True)

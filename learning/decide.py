@@ -7,18 +7,23 @@ time, so equal commands give equal arithmetic.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from agents.equivariance.method import decided
-from agents.make import encoder_named
+from agents.equivariance.method import decided, promises
+from agents.make import encoder_named, on_policy, refuse_unknown
 from agents.ranges import check_ranges
+from agents.saved.budget import Rehearsal
 from configs.compose import UsageError
 from encoders.resolve import source_hash
+from encoders.size import fitted, resized, shown, sizes_of
+from envs import make_env
 from envs.levels import BANK
 from envs.single import has_levels, words_of
+from learning.build import encoder_options, env_options
 
 SNAPSHOT = 100_000  # the most steps between two snapshots, unless chosen: a fast agent makes them in seconds
 
@@ -28,7 +33,8 @@ Decision = tuple[dict[str, Any], dict[str, str]]  # the decided configuration, a
 def decide(config: Mapping[str, Any], env: Any = None, model: Any = None) -> Decision:
     """Decide every `auto` that can be decided -> the configuration, and the reason for each option in words.
 
-    Without environments and model: device, threads, symmetry, evaluations, snapshots, rollout, bank and words.
+    Without environments and model: device, threads, symmetry, evaluations, snapshots, rollout, bank, words and the
+    size of the encoder.
     With environments and model: the engine and the implementation of the agent.
 
     Args:
@@ -43,9 +49,9 @@ def decide(config: Mapping[str, Any], env: Any = None, model: Any = None) -> Dec
         ValueError: the agent does not support the chosen implementation.
     """
     reasons: dict[str, str] = {}
-    rules = (_device, _threads, _source, _symmetry, _evaluation, _snapshot, _rollout, _levels) if model is None else ()
+    rules = (_device, _threads, _source, _symmetry, _evaluation, _snapshot, _rollout, _levels, _size)
     settled = dict(config)
-    for rule in rules:
+    for rule in rules if model is None else ():
         settled |= rule(settled, reasons)
     if model is not None:
         settled["env"] = {**settled["env"], "engine": env.engine}
@@ -136,11 +142,6 @@ def _rollout(config: Mapping[str, Any], reasons: dict[str, str]) -> dict[str, An
     return {"agent": fitted}
 
 
-def on_policy(agent: Mapping[str, Any]) -> bool:
-    """Whether an agent with this configuration learns from rollouts."""
-    return "gae_lambda" in agent
-
-
 def _levels(config: Mapping[str, Any], reasons: dict[str, str]) -> dict[str, Any]:
     env = dict(config["env"])
     if "bank" not in env and has_levels(env["id"], env["kwargs"]):  # a user's MiniGrid environment, by env=gym
@@ -150,6 +151,43 @@ def _levels(config: Mapping[str, Any], reasons: dict[str, str]) -> dict[str, Any
     if "bank" in env and not env.get("words") and (words := words_of(env["id"], env["kwargs"])):
         env["words"] = words  # recorded, so that word ids are the same wherever the policy is played
     return {"env": env}
+
+
+def _size(config: Mapping[str, Any], reasons: dict[str, str]) -> dict[str, Any]:
+    """The sizes with which one encoder has about `encoder.parameters` parameters, trained or frozen."""
+    wanted = config["encoder"].get("parameters")
+    if wanted is None:
+        return {}
+    encoder, options = encoder_named(config["encoder"]["class"], config["trust"]), encoder_options(config)
+    env: Any = make_env(**env_options(config))
+    with closing(env):
+        space, symmetry = env.observation_space, {"symmetry": env.symmetry} if promises(encoder) else {}
+
+    def build(sizes: Mapping[str, int]) -> torch.nn.Module:
+        with Rehearsal():
+            return encoder(space, **resized(options, sizes), **symmetry)
+
+    try:
+        sizes = sizes_of(encoder, space, options)
+        _refuse_both(config, sizes)
+        found, count = fitted(build, sizes, wanted)
+    except (TypeError, AssertionError, RuntimeError, ZeroDivisionError) as error:  # in an encoder's constructor
+        refuse_unknown(str(error), encoder)
+        raise UsageError(f"encoder {encoder.__name__}: {error}") from error
+    reasons["encoder.parameters"] = f"encoder.parameters={wanted:,}: {shown(found)} make {count:,}"
+    return {"encoder": resized(config["encoder"], found)}
+
+
+def _refuse_both(config: Mapping[str, Any], sizes: Mapping[str, int]) -> None:
+    """Raise UsageError if the command gives encoder.parameters and one of the options that it decides."""
+    given = {override.lstrip("+").partition("=")[0] for override in config.get("command", ())}
+    for name in sizes:
+        outer, _, inner = name.partition(".")
+        if f"encoder.{name}" in given or (f"encoder.{outer}" in given and inner in config["encoder"][outer]):
+            raise UsageError(
+                f"encoder.parameters={config['encoder']['parameters']} decides encoder.{name}, which is given too; "
+                "give one of them, or encoder.parameters=null"
+            )
 
 
 def _implementation(config: Mapping[str, Any], model: Any, reasons: dict[str, str]) -> dict[str, Any]:
@@ -186,8 +224,8 @@ def opening(folder: Path, config: Mapping[str, Any], reasons: Mapping[str, str])
     environments = f"{config['n_envs']} environment{'s' * (config['n_envs'] > 1)} in {engine}{levels}"
     lines = [f"{folder}: {config['total_timesteps']:,} steps of {environments}", f"on {device}, {threads}"]
     agent = config["agent"]
-    told = ("levels", "agent.n_steps", "agent.train_freq", "agent.batch_size", "memory", "snapshot", "initial")
-    lines += [reasons[option] for option in told if reasons.get(option)]
+    told = ("levels", "encoder.parameters", "agent.n_steps", "agent.train_freq", "agent.batch_size", "memory")
+    lines += [reasons[option] for option in (*told, "snapshot", "initial") if reasons.get(option)]
     if "agent.implementation" in reasons:
         once = ", each distinct observation encoded once" if agent.get("distinct") else ""
         lines.append(f"{agent['name']}: {agent['implementation']}{because('agent.implementation')}{once}")

@@ -44,6 +44,8 @@ def start(built: Built, config: Mapping[str, Any]) -> tuple[dict[str, Any], str]
 def _hint(taken: Taken, policy: Policy, config: Mapping[str, Any]) -> str:
     """With which options more of an encoder would be taken; empty if all of it was."""
     words = [f"encoder.{key}={value}" for key, value in taken.options.items()]
+    if words and config["encoder"].get("parameters"):
+        words.insert(0, "encoder.parameters=null")
     view = (policy.spec["environment"] or {}).get("view")
     if words and view and config["env"].get("view") not in (None, view):
         words.append(f"env.view={view}")

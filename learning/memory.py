@@ -9,12 +9,12 @@ import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
+from agents.make import on_policy
 from agents.ppo.rollout import Rollout
 from agents.saved.budget import Rehearsal
 from agents.saved.training import optimizers, tensors
 from configs.compose import UsageError
 from envs.memory import available_memory, shown
-from learning.decide import on_policy
 
 
 def samples(env: VecEnv, config: Mapping[str, Any]) -> str:
