@@ -1,6 +1,6 @@
-"""Compare finished runs: a table, learning curves and a CSV file.
+"""Compare finished runs of any environments: a table, what it supports in words, and a report.
 
-    python train.py -m env=DoorKey-5x5 encoder=mlp,cnn,gnn seed=0,1,2
+    python train.py -m env=DoorKey-5x5 encoder=mlp,cnn,gnn seed=0,1,2,3,4
     python compare.py runs/DoorKey-5x5
 
 Scores are those of the last policy on fresh episodes, never of the best one.
@@ -9,84 +9,113 @@ From Python: `compare_runs({"runs": "runs"})`.
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from configs.command_line import command_line
 from configs.compose import UsageError, compose, overrides_of
 
+if TYPE_CHECKING:
+    from comparing.comparison import Comparison
 
-def compare_runs(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> dict[str, list[dict[str, Any]]]:
-    """Compare the finished runs below a folder; returns the rows of each environment's table.
+SENTENCES = 30  # printed; all are in report/words.txt
+
+
+def compare_runs(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> Comparison:
+    """Compare the finished runs below folders.
 
     Args:
         config: a partial mapping or a list of overrides of configs/compare.yaml.
         options: more entries of the mapping.
 
     Raises:
-        ValueError: no finished run there; damaged ones are left out with a warning.
+        ValueError: no finished run there; damaged ones are left out with a warning. A measure or threshold that these
+            runs cannot have.
         OSError: the report cannot be written.
     """
     given = overrides_of(config) if isinstance(config, Mapping) else list(config)
-    overrides = given + overrides_of(options)
-    settings = compose("compare", overrides)
-    if settings["threshold"] != "auto" and not isinstance(settings["threshold"], (int, float)):
-        raise UsageError(f"threshold is auto or a number; got {settings['threshold']!r}")
-    root = Path(settings["runs"])
-    if not root.is_dir():
-        raise UsageError(f"there is no folder {root}; train first: python train.py env=CartPole encoder=homomorphic")
+    settings = compose("compare", given + overrides_of(options))
+    threshold = settings["threshold"]
+    if threshold != "auto" and (isinstance(threshold, bool) or not isinstance(threshold, (int, float))):
+        raise UsageError(f"threshold is auto or a number; got {threshold!r}")
+    folders = settings["runs"] if isinstance(settings["runs"], list) else [settings["runs"]]
+    roots = [Path(folder) for folder in folders]
+    for root in roots:
+        if not root.is_dir():
+            raise UsageError(f"there is no folder {root}; {_instead(root)}")
 
+    from comparing.compare import compare
+    from evaluation.runs import look_for_runs
+
+    found, left_out = look_for_runs(roots)
+    for _, reason in left_out:
+        print(f"warning: left out: {reason}", file=sys.stderr)
+    if not any(run.result for run in found):
+        raise UsageError(f"there is no finished run below {', '.join(map(str, roots))}")
+    comparison = compare(found, left_out, settings["measure"], None if threshold == "auto" else float(threshold))
+    _print(comparison)
+    output = Path(settings["output"] or Path(os.path.commonpath(roots), "report"))
+    _write(comparison, output)
+    return comparison
+
+
+def _instead(root: Path) -> str:
+    """What to type for a folder that is not there."""
+    from configs.compose import existing
+
+    there = sorted(str(folder) for folder in root.parent.glob("[!.]*") if folder.is_dir())
+    if there:
+        return f"there are: {', '.join(there[:10])}{' and more' if len(there) > 10 else ''}"
+    env = root.name if root.name in existing("env") else "<name>"
+    return f"train first: python train.py -m env={env} encoder=mlp,cnn seed=0,1,2,3,4"
+
+
+def _print(comparison: Comparison) -> None:
+    """The tables, what makes runs less comparable, what the runs support, and what is missing."""
+    from comparing.tables import aggregate_table, environment_table, heading
+    from comparing.words import counted, not_there, sentences
+
+    for environment in comparison.environments:
+        print(heading(environment))
+        print(environment_table(environment))
+        for note in environment.notes:
+            print(f"note: {note}")
+        print()
+    aggregate = comparison.aggregate
+    if len(aggregate.environments) > 1 and aggregate.totals:
+        print(f"{len(aggregate.environments)} environments: estimates and 95% intervals (stratified bootstrap)")
+        print(aggregate_table(comparison))
+    if len(comparison.environments) > 1:
+        for reason in aggregate.left_out:
+            print(f"not in the average: {reason}")
+        print()
+    said = sentences(comparison)
+    print(counted(comparison))
+    for sentence in said[:SENTENCES]:
+        print(f"  {sentence}")
+    if len(said) > SENTENCES:
+        print(f"  and {len(said) - SENTENCES} more in words.txt")
+    for line in not_there(comparison):
+        print(line)
+
+
+def _write(comparison: Comparison, output: Path) -> None:
+    """The report."""
+    from comparing.tables import to_csv, to_latex
+    from comparing.words import counted, not_there, sentences
     from evaluation.pictures import draw_comparison
-    from evaluation.report import (
-        compare,
-        comparison_table,
-        measure_of,
-        mixed_lengths,
-        mixed_releases,
-        write_csv,
-    )
-    from evaluation.runs import Run, find_runs
+    from storage.durable import write_file
 
-    found = find_runs(root)
-    groups: dict[str, list[Run]] = {}
-    for run in found:
-        if run.result is not None:
-            groups.setdefault(run.config["env"]["name"], []).append(run)
-        else:
-            print(f"left out, not finished: {run.folder}")
-    if not groups:
-        raise UsageError(f"there is no finished run below {root}")
-    comparisons = {}
-    for env, runs in sorted(groups.items()):
-        threshold = settings["threshold"]
-        if threshold == "auto":
-            threshold = default_threshold(runs[0].config["env"]["id"], measure_of(runs))
-        comparisons[env] = compare(runs, threshold)
-        print(f"{env}: means and 95% intervals over seeds (Student's t)")
-        print(comparison_table(comparisons[env], threshold))
-        if mixed := mixed_releases(runs):
-            print(f"note: these runs need not be of the same environment: {mixed}")
-        if mixed := mixed_lengths(runs):
-            print(f"note: these rows average runs of different lengths: {mixed}")
-    output = Path(settings["output"]) if settings["output"] else root / "report"
-    output.mkdir(parents=True, exist_ok=True)
-    write_csv(comparisons, output / "results.csv")
-    draw_comparison(dict(sorted(groups.items())), output / "learning_curves.png")
-    print(f"written: {output / 'results.csv'}, {output / 'learning_curves.png'}")
-    return comparisons
-
-
-def default_threshold(env_id: str, measure: str) -> float | None:
-    """0.9 success, or the return at which Gymnasium calls the environment solved; None where it does not say."""
-    import gymnasium
-
-    from evaluation.report import SUCCESS
-
-    if measure == "success":
-        return SUCCESS
-    spec = gymnasium.registry.get(env_id)
-    return spec.reward_threshold if spec else None
+    said = [counted(comparison), *sentences(comparison), *not_there(comparison)]
+    files = {"results.csv": to_csv(comparison), "table.tex": to_latex(comparison), "words.txt": "\n".join(said) + "\n"}
+    for name, content in files.items():
+        write_file(output / name, content)
+    runs = {each.name: [run for one in each.contenders for run in one.runs] for each in comparison.environments}
+    draw_comparison(runs, output / "learning_curves.png")
+    print(f"written: {', '.join(str(output / name) for name in [*files, 'learning_curves.png'])}")
 
 
 def main(overrides: list[str]) -> int:

@@ -20,16 +20,15 @@ def aggregate(environments: Sequence[Environment]) -> Aggregate:
     Returns are not averaged: they have another scale in each environment, and one made from the compared runs would
     let a contender's score depend on its rivals.
     """
-    averaged = [environment for environment in environments if environment.measure.is_share]
-    left_out = [
-        f"{environment.name}: {environment.measure.kind} has no scale that environments share"
-        for environment in environments
-        if not environment.measure.is_share
-    ]
-    known = {
-        environment.name: {one.label: one.known for one in environment.contenders if len(one.known)}
-        for environment in averaged
-    }
+    known, left_out = {}, []
+    for environment in environments:
+        scores = {one.label: one.known for one in environment.contenders if len(one.known)}
+        if not environment.measure.is_share:
+            left_out.append(f"{environment.name}: {environment.measure.kind} has no scale that environments share")
+        elif not scores:
+            left_out.append(f"{environment.name}: no run has {environment.measure.name}")
+        else:
+            known[environment.name] = scores
     totals = []
     for label in sorted({label for scores in known.values() for label in scores}):
         if lacking := [name for name, scores in known.items() if label not in scores]:

@@ -55,7 +55,7 @@ class Measure:
     def of(self, run: Run) -> float | None:
         """The number of a finished run; None if it has none."""
         assert run.result is not None
-        score = _scores(self.name, run.result).get(self.kind)
+        score = scores_of(self.name, run.result).get(self.kind)
         return None if score is None else float(score["mean"])
 
 
@@ -64,7 +64,7 @@ def offered(runs: Sequence[Run]) -> list[str]:
     results = [run.result for run in runs if run.result is not None]
     shifts = sorted({f"transfer.{name}" for result in results for name in result.get("transfer") or {}})
     known = [name for name in [*MEASURES, *shifts] if name != "auto"]
-    return ["auto", *(name for name in known if any(any(_scores(name, result).values()) for result in results))]
+    return ["auto", *(name for name in known if any(any(scores_of(name, result).values()) for result in results))]
 
 
 def measure_of(runs: Sequence[Run], name: str) -> Measure:
@@ -73,7 +73,7 @@ def measure_of(runs: Sequence[Run], name: str) -> Measure:
     Raises:
         ValueError: success is there in some runs, and in others it is not.
     """
-    scores = [_scores("success" if name == "auto" else name, run.result or {}) for run in runs]
+    scores = [scores_of("success" if name == "auto" else name, run.result or {}) for run in runs]
     kinds = {kind for score in scores for kind, value in score.items() if value is not None}
     if name == "auto":
         having = [run for run in runs if run.result and run.result["success"] is not None]
@@ -85,7 +85,8 @@ def measure_of(runs: Sequence[Run], name: str) -> Measure:
             )
         name = "success" if having else "return"
         kinds = {name}
-    kind = next((kind for kind in ("success", "gap", "of optimal", "return") if kind in kinds), "return")
+    usual = {"gap": "gap", "of_optimal": "of optimal", "return": "return"}.get(name, "success")
+    kind = next((kind for kind in ("success", "gap", "of optimal", "return") if kind in kinds), usual)
     return Measure(name, kind, possible(kind, runs))
 
 
@@ -114,7 +115,7 @@ def possible_return(config: Mapping[str, Any]) -> tuple[float, float]:
     return least * steps, most * steps
 
 
-def _scores(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
+def scores_of(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
     """The intervals that a result holds for a measure, by their kind; without any, {}."""
     levels = result.get("levels") or {}
     if name in ("return", "success"):

@@ -32,18 +32,11 @@ GROUPS_OF = {"train": GROUPS, "evaluate": ("env",), "compare": ()}
 BARE = {"evaluate": "policy", "compare": "runs"}  # what a word alone means
 NEEDED = {"train": (), "evaluate": (), "compare": ("runs",)}  # without which nothing composes
 IDENTITY = (*GROUPS, "env.id", "encoder.class")  # what a run's defaults belong to
+# run folders hold `=`
 PATHS = (
-    "policy",
-    "initial",
-    "encoder.initial",
-    "normalization",
-    "runs",
-    "run_dir",
-    "video",
-    "attention",
-    "output",
-    "replay",
-)  # run folders hold `=`
+    *("policy", "initial", "encoder.initial", "normalization", "runs"),
+    *("run_dir", "video", "attention", "output", "replay"),
+)
 # what other programs call an option, and what it may be here
 ALIASES = {
     **dict.fromkeys(("lr", "learningrate", "alpha", "step_size"), ("agent.learning_rate",)),
@@ -96,6 +89,9 @@ def compose_defaults(overrides: Sequence[str]) -> dict[str, Any]:
 
 def settle(name: str, overrides: Sequence[str]) -> list[str]:
     """Overrides with the names of choices settled (see the module's text) and unknown choices refused."""
+    bare = [o for o in overrides if name in BARE and _is_bare(o)]
+    if name == "compare" and len(bare) > 1:
+        overrides = [f"runs={_quote(bare)}", *(o for o in overrides if o not in bare)]
     settled = [f"{BARE[name]}={o}" if name in BARE and _is_bare(o) else o for o in overrides]
     given = [o.partition("=")[2] for o in settled if o.startswith(f"{BARE.get(name)}=")]
     if len(given) > 1:
@@ -142,8 +138,10 @@ def _refuse_mixed(overrides: Sequence[str]) -> None:
 
 def _spelled(key: str, value: str) -> str:
     """A value as Hydra's grammar spells it: quoted if it is a path or holds letters that the grammar does not know."""
+    if key == "runs" and value[:1] == "[" and value[1:2] not in ("'", '"'):
+        value = _quote([folder.strip() for folder in value[1:].removesuffix("]").split(",")])
     if key in PATHS:
-        return value if value[:1] in ("'", '"') or value in ("", "null", "???") else _quote(value)
+        return value if value.lstrip("[")[:1] in ("'", '"') or value in ("", "null", "???") else _quote(value)
     try:
         OverridesParser.create().parse_override(f"{key}={value}")
     except HydraException:

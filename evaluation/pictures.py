@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from evaluation.report import measure_of
 from evaluation.runs import Run, label
 
 LINES = ("-", "--", ":", "-.")  # another one after every ten runs: there are ten colours
@@ -46,7 +45,7 @@ def draw_run(run: Run, file: Path) -> None:
     plt.close(figure)
 
 
-def draw_comparison(groups: dict[str, Sequence[Run]], file: Path) -> None:
+def draw_comparison(groups: Mapping[str, Sequence[Run]], file: Path) -> None:
     """Draw a panel of learning curves per environment: each label's mean over seeds, and every seed as a thin line."""
     plt = pyplot()
     names = sorted({label(run) for runs in groups.values() for run in runs})
@@ -58,7 +57,7 @@ def draw_comparison(groups: dict[str, Sequence[Run]], file: Path) -> None:
     styles = {name: (f"C{i % 10}", LINES[i // 10 % len(LINES)]) for i, name in enumerate(names)}
     lines: dict[str, Any] = {}
     for axis, (env, runs) in zip(axes[0], groups.items(), strict=True):
-        measure = measure_of(runs)
+        measure = "success" if all(run.result and run.result["success"] is not None for run in runs) else "return"
         for name in sorted({label(run) for run in runs}):
             colour, line = styles[name]
             group = [run for run in runs if label(run) == name and run.evaluations]

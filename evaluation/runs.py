@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -210,19 +210,28 @@ def label(run: Run) -> str:
     return kind if name == "default" else f"{kind} {name}"
 
 
-def find_runs(root: Path) -> list[Run]:
-    """Every run below `root`, but not those set aside (`*.old-<n>`), of tune.py, or damaged, which gives a warning."""
-    found = []
-    for folder in sorted(file.parent for file in root.rglob("config.yaml")):
+def look_for_runs(roots: Iterable[Path]) -> tuple[list[Run], list[tuple[Path, str]]]:
+    """Every run below some folders but those set aside (`*.old-<n>`) and of tune.py; the damaged ones, and why."""
+    folders = {file.parent.resolve(): file.parent for root in roots for file in sorted(root.rglob("config.yaml"))}
+    found, damaged = [], []
+    for folder in folders.values():
         if ".old-" in folder.name:
             continue
         try:
             run = read_run(folder)
         except ValueError as error:
-            print(f"warning: left out: {error}", file=sys.stderr)
+            damaged.append((folder, str(error)))
             continue
         if not is_of_tuning(run.config):
             found.append(run)
+    return found, damaged
+
+
+def find_runs(root: Path) -> list[Run]:
+    """The runs of `look_for_runs`; a warning is printed for each damaged one."""
+    found, damaged = look_for_runs([root])
+    for _, reason in damaged:
+        print(f"warning: left out: {reason}", file=sys.stderr)
     return found
 
 

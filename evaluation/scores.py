@@ -32,7 +32,8 @@ class Interval(NamedTuple):
 
     def __str__(self) -> str:
         digits = 1 if max(abs(self.low), abs(self.high)) >= 100 else 2
-        return f"{self.mean:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
+        mean, low, high = (round(number, digits) + 0.0 for number in self)  # + 0.0: no -0.00
+        return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def bootstrap_interval(values: np.ndarray) -> Interval:

@@ -57,7 +57,7 @@ ROOMS: dict[str, set[str]] = {
         "pretrained",
         "storage",
     },
-    "compare": {"comparing", "configs", "evaluation"},
+    "compare": {"comparing", "configs", "evaluation", "storage"},
     "benchmarks": {"*"},
 }
 LONGEST = 300  # lines

@@ -118,11 +118,14 @@ def test_a_run_says_on_how_many_levels_it_trains_and_how_much_better_it_is_on_th
 
 def test_a_comparison_has_a_column_of_gaps_where_runs_have_one(run, capsys, tmp_path):
     gap = json.loads((run / "result.json").read_text())["levels"]["gap"]["mean"]
-    (row,) = compare_runs(runs=str(run), output=str(tmp_path))["DoorKey-5x5"]
-    assert row["gap"].mean == pytest.approx(gap)
+    (one,) = compare_runs(runs=str(run), output=str(tmp_path)).environments[0].contenders
+    assert one.gap.value == pytest.approx(gap) and one.levels == 20
     assert "  gap  " in capsys.readouterr().out
     with (tmp_path / "results.csv").open() as file:
-        assert float(next(csv.DictReader(file))["gap"]) == pytest.approx(gap)
+        values = {row["measure"]: row["value"] for row in csv.DictReader(file)}
+    assert float(values["gap"]) == pytest.approx(gap)
+    (one,) = compare_runs(runs=str(run), output=str(tmp_path), measure="gap").environments[0].contenders
+    assert one.score.value == pytest.approx(gap)
 
 
 def test_a_policy_is_evaluated_on_levels_that_it_was_not_trained_on(run, monkeypatch, capsys):

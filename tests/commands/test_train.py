@@ -265,14 +265,14 @@ def test_a_sweep_trains_the_grid_and_compare_reports_it():
     done = command(*sweep)
     assert done.returncode == 0, done.stderr
     assert command(*sweep).stdout.count("is finished: nothing to train") == 4
-    rows = compare_runs(runs="runs/DoorKey-5x5")["DoorKey-5x5"]
-    assert [(row["run"], row["seeds"]) for row in rows] == [("ppo-cnn", 2), ("ppo-mlp", 2)]
+    (compared,) = compare_runs(runs="runs/DoorKey-5x5", measure="return").environments
+    assert [(one.label, one.seeds) for one in compared.contenders] == [("ppo-cnn", (0, 1)), ("ppo-mlp", (0, 1))]
     finals = [
         json.loads(f.read_text())["return"]["mean"] for f in Path("runs/DoorKey-5x5/ppo-mlp").rglob("result.json")
     ]
-    assert rows[1]["return"].mean == pytest.approx(np.mean(finals))
+    assert compared.contenders[1].score.value == pytest.approx(np.mean(finals))
     report = Path("runs/DoorKey-5x5/report")
-    assert len((report / "results.csv").read_text().splitlines()) == 3
+    assert (report / "results.csv").read_text().count(",return,") == 4
     assert size_of(report / "learning_curves.png")[0] > 500
 
 

@@ -160,10 +160,11 @@ def test_a_comparison_of_damaged_runs_is_made_of_the_intact_ones(trained, capsys
         shutil.copytree(trained, RUN / f"seed={seed}")
         damage[0](RUN / f"seed={seed}")
     shutil.copytree(trained, RUN / "seed=intact")
-    (row,) = compare_runs(runs="runs")["DoorKey-5x5"]
-    assert row["seeds"] == 1
+    comparison = compare_runs(runs="runs")
+    assert [one.seeds for one in comparison.environments[0].contenders] == [(0,)]
     printed = capsys.readouterr()
     assert printed.err.count("\n") == printed.err.count("warning: left out:") == len(DAMAGES)
+    assert printed.out.count("\nleft out: ") == len(comparison.left_out) == len(DAMAGES)
     assert Path("runs/report/results.csv").is_file()
 
 

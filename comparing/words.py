@@ -1,0 +1,73 @@
+"""What the compared runs support, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from comparing.comparison import Comparison, Environment, Pair
+
+
+def sentences(comparison: Comparison) -> list[str]:
+    """A sentence for each pair, the separated ones first; then what could not be compared, and why."""
+    names = {environment.name: short_names(environment) for environment in comparison.environments}
+    pairs = sorted(comparison.pairs, key=lambda pair: (not pair.separated, pair.environment, -pair.improvement.value))
+    return [*(verdict(pair, names[pair.environment]) for pair in pairs), *_single_seeds(comparison.environments)]
+
+
+def verdict(pair: Pair, names: dict[str, str]) -> str:
+    """Which of two contenders is better, or how many more seeds of each would tell."""
+    first, second = names[pair.first], names[pair.second]
+    where = f"on {pair.environment} (P = {pair.improvement})"
+    if pair.separated:
+        return f"{first} > {second} {where}"
+    if pair.improvement.value == 0.5:
+        needed = "no difference was seen"
+    elif pair.more_seeds is None:
+        needed = "more than 1,000 more seeds would be needed"
+    else:
+        needed = f"about {pair.more_seeds} more seed{'s' * (pair.more_seeds > 1)} would be needed"
+    return f"not separated: {first}, {second} {where}; {needed}"
+
+
+def counted(comparison: Comparison) -> str:
+    """How many pairs were compared, and what "separated" promises."""
+    if not comparison.pairs:
+        return "no two contenders have two seeds or more in one environment, so none are compared"
+    separated, pairs = sum(pair.separated for pair in comparison.pairs), len(comparison.pairs)
+    return (
+        f"{pairs} pair{'s' * (pairs > 1)} compared, {separated} separated (rank tests; at most 5% of these are "
+        "expected to be chance). P: how often a run of the first has a greater "
+        f"{' or '.join(sorted({environment.measure.kind for environment in comparison.environments}))}"
+    )
+
+
+def _single_seeds(environments: Sequence[Environment]) -> Iterator[str]:
+    for environment in environments:
+        names = short_names(environment)
+        single = [names[one.label] for one in environment.contenders if len(one.known) == 1]
+        if single:
+            yield (
+                f"no interval: {', '.join(single)} on {environment.name}; one seed tells nothing about others "
+                "(train with seed=0,1,2,3,4)"
+            )
+
+
+def short_names(environment: Environment) -> dict[str, str]:
+    """The labels of an environment, without their agent where all have the same one."""
+    labels = [one.label for one in environment.contenders]
+    agents = {label.partition("-")[0] for label in labels}
+    return {label: label.partition("-")[2] if len(agents) == 1 else label for label in labels}
+
+
+def not_there(comparison: Comparison) -> list[str]:
+    """Runs and scores that a comparison lacks: damaged, failed, not finished, never begun, without the measure."""
+    lines = [f"left out: {reason}" for _, reason in comparison.left_out]
+    for environment in comparison.environments:
+        lines += [f"missing on {environment.name}: {missing}" for missing in environment.missing]
+        for one in environment.contenders:
+            if lacking := len(one.scores) - len(one.known):
+                lines.append(
+                    f"missing on {environment.name}: {environment.measure.name} of {one.label}, "
+                    f"{lacking} of {len(one.scores)} seeds"
+                )
+    return lines
