@@ -13,8 +13,10 @@ from typing import Any
 
 import yaml
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.logger import HParam, HumanOutputFormat, KVWriter, Logger, TensorBoardOutputFormat
+from stable_baselines3.common.logger import HumanOutputFormat, KVWriter, Logger, TensorBoardOutputFormat
+from tensorboard.compat.proto.summary_pb2 import Summary
 
+from evaluation.tensorboard import hyperparameters, layout
 from storage.durable import sync, write_file
 
 CLOCKS = ("time/fps", "time/time_elapsed")
@@ -103,6 +105,12 @@ class Logs(Logger):
         text = "\n".join(f"    {line}" for line in yaml.safe_dump(dict(config), sort_keys=False).split("\n"))
         self.events.write({"config": text}, {"config": ()}, step)
 
+    def show(self, summary: Summary, step: int = 0) -> None:
+        """Show in TensorBoard what is no curve (evaluation/tensorboard.py)."""
+        writer = self.events.writer.file_writer
+        assert writer is not None
+        writer.add_summary(summary, step)
+
     def after_rollouts(self, dump_logs: Callable[[int], None], every: int) -> Callable[[int], None]:
         """`dump_logs` of a model that calls it after each rollout, so that it logs every `every`-th.
 
@@ -161,7 +169,7 @@ class Logs(Logger):
 def open_logs(
     model: BaseAlgorithm, folder: Path, config: Mapping[str, Any], state: Mapping[str, Any] | None = None
 ) -> None:
-    """Let a model log into a run folder; a new run's TensorBoard also shows the configuration and an HPARAMS entry.
+    """Let a model log into a run folder; a new run's TensorBoard also shows its configuration and hyperparameters.
 
     Args:
         state: of `Logs.saved`, if the run goes on.
@@ -174,6 +182,5 @@ def open_logs(
     if state is not None:
         return
     logger.describe(config)
-    choices = {key: config[key]["name"] for key in ("env", "encoder", "agent")} | {"seed": config["seed"]}
-    hparams = HParam(choices, {"final/return": 0.0, "final/success": 0.0})
-    logger.events.write({"hparams": hparams}, {"hparams": ()})
+    for summary in (*hyperparameters(config), layout()):
+        logger.show(summary)

@@ -29,9 +29,12 @@ from evaluation.pictures import draw_run
 from evaluation.report import parameter_counts, result_table
 from evaluation.rollout import EndlessEpisode, Episodes, Interrupted, rollout
 from evaluation.runs import read_run, write_config
+from evaluation.schema import read_evaluations
 from evaluation.scores import scores
+from evaluation.tensorboard import finished
 from learning.build import Built, evaluating, evaluation_seed, is_tuning, saved_options
 from learning.failed import crash_file, kept, of_an_older_result
+from learning.final import numbers
 from learning.rollback import MOST
 from learning.snapshot import NotResumed, Snapshots
 from learning.watch import NotFinite, Watch, bad_tensor
@@ -188,15 +191,11 @@ def learn(
     if rollbacks:
         result["rollbacks"] = [*rollbacks]
     save_policy(model, folder / "policy", **about, score=as_score(scores(final), evaluation["final_episodes"]))
-    for key in ("return", "success", "of_optimal"):
-        if result.get(key) is not None:
-            model.logger.record(f"final/{key}", result[key]["mean"])
-    if levels and levels["gap"]:
-        measure = levels["measure"]
-        model.logger.record(f"final/training_{measure}", levels["training"][measure]["mean"])
-        model.logger.record(f"final/test_{measure}", levels["test"][measure]["mean"])
-        model.logger.record("final/generalization_gap", levels["gap"]["mean"])
+    evaluations = read_evaluations((folder / "evaluations.csv").read_bytes(), None, grows=True)
+    for key, value in numbers(result, evaluations, config["env"]["id"]).items():
+        model.logger.record(key, value)
     model.logger.dump(model.num_timesteps)
+    model.logger.show(finished())  # type: ignore[attr-defined]
     model.logger.close()
     timing = {
         "wall_seconds": round(sum(before.values()) + time.perf_counter() - begin, 2),

@@ -55,17 +55,13 @@ def size_of(picture):
         return image.size
 
 
-def test_tensorboard_holds_curves_configuration_and_hparams():
+def test_tensorboard_holds_curves_and_the_configuration():
     folder = train(TINY, env="DoorKey-5x5", encoder="mlp", total_timesteps=2048).folder
     events = EventAccumulator(str(folder)).Reload()
     scalars = set(events.Tags()["scalars"])
     assert scalars >= {"evaluation/return", "evaluation/success", "evaluation/length", "final/return", "final/success"}
     assert scalars >= {"rollout/ep_rew_mean", "rollout/success_rate", "train/loss", "train/gradient_norm", "time/fps"}
     assert "config/text_summary" in events.Tags()["tensors"]
-    plugins = events.summary_metadata
-    assert {"_hparams_/experiment", "_hparams_/session_start_info"} <= set(plugins)
-    session = plugins["_hparams_/session_start_info"].plugin_data.content
-    assert all(key in session for key in (b"env", b"encoder", b"agent", b"seed"))
     # before clipping, so it may exceed max_grad_norm; and it is one: recorded and finite
     assert all(np.isfinite(event.value) and event.value > 0 for event in events.Scalars("train/gradient_norm"))
 
