@@ -11,7 +11,7 @@
 
 `env=` replaces the environment's id only: the view, shuffle, history and normalization the policy was trained with
 stay. `env.kwargs.<name>=` adds to the environment's own keyword arguments: `env.kwargs.max_episode_steps=200`.
-`shift=` plays the same levels mirrored, rotated or in other colours as well.
+`shift=` plays the same levels mirrored, rotated or in other colours as well, `shuffle=` moves the cells of the grid.
 `replay=` plays the episode of a crash file again; the exit code is 1 if an exception comes, 0 if none does.
 A `.zip` is a model that Stable-Baselines3 saved; it does not say where it was trained, so `env=` is needed.
 
@@ -127,13 +127,16 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     kwargs = (settings.get("env") or {}).get("kwargs")
     result: dict[str, Any] = {"policy": str(settings["policy"]), "env": name}
     result |= {"simulator": simulator, "versions": installed}
+    shuffle = settings["shuffle"]
     result |= {"episodes": settings["episodes"], "seed": settings["seed"], **({"kwargs": kwargs} if kwargs else {})}
+    result |= {} if shuffle is None else {"shuffle": shuffle}
     measured, states = measure(policy, env, options, settings, shifted)
     result |= measured
     print(score_table(result))
     if env.symmetry is not None:
         print(symmetry_line(policy, env, result))
-    file = f"evaluation-{re.sub(r'[/:]', '_', name)}-{settings['seed']}{f'-{shift}' if shift else ''}.json"
+    changed = (f"-{shift}" if shift else "") + ("" if shuffle is None else f"-shuffle={shuffle}")
+    file = f"evaluation-{re.sub(r'[/:]', '_', name)}-{settings['seed']}{changed}.json"
     output = Path(settings["output"]) if settings["output"] else beside(settings, file)
     write_file(output, json.dumps(result, indent=2) + "\n")
     print(f"scores: {output}")

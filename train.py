@@ -76,15 +76,19 @@ def train(
     from learning.learn import learn
     from learning.rollback import with_one_more
     from learning.snapshot import began_with, has_snapshot, interrupted
+    from learning.transfer import add_transfer, lacking
     from learning.watch import NotFinite
     from storage.durable import naming_a_full_disk
     from storage.lock import holding
 
     before, reasons = decide({**composed, **began_with(folder, composed)})
-    if not prepare(folder, before, before["overwrite"]):
-        return _finished(folder, before)
     torch.set_num_threads(before["threads"])
     leave_the_compiler_alone()
+    if not prepare(folder, before, before["overwrite"]):
+        if lacking(folder, before)["transfer"]:
+            with naming_a_full_disk(folder), holding(folder):
+                add_transfer(folder, before)
+        return _finished(folder, before)
 
     def go_on(rollbacks: Sequence[Mapping[str, Any]], before: Mapping[str, Any]) -> Result:
         with closing(build(before)) as built:
@@ -92,6 +96,7 @@ def train(
             started = None if has_snapshot(folder, decided) else start(built, decided)
             with naming_a_full_disk(folder), holding(folder):
                 if not prepare(folder, decided, decided["overwrite"]):  # another process has just finished it
+                    add_transfer(folder, decided)
                     return _finished(folder, decided)
                 snapshot, said = interrupted(folder, built.model, decided)
                 if snapshot is None:
@@ -158,12 +163,15 @@ def can_be_trained(overrides: list[str]) -> None:
     from learning.decide import decide
     from learning.initial import start
     from learning.snapshot import began_with, has_snapshot
+    from learning.transfer import check_added
 
     decided, _ = decide({**config, **began_with(folder, config)})
     if prepare(folder, decided, decided["overwrite"]):
         with closing(build(decided)) as built:
             if not has_snapshot(folder, decided):
                 start(built, decided)
+    else:
+        check_added(folder, decided)
 
 
 def main(overrides: list[str]) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from configs.compose import UsageError
+from envs.names import unknown
 
 LEAST = {  # options that are whole numbers -> their smallest values
     "total_timesteps": 1,
@@ -31,6 +32,13 @@ WORDS = {  # what else these options may be
     **dict.fromkeys(("threads", "evaluation.every", "snapshot.every"), "auto"),
     "env.levels": "all",
     "encoder.parameters": None,
+}
+TRANSFER = {"id": str, "kwargs": Mapping, "shift": str, "shuffle": int}  # options of an entry
+MEANT = {
+    "id": "the name or id of an environment",
+    "kwargs": "a mapping",
+    "shift": "mirror, rotate or colours",
+    "shuffle": "the seed of a permutation",
 }
 SNAPSHOT = 10**12  # the most steps between two snapshots
 WEEK = 7 * 24 * 60  # minutes
@@ -78,6 +86,7 @@ def checked(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str,
         if not isinstance(leaves[key], bool):
             raise UsageError(f"{key} is true or false; got {leaves[key]!r}")
     _check_purpose(settled["evaluation"]["purpose"], settled["seed"])
+    _check_transfer(settled["transfer"])
     _check_initial(leaves["initial"], leaves["encoder.initial"])
     if not isinstance(settled["trust"], list):
         raise UsageError(f"trust is a list of modules, like trust=[my_pkg]; got {settled['trust']!r}")
@@ -90,6 +99,22 @@ def _check_purpose(purpose: Any, seed: int) -> None:
     if (purpose == "tuning") != (seed in TUNING):
         seeds = f"the seeds {TUNING[0]:,} to {TUNING[-1]:,} are"
         raise UsageError(f"{seeds} those of runs with evaluation.purpose=tuning, and of no others; got seed={seed}")
+
+
+def _check_transfer(transfer: Any) -> None:
+    """Whether the entries of `transfer` are options; what they mean is seen when the policy is played."""
+    if not isinstance(transfer, Mapping):
+        raise UsageError(f"transfer is a mapping, like {{mirrored: {{shift: mirror}}}}; got {transfer!r}")
+    for name, entry in transfer.items():
+        if not isinstance(name, str) or not re.fullmatch(r"[\w.+-]{1,100}", name):
+            raise UsageError(f"the names in transfer are of letters, digits and . _ + -; got {name!r}")
+        if not isinstance(entry, Mapping) or not entry:
+            raise UsageError(f"transfer.{name} is a mapping of {', '.join(TRANSFER)}; got {entry!r}")
+        for key, value in entry.items():
+            if key not in TRANSFER:
+                raise UsageError(f"transfer.{name}: {unknown('option', str(key), TRANSFER)}")
+            if not isinstance(value, TRANSFER[key]):
+                raise UsageError(f"transfer.{name}.{key} is {MEANT[key]}; got {value!r}")
 
 
 def _check_initial(everything: Any, encoder: Any) -> None:

@@ -64,7 +64,7 @@ ALIASES = {
     **dict.fromkeys(("freeze_encoder", "frozen"), ("encoder.freeze",)),
     **dict.fromkeys(("n_episodes", "eval_episodes", "num_episodes"), ("episodes", "evaluation.episodes")),
 }
-OPEN = ("env.kwargs", "agent.policy_kwargs", "encoder.trunk_options")  # mappings that take any key
+OPEN = ("env.kwargs", "agent.policy_kwargs", "encoder.trunk_options", "transfer")  # mappings that take any key
 OWN = {"env=gym", "env=minigrid"}  # choices whose env.id the user gives
 
 
@@ -116,7 +116,7 @@ def settle(name: str, overrides: Sequence[str]) -> list[str]:
                     register(choice)
             settled[position] = f"{key}={','.join(choices)}"
         else:
-            added = any(f"{key}.".startswith(f"{mapping}.") for mapping in OPEN)
+            added = any(f"{key}.".startswith(f"{mapping}.") for mapping in (OPEN if name == "train" else OPEN[:1]))
             added = added or (custom and key.startswith("encoder."))
             settled[position] = f"{'++' * added}{key}{equals}{_spelled(key, value)}"
     return settled

@@ -49,6 +49,7 @@ def result_table(run: Run) -> str:
     rows += [
         ("", f"mean and 95% interval of {result['episodes']} fresh episodes, sampled actions"),
         *gap_rows(result.get("levels")),
+        *(("transfer", f"{name}: {_score(score)}") for name, score in result.get("transfer", {}).items()),
         ("environment steps", f"{result['steps']:,}"),
         (
             "wall time",
@@ -61,6 +62,12 @@ def result_table(run: Run) -> str:
         ("replay", replay(run)),
     ]
     return "\n".join(f"  {label:<18} {value}".rstrip() for label, value in rows)
+
+
+def _score(score: Mapping[str, Any]) -> str:
+    """The success, or the return where an environment defines none."""
+    measure = "return" if score["success"] is None else "success"
+    return f"{measure} {interval(score[measure])}"
 
 
 def gap_rows(levels: Mapping[str, Any] | None) -> list[tuple[str, str]]:

@@ -45,10 +45,11 @@ UNNAMED = (
     "seed",
     "command",
     "env.engine",
+    "transfer",
     "symmetry.name",
     "symmetry.method",
 )
-# these change no number of a finished run
+# these change no number of a finished run; what a longer `transfer` adds is played when it is asked for
 IRRELEVANT = (
     "device",
     "threads",
@@ -61,6 +62,7 @@ IRRELEVANT = (
     "evaluation.patience",
     "encoder_source",
     "initial_sha256",
+    "transfer",
     "snapshot",
     "on_nonfinite",
     "decided_for",

@@ -42,7 +42,8 @@ def interval(least: float, most: float) -> Any:
     return check
 
 
-SCORES = record({"return": interval(-1e30, 1e30), "success": optional(interval(0, 1))}, more=True)
+SCORE = {"return": interval(-1e30, 1e30), "success": optional(interval(0, 1))}
+SCORES = record(SCORE, more=True)
 LEVELS = record(
     {"gap": optional(interval(-1e30, 1e30))},
     {
@@ -79,6 +80,7 @@ RESULT = record(
         "simulator": optional(text(1000)),
         "versions": mapping(text(1000), 100),
         "levels": LEVELS,
+        "transfer": mapping(record({**SCORE, "episodes": whole(1, MOST)}), 1000),
     },
     more=True,
 )

@@ -22,6 +22,7 @@ from envs import make_vec_env, symmetric_ids
 from envs.levels import FRESH, FRESH_FOR_TUNING, PLAYED
 from envs.split import Split, split_of
 from learning.memory import fitting, samples
+from learning.transfer import check_transfer
 from symmetry import Symmetry
 
 EVALUATION_SEED = 1_000_000  # evaluations begin this far from the training seeds
@@ -79,6 +80,7 @@ def build(config: Mapping[str, Any]) -> Built:
     memory = samples(env, config)
     model = fitting(partial(_model, config, env, symmetry), env, config)
     described(model, environment=saved_options(config))  # raises now if the policy cannot be saved
+    check_transfer(model, config, {"environment": saved_options(config)})
     return Built(env, evaluation_env, model, memory, split, training_levels)
 
 

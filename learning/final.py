@@ -28,6 +28,8 @@ def numbers(
         measure = levels["measure"]
         found |= {f"{part}_{measure}": levels[part][measure]["mean"] for part in ("training", "test")}
         found["generalization_gap"] = levels["gap"]["mean"]
+    for name, score in result.get("transfer", {}).items():
+        found[f"transfer/{name}"] = (score["success"] or score["return"])["mean"]
     measure = "return" if result["success"] is None else "success"
     threshold = solved_at(env_id, measure)
     reached = [row["steps"] for row in evaluations if threshold is not None and (row[measure] or 0.0) >= threshold]

@@ -37,6 +37,7 @@ from learning.failed import crash_file, kept, of_an_older_result
 from learning.final import numbers
 from learning.rollback import MOST
 from learning.snapshot import NotResumed, Snapshots
+from learning.transfer import played_elsewhere
 from learning.watch import NotFinite, Watch, bad_tensor
 from playing.generalization import generalization
 from playing.optimum import best_of, of_optimal
@@ -111,9 +112,9 @@ def learn(
         return {"learning": learning, "evaluation": before["evaluation"] + evaluate.seconds}
 
     def resumed() -> None:
-        """Write `config.yaml` anew if the run is longer now."""
+        """Write `config.yaml` anew if the run is longer now, or its policy will be played elsewhere."""
         recorded = read_run(folder).config
-        if recorded.get("total_timesteps") != config["total_timesteps"]:
+        if any(recorded.get(key) != config[key] for key in ("total_timesteps", "transfer")):
             write_config(folder, {**recorded, **config})
             model.logger.describe(config, model.num_timesteps)  # type: ignore[attr-defined]
 
@@ -162,6 +163,7 @@ def learn(
             levels = None
             if built.split and not is_tuning(config):
                 levels = generalization(built.split, part, partial(play, policy), tested)
+            transfer = played_elsewhere(model, config, about, waiting["stop"])
         except (Interrupted, KeyboardInterrupt):
             if not stop.requested or bad_tensor(model):
                 raise
@@ -188,6 +190,8 @@ def learn(
     result = _result(model, config, final, diagnosed, best_of(final.levels, about["environment"]))
     if levels:
         result["levels"] = levels
+    if transfer:
+        result["transfer"] = transfer
     if rollbacks:
         result["rollbacks"] = [*rollbacks]
     save_policy(model, folder / "policy", **about, score=as_score(scores(final), evaluation["final_episodes"]))

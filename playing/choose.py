@@ -68,6 +68,8 @@ def environment_options(policy: Policy, settings: Mapping[str, Any]) -> dict[str
         options["view"] = "flat"
     if another and not has_levels(options["id"], kwargs):
         options = {key: value for key, value in options.items() if key not in ("view", "shuffle", "words")}
+    if settings.get("shuffle") is not None:
+        options["shuffle"] = settings["shuffle"]
     known = split(policy, options, settings)
     return {**options, **({**_trained_on(policy), "part": "test"} if known is not None and known.apart else FRESH)}
 
