@@ -39,7 +39,7 @@ def check_transfer(model: BaseAlgorithm, config: Mapping[str, Any], about: Mappi
     Raises:
         UsageError: the policy cannot be played there.
     """
-    if config["transfer"]:
+    if _entries(config):
         before = randomness.saved(model)
         with _in_a_file(model, about) as file:
             _check(file, config)
@@ -54,7 +54,7 @@ def played_elsewhere(
     Raises:
         Exception: as `evaluation.rollout.rollout`.
     """
-    if not config["transfer"]:
+    if not _entries(config):
         return {}
     with _in_a_file(model, about) as file:
         return _play(file, config, stop)
@@ -64,10 +64,8 @@ def lacking(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration, with those entries of `transfer` only that the result of a finished run lacks."""
     run = read_run(folder)
     played, options = (run.result or {}).get("transfer", {}), run.config.get("transfer", {})
-    new = {
-        name: entry for name, entry in config["transfer"].items() if name not in played or options.get(name) != entry
-    }
-    return {**config, "transfer": new}
+    entries = _entries(config).items()
+    return {**config, "transfer": {key: new for key, new in entries if key not in played or options.get(key) != new}}
 
 
 def check_added(folder: Path, config: Mapping[str, Any]) -> None:
@@ -89,6 +87,11 @@ def add_transfer(folder: Path, config: Mapping[str, Any]) -> None:
     write_file(folder / "result.json", json.dumps(result, indent=2) + "\n")
     # written last: an entry that it does not tell of is played again
     write_config(folder, {**run.config, "transfer": {**run.config.get("transfer", {}), **new["transfer"]}})
+
+
+def _entries(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Those of `transfer`; none for runs of tune.py, which play no levels that reports play."""
+    return {} if config["evaluation"]["purpose"] == "tuning" else config["transfer"]
 
 
 @contextmanager

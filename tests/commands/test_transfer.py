@@ -34,7 +34,8 @@ AS_EVALUATED = {
 
 @pytest.mark.slow
 def test_a_policy_is_played_elsewhere_as_evaluate_py_plays_it(capsys):
-    run = train(TINY, env={"name": "GoToDoor-5x5", "levels": 50}, transfer=ELSEWHERE)
+    trained = {"encoder": {"name": "transformer", "width": 52}, "initial": "pretrained/GoToDoor-5x5-transformer"}
+    run = train(TINY, env={"name": "GoToDoor-5x5", "levels": 50}, transfer=ELSEWHERE, **trained)
     found = run.scores["transfer"]
     for name, options in AS_EVALUATED.items():
         played = evaluate(policy=str(run.folder), episodes=100, seed=3_000_000, output="scores.json", **options)
