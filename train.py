@@ -19,6 +19,8 @@ from typing import Any
 from configs.check import checked
 from configs.command_line import command_line
 from configs.compose import compose, compose_defaults, overrides_of
+from configs.jobs import Sweepable
+from sweeps.attempt import SIGNALS, Outcome
 
 
 @dataclass(frozen=True)
@@ -30,12 +32,14 @@ class Result:
         scores: the content of `result.json`; None if the run was interrupted.
         config: the configuration with every `auto` decided.
         signal: the number of the signal that interrupted the run; 0 if none did.
+        trained: False if the run was finished before.
     """
 
     folder: Path
     scores: dict[str, Any] | None
     config: dict[str, Any]
     signal: int = 0
+    trained: bool = True
 
 
 def train(
@@ -137,7 +141,7 @@ def _finished(folder: Path, config: Mapping[str, Any]) -> Result:
         print(f"note: {file_changed}; overwrite=true trains the encoder as it is now")
     if source_changed := changed(run.config):
         print(f"note: {source_changed}; overwrite=true starts from it as it is now")
-    return Result(folder, run.result, run.config)
+    return Result(folder, run.result, run.config, trained=False)
 
 
 def _composed(overrides: list[str]) -> tuple[dict[str, Any], Path]:
@@ -177,8 +181,27 @@ def can_be_trained(overrides: list[str]) -> None:
 def main(overrides: list[str]) -> int:
     """One run from the command line; if a signal interrupted it, 128 + its number: 130 for Ctrl-C, 143 for SIGTERM."""
     signal = train(overrides).signal
-    return 128 + signal if signal else 0
+    return SIGNALS + signal if signal else 0
 
+
+def in_a_sweep(overrides: list[str]) -> Outcome:
+    """One run of a sweep."""
+    from evaluation.report import interval
+
+    result = train(overrides)
+    if result.signal or result.scores is None:
+        return Outcome(SIGNALS + result.signal)
+    score = f"return {interval(result.scores['return'])}"
+    return Outcome(0, score if result.trained else f"was finished, {score}", result.trained)
+
+
+def log_of(overrides: list[str]) -> Path:
+    """The file for what a run of a sweep prints: beside its folder, which may be replaced."""
+    folder = _composed(overrides)[1]
+    return folder.with_name(f"{folder.name}.log")
+
+
+MODULES = ("evaluation.report", "learning.build", "learning.initial", "learning.learn")  # what every run imports
 
 if __name__ == "__main__":
-    command_line("train", main, can_be_trained)
+    command_line("train", main, Sweepable(in_a_sweep, can_be_trained, log_of, MODULES))

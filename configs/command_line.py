@@ -6,24 +6,84 @@ import inspect
 import os
 import signal
 import sys
-import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 
-from configs.compose import FOLDER, GROUPS_OF, UsageError, check_options, compose, jobs, option_named, settle
+from configs.compose import FOLDER, GROUPS_OF, UsageError, check_options, compose, option_named, settle
+from configs.grid import grid_of, jobs, parted
 from configs.hydra_internals import flags, read_flags
-from envs.errors import EnvironmentFailed
+from configs.jobs import Sweepable, attempt, check_sweep, outcome_of
+from sweeps.attempt import FAILED, INTERRUPTED, SIGNALS, USAGE
+from sweeps.launchers import launcher
+from sweeps.sweep import Sweep
+from sweeps.view import View
 
-SIGNALS = 128  # the exit code after a signal is this and the signal's number
-INTERRUPTED = 130  # after Ctrl-C
+
+class Job:
+    """What Hydra calls: for each job itself, or through the launcher for all of a sweep.
+
+    Args:
+        run: takes the overrides of one job and returns its exit code.
+        sweepable: None: a sweep runs its jobs one after another.
+    """
+
+    def __init__(self, run: Callable[[list[str]], int], sweepable: Sweepable | None):
+        self.run, self.sweepable = run, sweepable
+        self.failures: list[tuple[str, str]] = []
+        self.codes: list[int] = []
+        self.sweep: list[list[str]] = []  # the overrides of each job of a sweep
+        self.started = 0
+
+    def __call__(self, _: Any) -> None:
+        overrides = list(HydraConfig.get().overrides.task)
+        self.started += 1
+        outcome = outcome_of(self.run, overrides)
+        self.codes.append(outcome.code)
+        if outcome.said:
+            self.failures.append((" ".join(overrides), outcome.said))
+        if outcome.code > SIGNALS:  # a signal ends the whole sweep, not only the present job
+            self.report()
+            sys.exit(outcome.code)
+
+    def run_sweep(self, runs_in: str, options: Mapping[str, Any]) -> None:
+        """Hand each job to a launcher; exits if the launcher cannot be had, or if a signal ends the sweep."""
+        assert self.sweepable is not None
+        try:
+            hands = launcher(runs_in, partial(attempt, self.sweepable), options)
+        except (ValueError, OSError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(USAGE)
+        count = len(self.sweep)
+        print(f"{count} runs, {min(hands.room(), count)} at a time; each prints into seed=<n>.log beside its folder")
+        sweep = Sweep(hands, self.sweep, View(sys.stdout))
+        sweep.run()
+        self.started = count - len(sweep.waiting)
+        for run in sweep.failed:
+            assert run.outcome is not None
+            self.failures.append((" ".join(run.overrides), f"{run.outcome.said} ({self.sweepable.log(run.overrides)})"))
+            self.codes.append(USAGE if run.outcome.code == USAGE else FAILED)
+        if sweep.signals:
+            self.report(len(sweep.interrupted))
+            sys.exit(SIGNALS + sweep.signals[0])
+
+    def report(self, interrupted: int = 0) -> None:
+        """Say which jobs of a sweep failed, and how many were interrupted or not started."""
+        planned = len(self.sweep)
+        if self.failures and planned:
+            lines = "".join(f"\n  {overrides}: {failure}" for overrides, failure in self.failures)
+            print(f"{len(self.failures)} of {self.started} runs failed:{lines}", file=sys.stderr)
+        rest = [f"{interrupted} of {planned} runs interrupted"] * (interrupted > 0)
+        if self.started < planned:
+            rest.append(f"{planned - self.started} of {planned} runs not started")
+        if rest:
+            print(f"{', '.join(rest)}; the same command goes on", file=sys.stderr)
 
 
-def command_line(
-    name: str, run: Callable[[list[str]], int], possible: Callable[[list[str]], Any] | None = None
-) -> None:
+def command_line(name: str, run: Callable[[list[str]], int], sweepable: Sweepable | None = None) -> None:
     """The main function of an entry point: one job, or all of a sweep (-m); exits with 0, 1 (failed) or 2 (usage).
 
     All jobs of a sweep are composed and checked before the first one runs, so an impossible combination is found at
@@ -33,109 +93,49 @@ def command_line(
     Args:
         name: the name of the configuration: train, evaluate or compare.
         run: takes the overrides of one job and returns its exit code.
-        possible: raises ValueError or OSError if a job cannot be run.
+        sweepable: how its jobs run in processes of their own.
     """
     if hasattr(signal, "SIGPIPE"):  # end without a word when whoever read the output has gone, as `head` does
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     _refuse_flags(name)
     arguments = read_flags()
-    failures: list[tuple[str, str]] = []
-    codes: list[int] = []
-    sweep: list[list[str]] = []
-    started: list[list[str]] = []
-
-    @hydra.main(config_path=str(FOLDER), config_name=name, version_base="1.3")
-    def job(_: Any) -> None:
-        overrides = list(HydraConfig.get().overrides.task)
-        started.append(overrides)
-        code, failure = _outcome(run, overrides)
-        codes.append(code)
-        if failure:
-            failures.append((" ".join(overrides), failure))
-        if code > SIGNALS:  # a signal ends the whole sweep, not only the present job
-            _report(failures, len(started), len(sweep))
-            sys.exit(code)
-
+    job = Job(run, sweepable)
     only_shown = arguments.help or arguments.hydra_help or arguments.cfg or arguments.info
     try:
-        settled = settle(name, arguments.overrides)
-        if arguments.multirun and any(override.startswith("run_dir=") for override in settled):
-            raise UsageError("run_dir is the folder of one run; a sweep (-m) names its folders itself")
+        of_hydra, given = parted(name, arguments.overrides)
+        settled = settle(name, given)
+        grid = settle(name, grid_of(settled))
         if arguments.multirun:
-            sweep = jobs(settled)
-            _check_sweep(name, sweep, possible)
+            if any(override.startswith("run_dir=") for override in settled):
+                raise UsageError("run_dir is the folder of one run; a sweep (-m) names its folders itself")
+            settled = grid + settled
+            job.sweep = jobs(settled)
+            check_sweep(name, job.sweep, sweepable)
+        elif grid and not only_shown:
+            raise UsageError(f"the experiment is a grid ({' '.join(grid)}), which needs -m (train.py -m ...)")
         elif not only_shown:
             check_options(name, settled)
     except UsageError as error:
         if os.environ.get("HYDRA_FULL_ERROR"):
             raise
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    sys.argv[1:] = [argument for argument in sys.argv[1:] if argument not in arguments.overrides] + settled
+        sys.exit(USAGE)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    told = of_hydra if job.sweep and sweepable else of_hydra + settled  # hydra_plugins/inductive.py says why
+    sys.argv[1:] = [argument for argument in sys.argv[1:] if argument not in arguments.overrides] + told
     try:
-        job()
+        hydra.main(config_path=str(FOLDER), config_name=name, version_base="1.3")(job)()
     except KeyboardInterrupt:  # before learning began, or a second time
         print("interrupted", file=sys.stderr)
-        _report(failures, len(started), len(sweep))
+        job.report()
         sys.exit(INTERRUPTED)
     finally:  # Hydra exits when it has shown its own help
         if arguments.help:
             print(_described(name, settled))
-    _report(failures, len(started), len(sweep))
-    sys.exit(max(codes, default=0))
-
-
-def _report(failures: Sequence[tuple[str, str]], started: int, planned: int) -> None:
-    """Say which jobs of a sweep failed, and how many were not started; `planned` is 0 without a sweep."""
-    if failures and planned:
-        lines = "".join(f"\n  {overrides}: {failure}" for overrides, failure in failures)
-        print(f"{len(failures)} of {started} runs failed:{lines}", file=sys.stderr)
-    if started < planned:
-        print(f"{planned - started} of {planned} runs not started; the same command goes on", file=sys.stderr)
-
-
-def _outcome(run: Callable[[list[str]], int], overrides: list[str]) -> tuple[int, str]:
-    """The exit code of a job, and why it failed, if it did; errors are printed."""
-    try:
-        return run(overrides), ""
-    except (ValueError, OSError, FloatingPointError) as error:
-        if os.environ.get("HYDRA_FULL_ERROR"):
-            raise
-        failed = isinstance(error, FloatingPointError) or (isinstance(error, OSError) and error.errno is not None)
-        print(f"error: {error}", file=sys.stderr)
-        return 1 if failed else 2, str(error)
-    except EnvironmentFailed as error:
-        if error.__cause__ is None:  # the message is all there is to say
-            print(f"error: {error}", file=sys.stderr)
-        else:
-            traceback.print_exc()
-        return 1, str(error)
-    except Exception as error:  # not a mistake of the user, so the traceback is needed
-        traceback.print_exc()
-        return 1, f"{type(error).__name__}: {error}"
-
-
-def _check_sweep(name: str, sweep: Sequence[list[str]], possible: Callable[[list[str]], Any] | None) -> None:
-    """Raise UsageError that lists every impossible job and the reason; jobs that differ only in seed count once."""
-    problems: dict[str, str] = {}
-    seen: set[tuple[str, ...]] = set()
-    for overrides in sweep:
-        choices = tuple(override for override in overrides if not override.startswith("seed="))
-        if choices in seen:
-            continue
-        seen.add(choices)
-        try:
-            check_options(name, overrides)
-            if possible is not None:
-                possible(overrides)
-        except Exception as error:  # an environment may raise any exception when it is made
-            known = isinstance(error, (ValueError, OSError))
-            problems[" ".join(choices)] = str(error) if known else f"{type(error).__name__}: {error}"
-    if len(problems) == 1 and len(seen) == 1:
-        raise UsageError(*problems.values())
-    if problems:
-        lines = "".join(f"\n  {choices}: {problem}" for choices, problem in problems.items())
-        raise UsageError(f"{len(problems)} of {len(seen)} combinations are impossible, so nothing was run:{lines}")
+    job.report()
+    sys.exit(max(job.codes, default=0))
 
 
 def _refuse_flags(name: str) -> None:

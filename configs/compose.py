@@ -23,7 +23,6 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from configs.flatten import flatten
-from configs.hydra_internals import split_sweep
 from envs.names import id_of, is_minigrid, not_registered, short_name_of, short_names, unknown
 
 FOLDER = Path(__file__).resolve().parent
@@ -186,14 +185,6 @@ def register(env: str) -> None:
         if not (file.parent / f"{name}.yaml").exists():
             group = str(file.parent.relative_to(FOLDER))
             store.store(group=group, name=name, node=OmegaConf.load(file), package="_global_")
-
-
-def jobs(overrides: Sequence[str]) -> list[list[str]]:
-    """Every combination of a sweep (`-m encoder=cnn,gnn seed=0,1`), one list of overrides each."""
-    try:
-        return split_sweep(OverridesParser.create().parse_overrides(list(overrides)))
-    except HydraException as error:
-        raise UsageError(str(error).split("\n")[0]) from error
 
 
 def _compose(name: str, overrides: Sequence[str]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from conftest import PROJECT
 # A room is a folder, or a command at the top level. It may import itself and what stands here, functions included.
 ROOMS: dict[str, set[str]] = {
     "storage": set(),
+    "sweeps": set(),
     "symmetry": set(),
     "encoders.layers": {"encoders", "symmetry"},
     "encoders": {"encoders.layers", "reductions", "symmetry"},  # encoders/reductions.py is the old name of reductions
@@ -28,7 +29,7 @@ ROOMS: dict[str, set[str]] = {
     "agents.imported": {"agents", "agents.saved", "storage"},
     "agents.saved": {"agents", "agents.*", "encoders", "encoders.layers", "storage", "symmetry"},
     "agents": {"agents.*", "encoders", "encoders.layers", "storage", "symmetry"},
-    "configs": {"agents", "encoders", "envs"},
+    "configs": {"agents", "encoders", "envs", "storage", "sweeps"},
     "evaluation": {"configs", "storage"},
     "comparing": {"configs", "evaluation", "storage"},
     "learning": {
@@ -45,7 +46,7 @@ ROOMS: dict[str, set[str]] = {
     },
     "playing": {"agents", "agents.*", "configs", "envs", "evaluation"},
     "pretrained": {"storage"},
-    "train": {"agents", "agents.*", "configs", "encoders", "envs", "evaluation", "learning", "storage"},
+    "train": {"agents", "agents.*", "configs", "encoders", "envs", "evaluation", "learning", "storage", "sweeps"},
     "evaluate": {
         "agents",
         "agents.*",

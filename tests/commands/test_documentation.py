@@ -16,7 +16,8 @@ import textwrap
 import pytest
 from conftest import PROJECT, command
 
-from configs.compose import compose, jobs, settle
+from configs.compose import compose, settle
+from configs.grid import grid_of, jobs, parted
 
 PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").glob("*.md"))]
 SNIPPETS = [
@@ -47,6 +48,12 @@ class Read(Exception):
     """The arguments of a program were read, and it stopped there."""
 
 
+def jobs_of(entry: str, words: list[str]) -> list[list[str]]:
+    """The jobs of a command with these overrides."""
+    settled = settle(entry, parted(entry, words)[1])
+    return jobs(settle(entry, grid_of(settled)) + settled)
+
+
 def check(text: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """Whether a command of a page would be taken; returns what kind it is.
 
@@ -58,7 +65,7 @@ def check(text: str, monkeypatch: pytest.MonkeyPatch) -> str:
         entry, options = words[0].removesuffix(".py"), [word for word in words[1:] if not word.startswith("-")]
         needed = {"evaluate": ["policy=run"], "compare": ["runs=run"]}.get(entry, [])
         named = [word for word in options if "=" in word] if entry == "train" else options
-        for job in jobs(settle(entry, named)) if named or not needed else []:
+        for job in jobs_of(entry, named) if named or not needed else []:
             assert compose(entry, job)
         return entry
     if program == "python" and words[0] == "-m":
@@ -149,7 +156,7 @@ def test_a_command_that_would_fail_is_noticed(text, monkeypatch):
 @pytest.mark.parametrize("text", [each for each in COMMANDS if each.startswith("python train.py") and "=" in each])
 def test_every_training_command_trains(text):
     words = [word for word in shlex.split(text)[1:] if word not in ("-m", "--help")]
-    job = jobs(settle("train", words[1:]))[0]
+    job = jobs_of("train", words[1:])[0]
     if "--help" in text:
         return
     done = command("train.py", *job, *SHORT)
