@@ -7,7 +7,7 @@ time, so equal commands give equal arithmetic.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from envs.single import has_levels, words_of
 from learning.build import encoder_options, env_options
 
 SNAPSHOT = 100_000  # the most steps between two snapshots, unless chosen: a fast agent makes them in seconds
+LARGE = 10_000_000  # parameters; an encoder of more is not given numbers while its size is looked for
 
 Decision = tuple[dict[str, Any], dict[str, str]]  # the decided configuration, and the reason for each decided option
 
@@ -164,7 +165,7 @@ def _size(config: Mapping[str, Any], reasons: dict[str, str]) -> dict[str, Any]:
         space, symmetry = env.observation_space, {"symmetry": env.symmetry} if promises(encoder) else {}
 
     def build(sizes: Mapping[str, int]) -> torch.nn.Module:
-        with Rehearsal():
+        with Rehearsal() if wanted > LARGE else nullcontext():
             return encoder(space, **resized(options, sizes), **symmetry)
 
     try:
