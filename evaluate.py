@@ -30,11 +30,12 @@ from typing import Any
 from configs.command_line import command_line
 from configs.compose import UsageError, compose, overrides_of
 from envs.names import short_name_of, simulator_of
+from playing.film import can_write_mp4
 from playing.show import attend, export, record
 from pretrained.shelf import READING, listing
 from storage.durable import write_file
 
-SUFFIXES = {"video": (".gif",), "attention": (".png",), "export": (".onnx", ".pt")}  # of files to write
+SUFFIXES = {"video": (".gif", ".mp4"), "attention": (".png",), "export": (".onnx", ".pt")}  # of files to write
 
 
 def evaluate(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> dict[str, Any]:
@@ -57,6 +58,9 @@ def evaluate(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> 
     for key, suffixes in SUFFIXES.items():
         if settings[key] is not None and Path(settings[key]).suffix not in suffixes:
             raise UsageError(f"{key} is the name of a {' or '.join(suffixes)} file; got {settings[key]}")
+    if settings["video"] is not None and Path(settings["video"]).suffix == ".mp4" and not can_write_mp4():
+        needs = 'needs the package PyAV: pip install -e ".[video]"; a .gif needs nothing more'
+        raise UsageError(f"video={settings['video']} {needs}")
     for key in ("video", "attention", "export", "output"):
         if settings[key] is not None and not Path(settings[key]).parent.is_dir():
             raise UsageError(f"{key}={settings[key]}: there is no folder {Path(settings[key]).parent}")

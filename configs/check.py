@@ -21,6 +21,7 @@ LEAST = {  # options that are whole numbers -> their smallest values
     "evaluation.episodes": 1,
     "evaluation.final_episodes": 1,
     "evaluation.patience": 1,
+    "evaluation.videos": 0,
     "snapshot.every": 1,
     "snapshot.keep": 0,
     "encoder.parameters": 1,
@@ -29,7 +30,7 @@ LEAST = {  # options that are whole numbers -> their smallest values
     "env.levels": 1,
 }
 WORDS = {  # what else these options may be
-    **dict.fromkeys(("threads", "evaluation.every", "snapshot.every"), "auto"),
+    **dict.fromkeys(("threads", "evaluation.every", "evaluation.videos", "snapshot.every"), "auto"),
     "env.levels": "all",
     "encoder.parameters": None,
 }

@@ -1,4 +1,4 @@
-"""Callbacks of a training run: evaluations, gradient norms, signals, the progress bar."""
+"""Callbacks of a training run: evaluations, signals, the progress bar."""
 
 from __future__ import annotations
 
@@ -9,17 +9,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
 
-from evaluation.rollout import PATIENCE, Interrupted, Predicts, rollout
+from evaluation.rollout import PATIENCE, Episodes, Interrupted, Predicts, rollout
 from evaluation.schema import COLUMNS
 from evaluation.scores import Interval, generalization_gap, scores
 
@@ -80,6 +78,7 @@ class Evaluate(BaseCallback):
         save_best: called when an evaluation is the best so far (by success where there is one, then by return).
         diagnose: returns further numbers to log, given observations that the current policy has met.
         check: called before each evaluation; raises an error if the policy is not to be evaluated.
+        show: called with the number of an evaluation, from 1 on, its seed and its episodes.
         evaluated: called after each evaluation; raises an error if learning is to end.
         patience, stop: as for `rollout`.
 
@@ -100,6 +99,7 @@ class Evaluate(BaseCallback):
         training_levels: VecEnv | None = None,
         diagnose: Callable[[Any], Mapping[str, float]] = lambda states: {},
         check: Callable[[], object] = lambda: None,
+        show: Callable[[int, int, Episodes], object] = lambda number, seed, episodes: None,
         evaluated: Callable[[], object] = lambda: None,
         patience: int = PATIENCE,
         stop: Callable[[], bool] = lambda: False,
@@ -107,7 +107,7 @@ class Evaluate(BaseCallback):
         super().__init__()
         self.env, self.policy, self.every, self.episodes, self.seed = env, policy, every, episodes, seed
         self.file, self.save_best, self.diagnose, self.check = file, save_best, diagnose, check
-        self.evaluated = evaluated
+        self.show, self.evaluated = show, evaluated
         self.training_levels, self.patience, self.stop = training_levels, patience, stop
         self.count, self.seconds = 0, 0.0
         self.best = (-np.inf, -np.inf)
@@ -153,6 +153,7 @@ class Evaluate(BaseCallback):
         for key, value in self.diagnose(episodes.states).items():
             self.logger.record(f"evaluation/{key}", value)
         self.count += 1
+        self.show(self.count, seed, episodes)
         self.seconds += time.perf_counter() - begin
         self.last = measured
         score, success, length = measured["return"], measured["success"], measured["length"]
@@ -171,63 +172,6 @@ class Evaluate(BaseCallback):
             self.save_best(measured)
         self.evaluated()
         return True
-
-
-class GradientNorm(BaseCallback):
-    """Logs the gradient's norm before clipping, for the first minibatch of an update, once in `every` steps at most.
-
-    The parameters have hooks during that minibatch only, so all others run at full speed. A model that logs the norm
-    itself (`logs_gradient_norm`) is left alone.
-    """
-
-    def __init__(self, every: int = 1000):
-        super().__init__()
-        self.every, self.next = every, 0
-        self.squares: list[torch.Tensor] = []
-        self.seen: set[int] = set()  # the parameters, by number, whose gradient was measured
-        self.hooks: list[Any] = []
-
-    def saved(self) -> dict[str, Any]:
-        """What was measured of an update that lasts."""
-        squares = [square.cpu().numpy() for square in self.squares]
-        return {"next": self.next, "squares": squares, "seen": sorted(self.seen), "open": bool(self.hooks)}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state of `saved`."""
-        self.next, self.seen = state["next"], set(state["seen"])
-        self.squares = [torch.from_numpy(square).to(self.model.device) for square in state["squares"]]
-        if state["open"]:
-            self._watch()
-
-    def _on_step(self) -> bool:
-        return True
-
-    def _on_rollout_end(self) -> None:
-        if self.squares:
-            self.logger.record("train/gradient_norm", float(torch.stack(self.squares).sum().sqrt()))
-            self.squares = []
-        if self.num_timesteps >= self.next and not self.hooks and not getattr(self.model, "logs_gradient_norm", False):
-            self.next, self.seen = self.num_timesteps + self.every, set()
-            self._watch()
-
-    def _watch(self) -> None:
-        def record(number: int, parameter: torch.Tensor) -> None:
-            if number in self.seen:  # the second minibatch begins
-                self._remove()
-            elif parameter.grad is not None:
-                self.seen.add(number)
-                self.squares.append(parameter.grad.detach().square().sum())
-
-        trained = [parameter for parameter in self.model.policy.parameters() if parameter.requires_grad]
-        self.hooks = [p.register_post_accumulate_grad_hook(partial(record, i)) for i, p in enumerate(trained)]
-
-    def _on_training_end(self) -> None:
-        self._remove()
-
-    def _remove(self) -> None:
-        for hook in self.hooks:
-            hook.remove()
-        self.hooks = []
 
 
 class ShowProgress(BaseCallback):

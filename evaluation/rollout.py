@@ -40,6 +40,7 @@ class Episodes:
         successes: (n,) 0 or 1 where the environment defines success (`info["is_success"]` at the end), else None.
         states: a batch of observations, one from each of the first steps, taken from the environments in turn.
         levels: int64 (n,), the `level_seed` of each episode, where the environment has levels, else None.
+        actions: of the first episode, which is environment 0's: it can be played again from the seed of the rollout.
     """
 
     returns: np.ndarray
@@ -47,6 +48,7 @@ class Episodes:
     successes: np.ndarray | None
     states: Any = None
     levels: np.ndarray | None = None
+    actions: np.ndarray | None = None
 
 
 def rollout(
@@ -81,6 +83,7 @@ def rollout(
     returns, lengths = np.zeros(env.num_envs), np.zeros(env.num_envs, int)
     finished: list[tuple[Any, ...]] = []
     states: list[Any] = []
+    acted: list[np.ndarray] = []
     state, start = None, np.ones(env.num_envs, bool)
     waited = 0
     with torch.random.fork_rng():
@@ -100,6 +103,8 @@ def rollout(
             if len(states) < keep:
                 states.append(_row(observation, len(states) % env.num_envs))
             actions, state = policy.predict(observation, state, start, deterministic)
+            if not played[0]:
+                acted.append(np.copy(actions[0]))
             observation, rewards, start, infos = env.step(actions)
             returns += rewards
             lengths += 1
@@ -124,6 +129,7 @@ def rollout(
         None if any(success is None for success in successes) else np.array(successes, float),
         _batch(states),
         None if any(seed is None for seed in seeds) else np.array(seeds, np.int64),
+        np.stack(acted),
     )
 
 

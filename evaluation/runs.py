@@ -60,6 +60,7 @@ IRRELEVANT = (
     "command",
     "env.engine",
     "evaluation.patience",
+    "evaluation.videos",
     "encoder_source",
     "initial_sha256",
     "transfer",

@@ -70,10 +70,9 @@ def build(config: Mapping[str, Any]) -> Built:
     if playing["levels"] is not None:
         split = split_of(env["id"], **playing, words=options.get("words"), kwargs=env["kwargs"])
     made = make_vec_env(**options, **playing, engine=env["engine"], n_envs=config["n_envs"], seed=config["seed"])
-    tests = split is not None and split.apart
-    tuning = is_tuning(config)
-    evaluation_env = evaluating(config, made.engine, ("tuning" if tuning else "test") if tests else None)
-    training_levels = evaluating(config, made.engine, "training") if tests and not tuning else None
+    part = evaluated_part(config, split)
+    evaluation_env = evaluating(config, made.engine, part)
+    training_levels = evaluating(config, made.engine, "training") if part == "test" else None
     method = config["symmetry"]["method"]
     symmetry = _symmetry(config, made.symmetry) if method != "none" else None
     env = _normalized(made, symmetry, config) if config["env"]["normalize"] else made
@@ -92,12 +91,23 @@ def evaluating(config: Mapping[str, Any], engine: str, part: str | None) -> VecE
         engine: that steps them.
         part: "training", "test" or "tuning" levels of the run's split; None: levels whose seeds training never draws.
     """
+    n_envs = min(config["evaluation"]["episodes"], EVALUATION_ENVS)
+    return make_vec_env(**evaluation_options(config, part), engine=engine, n_envs=n_envs, seed=evaluation_seed(config))
+
+
+def evaluation_options(config: Mapping[str, Any], part: str | None) -> dict[str, Any]:
+    """The options of `envs.make_vec_env` that say which environments, on which levels, `evaluating` makes."""
     playing: dict[str, Any] = {**(FRESH_FOR_TUNING if is_tuning(config) else FRESH)}
     if part is not None:
         playing = {**{key: config["env"].get(key) for key in PLAYED}, "part": part}
-    n_envs = min(config["evaluation"]["episodes"], EVALUATION_ENVS)
-    options = {**env_options(config), "reward_scale": 1.0, "engine": engine}
-    return make_vec_env(**options, **playing, n_envs=n_envs, seed=evaluation_seed(config))
+    return {**env_options(config), "reward_scale": 1.0, **playing}
+
+
+def evaluated_part(config: Mapping[str, Any], split: Split | None) -> str | None:
+    """The part of a run's split that its evaluations play, as `evaluating` takes it."""
+    if split is None or not split.apart:
+        return None
+    return "tuning" if is_tuning(config) else "test"
 
 
 def is_tuning(config: Mapping[str, Any]) -> bool:

@@ -23,10 +23,11 @@ from encoders.size import fitted, resized, shown, sizes_of
 from envs import make_env
 from envs.levels import BANK
 from envs.single import has_levels, words_of
-from learning.build import encoder_options, env_options
+from learning.build import encoder_options, env_options, is_tuning
 
 SNAPSHOT = 100_000  # the most steps between two snapshots, unless chosen: a fast agent makes them in seconds
 LARGE = 10_000_000  # parameters; an encoder of more is not given numbers while its size is looked for
+FILMED = 25_000  # steps for each replay, unless chosen: a replay takes about 0.2 s, and these steps 5 s and more
 
 Decision = tuple[dict[str, Any], dict[str, str]]  # the decided configuration, and the reason for each decided option
 
@@ -104,7 +105,9 @@ def _symmetry(config: Mapping[str, Any], reasons: dict[str, str]) -> dict[str, A
 def _evaluation(config: Mapping[str, Any], reasons: dict[str, str]) -> dict[str, Any]:
     evaluation = config["evaluation"]
     every = max(_length(config) // 20, 1) if evaluation["every"] == "auto" else evaluation["every"]
-    return {"evaluation": {**evaluation, "every": every}}
+    videos = 0 if is_tuning(config) else min(3, _length(config) // FILMED)
+    videos = videos if evaluation["videos"] == "auto" else evaluation["videos"]
+    return {"evaluation": {**evaluation, "every": every, "videos": videos}}
 
 
 def _snapshot(config: Mapping[str, Any], reasons: dict[str, str]) -> dict[str, Any]:

@@ -24,7 +24,8 @@ from agents.ppo.implementation import Diverged
 from agents.saved.specification import versions
 from envs.errors import EnvironmentFailed
 from envs.names import simulator_of
-from evaluation.callbacks import Evaluate, GradientNorm, ShowProgress, StopOnSignal
+from evaluation.callbacks import Evaluate, ShowProgress, StopOnSignal
+from evaluation.gradients import GradientNorm
 from evaluation.pictures import draw_run
 from evaluation.report import parameter_counts, result_table
 from evaluation.rollout import EndlessEpisode, Episodes, Interrupted, rollout
@@ -32,9 +33,18 @@ from evaluation.runs import read_run, write_config
 from evaluation.schema import read_evaluations
 from evaluation.scores import scores
 from evaluation.tensorboard import finished
-from learning.build import Built, evaluating, evaluation_seed, is_tuning, saved_options
+from learning.build import (
+    Built,
+    evaluated_part,
+    evaluating,
+    evaluation_options,
+    evaluation_seed,
+    is_tuning,
+    saved_options,
+)
 from learning.failed import crash_file, kept, of_an_older_result
 from learning.final import numbers
+from learning.replays import Replays, chosen
 from learning.rollback import MOST
 from learning.snapshot import NotResumed, Snapshots
 from learning.transfer import played_elsewhere
@@ -82,6 +92,11 @@ def learn(
         error = None if symmetry is None else equivariance_error(Policy.of(model), symmetry, states)
         return {} if error is None else {"equivariance_error": error}
 
+    replays = Replays(
+        evaluation_options(config, evaluated_part(config, built.split)),
+        chosen(evaluation["videos"], config["total_timesteps"], evaluation["every"]),
+        lambda replay: model.logger.show(replay, model.num_timesteps),  # type: ignore[attr-defined]
+    )
     stop, watch = StopOnSignal(), Watch()
     waiting: dict[str, Any] = {"patience": evaluation["patience"], "stop": lambda: stop.requested}
     evaluate = Evaluate(
@@ -97,6 +112,7 @@ def learn(
         training_levels=built.training_levels,
         diagnose=diagnose,
         check=watch.check,
+        show=replays,
         evaluated=evaluated,
         **waiting,
     )

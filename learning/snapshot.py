@@ -22,7 +22,8 @@ import envs.saved
 from agents.saved import training
 from agents.saved.specification import versions
 from configs.check import minutes
-from evaluation.callbacks import Evaluate, GradientNorm, StopOnSignal
+from evaluation.callbacks import Evaluate, StopOnSignal
+from evaluation.gradients import GradientNorm
 from evaluation.runs import read_run
 from learning import randomness
 from learning.decide import scheduled

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from playing.film import as_gif, as_mp4, drawing, picture_of, rate_of
+from storage.durable import write_file
 
 if TYPE_CHECKING:
     from agents import Policy
@@ -18,15 +19,13 @@ EXAMPLES = 100  # observations on which an exported file is compared with its po
 
 
 def record(policy: Policy, options: dict[str, Any], seed: int, file: Path) -> str:
-    """Film an episode as a GIF; returns a line that says what it shows."""
-    import imageio
-
-    frames, total, rate = [], 0.0, 10
+    """Film an episode as a GIF, or as an MP4 where the file is called so; returns a line that says what it shows."""
+    pictures, total, rate = [], 0.0, 1.0
     for _, total, env in episode(policy, options, seed):  # noqa: B007
-        frames.append(env.render())
-        rate = env.metadata.get("render_fps", 10)
-    imageio.mimsave(file, frames, duration=1000 / rate, loop=0)  # type: ignore[arg-type]
-    return f"video: {file}, one episode of {len(frames) - 1} steps, return {total:.2f}"
+        pictures.append(picture_of(env))
+        rate = rate_of(env)
+    write_file(file, as_mp4(pictures, rate) if file.suffix == ".mp4" else as_gif(pictures, rate)[0])
+    return f"video: {file}, one episode of {len(pictures) - 1} steps, return {total:.2f}"
 
 
 def export(policy: Policy, states: Any, file: Path) -> str:
@@ -64,11 +63,8 @@ def episode(policy: Policy, options: dict[str, Any], seed: int) -> Iterator[tupl
     import torch
 
     from envs.levels import FRESH
-    from envs.make import make_nth_env
 
-    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame draws into memory, and needs no screen to complain about
-    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())
-    env = make_nth_env(index=0, **{**FRESH, **options, "render_mode": "rgb_array"})
+    env = drawing({**FRESH, **options})
     state, start, total, done = None, np.ones(1, bool), 0.0, False
     with torch.random.fork_rng():
         torch.manual_seed(seed)

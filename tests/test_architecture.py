@@ -44,7 +44,7 @@ ROOMS: dict[str, set[str]] = {
         "storage",
         "symmetry",
     },
-    "playing": {"agents", "agents.*", "configs", "envs", "evaluation"},
+    "playing": {"agents", "agents.*", "configs", "envs", "evaluation", "storage"},
     "pretrained": {"storage"},
     "train": {"agents", "agents.*", "configs", "encoders", "envs", "evaluation", "learning", "storage", "sweeps"},
     "evaluate": {

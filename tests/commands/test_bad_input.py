@@ -204,7 +204,7 @@ def test_evaluating_and_comparing_what_cannot_be(capsys):
     train([*FAST, "run_dir=mine"])
     for options, message in [
         ({"policy": "mine", "episodes": 0}, "episodes is a whole number, at least 1"),
-        ({"policy": "mine", "video": "replay.mov"}, "a .gif file"),
+        ({"policy": "mine", "video": "replay.mov"}, "a .gif or .mp4 file"),
         ({"policy": "mine", "env": "Pendulum"}, "the policy acts in"),
         ({"policy": "mine", "env": "CartPool"}, "did you mean CartPole"),
         ({"policy": "mine", "device": "tpu"}, "device is auto"),

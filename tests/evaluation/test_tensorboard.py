@@ -54,7 +54,7 @@ def test_a_sweep_is_sorted_in_tensorboard_by_its_final_scores():
     """Runs of two agents and encoders: each is one row, with all its options and with the scores of its result.json."""
     results = {}
     for name, options in {
-        "first": {"agent": "ppo", "encoder": "mlp", **SMALL, "agent.learning_rate": "lin_5e-3"},
+        "first": {"agent": "ppo", "encoder": "mlp", **SMALL, "agent.learning_rate": "lin_5e-3", "evaluation.videos": 2},
         "other": {"agent": "dqn", "encoder": "homomorphic", "agent.learning_starts": 50, "agent.learning_rate": 2e-3},
     }.items():
         results[name] = train(TINY, env="CartPole", run_dir=f"runs/{name}", seed=3, **options).scores
@@ -74,6 +74,8 @@ def test_a_sweep_is_sorted_in_tensorboard_by_its_final_scores():
     assert (mine["agent"], mine["encoder"], mine["symmetry"], mine["agent.n_steps"]) == ("ppo", "mlp", "none", 16)
     assert (theirs["agent"], theirs["encoder"], theirs["symmetry"]) == ("dqn", "homomorphic", "hard")
     assert (mine["agent.learning_rate"], theirs["agent.learning_rate"]) == (5e-3, 2e-3)
+    images = EventAccumulator("runs/first").Reload().Images("evaluation/replay")
+    assert [image.step for image in images] == [128, 256]
     assert {path.parent.name for path in Path("runs").rglob("events.out.tfevents.*")} == {"first", "other"}
 
 
