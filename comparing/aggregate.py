@@ -8,8 +8,8 @@ from itertools import combinations
 import numpy as np
 
 from comparing.comparison import Aggregate, Environment, Total
-from comparing.pairs import improvement
-from comparing.statistics import aligned, estimate, interquartile_mean, mean, median, optimality_gap, profile
+from comparing.pairs import improvement, rank_interval
+from comparing.statistics import Estimate, aligned, estimate, interquartile_mean, mean, median, optimality_gap, profile
 
 THRESHOLDS = np.linspace(0, 1, 101)
 
@@ -36,10 +36,16 @@ def aggregate(environments: Sequence[Environment]) -> Aggregate:
         else:
             totals.append(_total(label, aligned([scores[label] for scores in known.values()])))
     improvements = {
-        (first.label, second.label): improvement(first.scores, second.scores)
+        (first.label, second.label): _improvement(first.scores, second.scores)
         for first, second in combinations(totals, 2)
     }
     return Aggregate(tuple(known), tuple(totals), THRESHOLDS, improvements, tuple(left_out))
+
+
+def _improvement(x: np.ndarray, y: np.ndarray) -> Estimate:
+    """P(X > Y) of scores (runs, environments); in one environment with the interval of `Pair`."""
+    single = x.shape[1] == 1 and min(len(x), len(y)) > 1
+    return rank_interval(x[:, 0], y[:, 0]) if single else improvement(x, y)
 
 
 def _total(label: str, scores: np.ndarray) -> Total:

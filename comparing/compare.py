@@ -50,7 +50,8 @@ def compare(
     environments = tuple(
         _environment([run for run in runs if run.config["env"]["name"] == name], measure, threshold) for name in names
     )
-    return Comparison(measure, environments, _pairs(environments), aggregate(environments), tuple(left_out))
+    pairs = tuple(pair for environment in environments for pair in _pairs(environment))
+    return Comparison(measure, environments, pairs, aggregate(environments), tuple(left_out))
 
 
 def default_threshold(env_id: str, measure: str) -> float | None:
@@ -170,20 +171,24 @@ def _missing(runs: Sequence[Run]) -> list[Missing]:
     return [Missing(name, tuple(each), reason) for (name, reason), each in grouped.items()]
 
 
-def _pairs(environments: Sequence[Environment]) -> tuple[Pair, ...]:
-    """Every two contenders with two scores or more each; those that are separated are discoveries among all pairs."""
-    compared: list[tuple[str, Contender, Contender]] = []
-    for environment in environments:
-        there = [contender for contender in environment.contenders if len(contender.known) > 1]
-        for one, other in combinations(there, 2):
-            better = probability(one.known[:, None], other.known[:, None]) >= 0.5
-            compared.append((environment.name, *((one, other) if better else (other, one))))
-    p_values = np.array([rank_test(one.known, other.known) for _, one, other in compared])
+def _pairs(environment: Environment) -> list[Pair]:
+    """Every two contenders with two scores or more each.
+
+    The separated ones are discoveries among the pairs of this environment, so that others change no verdict here.
+    """
+    there = [contender for contender in environment.contenders if len(contender.known) > 1]
+    compared = [_better_first(*pair) for pair in combinations(there, 2)]
+    p_values = np.array([rank_test(one.known, other.known) for one, other in compared])
     separated, level = discoveries(p_values)
     pairs = []
-    for (name, one, other), p_value, apart in zip(compared, p_values, separated, strict=True):
+    for (one, other), p_value, apart in zip(compared, p_values, separated, strict=True):
         interval = rank_interval(one.known, other.known)
         needed = None if apart else seeds_needed(interval.value, level)
         more = None if needed is None else max(1, needed - min(len(one.known), len(other.known)))
-        pairs.append(Pair(name, one.label, other.label, interval, float(p_value), bool(apart), more))
-    return tuple(pairs)
+        pairs.append(Pair(environment.name, one.label, other.label, interval, float(p_value), bool(apart), more))
+    return pairs
+
+
+def _better_first(one: Contender, other: Contender) -> tuple[Contender, Contender]:
+    better = probability(one.known[:, None], other.known[:, None]) >= 0.5
+    return (one, other) if better else (other, one)

@@ -102,7 +102,7 @@ class Pair:
     Attributes:
         improvement: P(first > second) + P(first = second) / 2, with its interval.
         p_value: of the rank test.
-        separated: whether the test rejects, after all pairs of the comparison are counted.
+        separated: whether the test rejects, all pairs of this environment counted.
         more_seeds: how many more seeds of each would separate them, if P stays what it is; None above 1,000.
     """
 

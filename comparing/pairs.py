@@ -102,15 +102,10 @@ def seeds_needed(p: float, level: float = 1 - LEVEL) -> int | None:
     """Seeds of each contender with which the rank test would separate them at this level; None above 1,000.
 
     (z₁₋ₗₑᵥₑₗ/₂ + z₀.₈)² / (6 (P - 1/2)²), Noether (1987), Sample size determination for some common nonparametric
-    tests, for two groups of one size and a power of 80%, if P is what it was in these seeds; but at least so many that
-    the test can meet the level.
+    tests, for two groups of one size and a power of 80%, if P is what it was in these seeds.
     """
     if p == 0.5:
         return None
     z = NormalDist().inv_cdf(1 - level / 2) + NormalDist().inv_cdf(POWER)
     seeds = ceil(z**2 / (6 * (p - 0.5) ** 2))
-    if seeds > MOST_SEEDS:
-        return None
-    while 2 / comb(2 * seeds, seeds) > level:
-        seeds += 1
-    return seeds
+    return seeds if seeds <= MOST_SEEDS else None

@@ -14,7 +14,7 @@ MOST = 6  # settings in a note
 FREE = {
     *("seed", "run_dir", "command", "overwrite", "progress", "trust", "device", "threads", "snapshot", "on_nonfinite"),
     *("total_timesteps", "decided_for", "env.engine", "env.levels", "env.bank", "evaluation.every"),
-    *("evaluation.patience", "agent.implementation", "encoder_source", "initial_sha256"),
+    *("evaluation.patience", "agent.implementation", "encoder_source", "initial_sha256", "transfer"),
 }
 CHOSEN = {"encoder", "symmetry", "experiment"}  # what contenders differ in
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from comparing.comparison import Comparison, Environment, Pair
+from comparing.statistics import LEVEL
 
 
 def sentences(comparison: Comparison) -> list[str]:
@@ -26,7 +27,8 @@ def verdict(pair: Pair, names: dict[str, str]) -> str:
         needed = "more than 1,000 more seeds would be needed"
     else:
         needed = f"about {pair.more_seeds} more seed{'s' * (pair.more_seeds > 1)} would be needed"
-    return f"not separated: {first}, {second} {where}; {needed}"
+    alone = " (they would be, were they the only pair here)" if pair.p_value <= 1 - LEVEL else ""
+    return f"not separated{alone}: {first}, {second} {where}; {needed}"
 
 
 def counted(comparison: Comparison) -> str:
@@ -35,8 +37,8 @@ def counted(comparison: Comparison) -> str:
         return "no two contenders have two seeds or more in one environment, so none are compared"
     separated, pairs = sum(pair.separated for pair in comparison.pairs), len(comparison.pairs)
     return (
-        f"{pairs} pair{'s' * (pairs > 1)} compared, {separated} separated (rank tests; at most 5% of these are "
-        "expected to be chance). P: how often a run of the first has a greater "
+        f"{pairs} pair{'s' * (pairs > 1)} compared, {separated} separated (rank tests; in each environment, at "
+        "most 5% of these are expected to be chance). P: how often a run of the first has a greater "
         f"{' or '.join(sorted({environment.measure.kind for environment in comparison.environments}))}"
     )
 
