@@ -41,6 +41,8 @@ def compare_runs(config: Mapping[str, Any] | Sequence[str] = (), **options: Any)
     threshold = settings["threshold"]
     if threshold != "auto" and (isinstance(threshold, bool) or not isinstance(threshold, (int, float))):
         raise UsageError(f"threshold is auto or a number; got {threshold!r}")
+    if not isinstance(settings["figures"], bool):
+        raise UsageError(f"figures is true or false; got {settings['figures']!r}")
     folders = settings["runs"] if isinstance(settings["runs"], list) else [settings["runs"]]
     roots = [Path(folder) for folder in folders]
     for root in roots:
@@ -58,7 +60,7 @@ def compare_runs(config: Mapping[str, Any] | Sequence[str] = (), **options: Any)
     comparison = compare(found, left_out, settings["measure"], None if threshold == "auto" else float(threshold))
     _print(comparison)
     output = Path(settings["output"] or Path(os.path.commonpath(roots), "report"))
-    _write(comparison, output)
+    _write(comparison, output, settings["figures"])
     return comparison
 
 
@@ -102,20 +104,21 @@ def _print(comparison: Comparison) -> None:
         print(line)
 
 
-def _write(comparison: Comparison, output: Path) -> None:
+def _write(comparison: Comparison, output: Path, figures: bool) -> None:
     """The report."""
+    from comparing.figures import draw
+    from comparing.page import write_page
     from comparing.tables import to_csv, to_latex
     from comparing.words import counted, not_there, sentences
-    from evaluation.pictures import draw_comparison
     from storage.durable import write_file
 
     said = [counted(comparison), *sentences(comparison), *not_there(comparison)]
     files = {"results.csv": to_csv(comparison), "table.tex": to_latex(comparison), "words.txt": "\n".join(said) + "\n"}
     for name, content in files.items():
         write_file(output / name, content)
-    runs = {each.name: [run for one in each.contenders for run in one.runs] for each in comparison.environments}
-    draw_comparison(runs, output / "learning_curves.png")
-    print(f"written: {', '.join(str(output / name) for name in [*files, 'learning_curves.png'])}")
+    drawn = draw(comparison, output) if figures else []
+    write_page(comparison, output / "report.html")
+    print(f"written: {', '.join(str(output / name) for name in ['report.html', *files])}, {len(drawn)} figures")
 
 
 def main(overrides: list[str]) -> int:

@@ -21,11 +21,11 @@ function swatch(parent, contender) {
   add(svg, "line", { class: "line", x1: 1, x2: 25, y1: 5.5, y2: 5.5, "stroke-dasharray": dash(contender) });
 }
 
-function number(value, digits = 3) {
+// 2.5k for 2,500: what stands at an axis is short.
+function number(value) {
   const size = Math.abs(value);
-  if (size >= 1e6) return `${+(value / 1e6).toPrecision(digits)}M`;
-  if (size >= 1e4) return `${+(value / 1e3).toPrecision(digits)}k`;
-  if (size >= 100 || Number.isInteger(value)) return value.toLocaleString("en", { maximumFractionDigits: 1 });
+  if (size >= 1e6) return `${+(value / 1e6).toPrecision(4)}M`;
+  if (size >= 1e3) return `${+(value / 1e3).toPrecision(4)}k`;
   return value.toLocaleString("en", { maximumFractionDigits: 3 });
 }
 

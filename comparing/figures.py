@@ -13,7 +13,8 @@ from typing import Any
 
 from comparing.comparison import Comparison
 from comparing.panels import Panel, Series, Strip
-from comparing.views import figures, names, shortened
+from comparing.views import figures, names
+from comparing.words import shortened
 from evaluation.pictures import pyplot
 from storage.durable import write_file
 
@@ -25,7 +26,6 @@ DOTS = 160  # per inch, of a PNG
 STYLE = {
     "font.size": 9,
     "axes.titlesize": 10,
-    "axes.titleweight": "bold",
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": QUIET,
@@ -143,7 +143,7 @@ def _strips(strips: Sequence[Strip]) -> Any:
             axis.plot(value, height, "o", color=colour, mfc=inside, markersize=5, clip_on=False)
         middle = sum(strip.within) / 2
         for label in {*labels} - {row.label for row in strip.rows}:
-            axis.text(middle, labels.index(label), "missing", color=QUIET, ha="center", va="center", style="italic")
+            axis.text(middle, labels.index(label), "–", color=QUIET, ha="center", va="center")
         if strip.level is not None:
             axis.axvline(strip.level, color=QUIET, linewidth=0.9, linestyle=(0, (5, 4)))
         space = 0.03 * (strip.within[1] - strip.within[0])

@@ -19,8 +19,8 @@ from comparing.comparison import Comparison
 from comparing.markup import Markup, element, joined, script_data
 from comparing.page_tables import pair_tables, score_table, settings_table, total_table
 from comparing.panels import Panel, Series
-from comparing.views import figures, names, shortened
-from comparing.words import counted, not_there, sentences
+from comparing.views import figures, names
+from comparing.words import counted, not_there, sentences, shortened
 from storage.durable import write_file
 
 HERE = Path(__file__).resolve().parent
@@ -100,7 +100,8 @@ def _verdicts(comparison: Comparison) -> Markup:
     """What the data support, and what a reader has to know about the runs."""
     said, notes = sentences(comparison), not_there(comparison)
     notes += [f"{each.name}: {note}" for each in comparison.environments for note in each.notes]
-    notes += [f"not averaged: {reason}" for reason in comparison.aggregate.left_out]
+    if len(comparison.environments) > 1:
+        notes += [f"not in the average: {reason}" for reason in comparison.aggregate.left_out]
     closing = element("p", f"{counted(comparison)}.", class_="quiet")
     supported = element("section", element("h2", "What the data support"), *_bullets(said), closing, class_="verdicts")
     if not notes:

@@ -12,7 +12,8 @@ from comparing.markup import Markup, element, joined
 from comparing.panels import Row
 from comparing.statistics import Estimate
 from comparing.survival import Reached
-from comparing.views import averaged_pairs, measured, names, score_range, shortened
+from comparing.views import averaged_pairs, measured, names, score_range
+from comparing.words import shortened
 from configs.flatten import flatten
 
 COLOURS = 8  # of page.css
@@ -55,27 +56,32 @@ def total_table(comparison: Comparison) -> Markup | None:
 def score_table(comparison: Comparison) -> Markup:
     """A line for each contender in each environment; what tells nothing, being the same everywhere, is left out."""
     found = names(comparison)
-    lines, contenders = [], []
+    shown = dict(zip(found, shortened(found), strict=True))
+    lines: list[dict[str, Cell]] = []
+    contenders = []
     for environment in comparison.environments:
-        there = {one.label: one for one in environment.contenders}
-        for place, (label, name) in enumerate(zip(found, shortened(found), strict=True)):
-            lines.append(_scores(environment, there.get(label), place, name))
+        for one in environment.contenders:
+            place = found.index(one.label)
+            lines.append(_scores(environment, one, place, shown[one.label]))
             contenders.append([place])
+        finished = {one.label for one in environment.contenders}
+        for label in dict.fromkeys(each.label for each in environment.missing if each.label not in finished):
+            lines.append({"contender": Cell(shown.get(label, label)), "environment": Cell(environment.name)})
+            contenders.append([])
     columns = [*dict.fromkeys(name for line in lines for name in line)]
     told = {name: {line[name].shown for line in lines if name in line} for name in columns}
     columns = [name for name in columns if told[name] != {UNKNOWN.shown} and (name not in SAID or len(told[name]) > 1)]
     return table(columns, [[line.get(name, MISSING) for name in columns] for line in lines], contenders)
 
 
-def _scores(environment: Environment, one: Contender | None, place: int, name: str) -> dict[str, Cell]:
-    """The cells of a contender, by their columns; it is missing where it has no finished run."""
-    who = {"contender": Cell(joined(dot(place), name)), "environment": Cell(environment.name)}
-    if one is None:
-        return who
+def _scores(environment: Environment, one: Contender, place: int, name: str) -> dict[str, Cell]:
+    """The cells of a contender, by their columns."""
     mean = one.interquartile_mean
     drawn = mean and Cell(strip(Row(name, place, mean, [*one.known]), score_range(environment)), mean.value)
     speed = one.steps_per_second
-    return who | {
+    return {
+        "contender": Cell(joined(dot(place), name)),
+        "environment": Cell(environment.name),
         "seeds": Cell(str(len(one.runs)), len(one.runs)),
         "measure": Cell(measured(environment.measure)),
         "runs": drawn or MISSING,

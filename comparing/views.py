@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from comparing.comparison import Comparison, Contender, Environment, Pair
-from comparing.measures import Measure
+from comparing.measures import Measure, possible
 from comparing.panels import Panel, Row, Series, Strip
 from comparing.statistics import Estimate, aligned, band, interquartile_mean
 from comparing.survival import Reached
+from comparing.words import shortened
 
 STEPS = "environment steps"
 SHARES = np.linspace(0, 1, 51)[1:]  # of the budget, at which the curves of environments are averaged
@@ -37,12 +38,6 @@ def names(comparison: Comparison) -> list[str]:
     return sorted({one.label for environment in comparison.environments for one in environment.contenders})
 
 
-def shortened(labels: Sequence[str]) -> list[str]:
-    """Labels without the agent's name, if all have the same: "ppo-cnn", "ppo-mlp" -> "cnn", "mlp"."""
-    agents = {label.partition("-")[0] for label in labels}
-    return [label.partition("-")[2] or label for label in labels] if len(agents) == 1 else [*labels]
-
-
 def learning_curves(comparison: Comparison) -> list[Panel]:
     """Interquartile means during training with their bands, and each run; first the average over environments."""
     panels = _averaged_curves(comparison)
@@ -57,8 +52,8 @@ def learning_curves(comparison: Comparison) -> list[Panel]:
             series.append(Series(contender, curve.steps, curve.band.value, low, high, runs))
         if series:
             kind = environment.curves_of
-            values = np.concatenate([values for one in series for values in (one.y, *(y for _, y in one.runs))])
-            within = (0.0, 1.0) if kind == "success" else _range(values)
+            values = [values for one in series for values in (one.y, *(y for _, y in one.runs))]
+            within = _possible(possible(kind, [run for _, one in contenders for run in one.runs]), values)
             along = (0.0, max(float(one.x[-1]) for one in series))
             level = environment.threshold
             level = level if level is not None and within[0] <= level <= within[1] else None
@@ -233,14 +228,16 @@ def measured(measure: Measure) -> str:
 
 
 def score_range(environment: Environment) -> tuple[float, float]:
-    """The range of an axis of final scores: all that a share can be; else what the runs have and can have."""
-    if environment.measure.is_share:
-        return environment.measure.possible
+    """The range of an axis of final scores."""
     estimates = [one.interquartile_mean for one in environment.contenders if one.interquartile_mean is not None]
     ends = [number for estimate in estimates for number in estimate if number is not None]
-    low, high = _range(np.concatenate([ends, *(one.known for one in environment.contenders)]))
-    least, most = environment.measure.possible
-    return max(low, least), min(high, most)
+    return _possible(environment.measure.possible, [np.array(ends), *(one.known for one in environment.contenders)])
+
+
+def _possible(bounds: tuple[float, float], values: Sequence[np.ndarray]) -> tuple[float, float]:
+    """All that is possible, where that is known; else from the least to the greatest value."""
+    low, high = _range(np.concatenate(values))
+    return (bounds[0] if np.isfinite(bounds[0]) else low, bounds[1] if np.isfinite(bounds[1]) else high)
 
 
 def _by_environment(comparison: Comparison) -> Iterable[tuple[Environment, list[tuple[int, Contender]]]]:

@@ -57,8 +57,13 @@ def _single_seeds(environments: Sequence[Environment]) -> Iterator[str]:
 def short_names(environment: Environment) -> dict[str, str]:
     """The labels of an environment, without their agent where all have the same one."""
     labels = [one.label for one in environment.contenders]
+    return dict(zip(labels, shortened(labels), strict=True))
+
+
+def shortened(labels: Sequence[str]) -> list[str]:
+    """Labels without the agent's name, if all have the same: "ppo-cnn", "ppo-mlp" -> "cnn", "mlp"."""
     agents = {label.partition("-")[0] for label in labels}
-    return {label: label.partition("-")[2] if len(agents) == 1 else label for label in labels}
+    return [label.partition("-")[2] for label in labels] if len(agents) == 1 else [*labels]
 
 
 def not_there(comparison: Comparison) -> list[str]:

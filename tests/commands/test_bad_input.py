@@ -217,6 +217,8 @@ def test_evaluating_and_comparing_what_cannot_be(capsys):
             evaluate(options)
     with pytest.raises(FileNotFoundError, match="there is no policy in nowhere"):
         evaluate(policy="nowhere")
+    with pytest.raises(ValueError, match="figures is true or false; got 3"):
+        compare_runs(runs="mine", figures=3)
     Path("mine/result.json").unlink()
     with pytest.raises(ValueError, match="no finished run"):
         compare_runs(runs="mine")

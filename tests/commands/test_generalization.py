@@ -118,13 +118,13 @@ def test_a_run_says_on_how_many_levels_it_trains_and_how_much_better_it_is_on_th
 
 def test_a_comparison_has_a_column_of_gaps_where_runs_have_one(run, capsys, tmp_path):
     gap = json.loads((run / "result.json").read_text())["levels"]["gap"]["mean"]
-    (one,) = compare_runs(runs=str(run), output=str(tmp_path)).environments[0].contenders
+    (one,) = compare_runs(runs=str(run), output=str(tmp_path), figures=False).environments[0].contenders
     assert one.gap.value == pytest.approx(gap) and one.levels == 20
     assert "  gap  " in capsys.readouterr().out
     with (tmp_path / "results.csv").open() as file:
         values = {row["measure"]: row["value"] for row in csv.DictReader(file)}
     assert float(values["gap"]) == pytest.approx(gap)
-    (one,) = compare_runs(runs=str(run), output=str(tmp_path), measure="gap").environments[0].contenders
+    (one,) = compare_runs(runs=str(run), output=str(tmp_path), figures=False, measure="gap").environments[0].contenders
     assert one.score.value == pytest.approx(gap)
 
 

@@ -85,7 +85,7 @@ def test_evaluating_says_when_the_simulator_is_of_another_release(package, matte
 
 def test_comparing_flags_runs_of_different_releases(run, capsys):
     other = Path(shutil.copytree(run, run.with_name("seed=1")))
-    compare_runs({"runs": "runs"})
+    compare_runs({"runs": "runs", "figures": False})
     assert "same environment" not in capsys.readouterr().out
     for change, flagged in [
         (lambda result: result["versions"].update(minigrid="0.1"), False),
@@ -93,14 +93,14 @@ def test_comparing_flags_runs_of_different_releases(run, capsys):
         (lambda result: result.pop("simulator"), False),  # written by a version that did not say
     ]:
         rewritten(other / "result.json", json.loads, json.dumps, change)
-        compare_runs({"runs": "runs"})
+        compare_runs({"runs": "runs", "figures": False})
         assert ("need not be of the same environment: gymnasium 0.1 (ppo-mlp" in capsys.readouterr().out) == flagged
 
 
 def test_comparing_flags_rows_of_runs_of_different_lengths(run, capsys):
     other = Path(shutil.copytree(run, run.with_name("seed=1")))
-    compare_runs({"runs": "runs"})
+    compare_runs({"runs": "runs", "figures": False})
     assert "different lengths" not in capsys.readouterr().out
     rewritten(other / "result.json", json.loads, json.dumps, lambda result: result.update(steps=10**6))
-    compare_runs({"runs": "runs"})
+    compare_runs({"runs": "runs", "figures": False})
     assert re.search(r"these runs have different lengths: 1,000,000 steps \(ppo-mlp\)", capsys.readouterr().out)

@@ -270,6 +270,7 @@ def test_a_sweep_trains_the_grid_and_compare_reports_it():
     report = Path("runs/DoorKey-5x5/report")
     assert (report / "results.csv").read_text().count(",return,") == 4
     assert size_of(report / "learning_curves.png")[0] > 500
+    assert "cnn and mlp on DoorKey-5x5" in (report / "report.html").read_text()
 
 
 @pytest.mark.slow

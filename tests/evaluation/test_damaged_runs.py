@@ -160,7 +160,7 @@ def test_a_comparison_of_damaged_runs_is_made_of_the_intact_ones(trained, capsys
         shutil.copytree(trained, RUN / f"seed={seed}")
         damage[0](RUN / f"seed={seed}")
     shutil.copytree(trained, RUN / "seed=intact")
-    comparison = compare_runs(runs="runs")
+    comparison = compare_runs(runs="runs", figures=False)
     assert [one.seeds for one in comparison.environments[0].contenders] == [(0,)]
     printed = capsys.readouterr()
     assert printed.err.count("\n") == printed.err.count("warning: left out:") == len(DAMAGES)

@@ -53,7 +53,7 @@ def test_a_run_made_longer_equals_one_that_was_as_long_from_its_start(run, capsy
     assert differences("whole", run) == [] and longer.scores == whole.scores
     config = read_run(run).config
     assert {**config, "run_dir": "whole"} == {**whole.config, "command": config["command"], "decided_for": 256}
-    assert compare_runs(runs=str(run.parent)).environments[0].contenders[0].budget == 384
+    assert compare_runs(runs=str(run.parent), figures=False).environments[0].contenders[0].budget == 384
     stamps = [(run / name).stat().st_mtime_ns for name in FILES]
     train(VECTORS, run_dir=str(run))
     assert "is finished: nothing to train" in capsys.readouterr().out
@@ -84,7 +84,7 @@ def test_the_old_result_is_kept_until_the_longer_run_is_complete(run, monkeypatc
     with (run / "evaluations.csv").open("a") as file:
         file.write("384,10.0,9")  # what a writer that was killed leaves
     assert read_run(run).evaluations == old.evaluations  # those of the longer run are not of the result
-    assert compare_runs(runs=str(run.parent)).environments[0].contenders[0].budget == 256
+    assert compare_runs(runs=str(run.parent), figures=False).environments[0].contenders[0].budget == 256
     with monkeypatch.context() as patch:
         patch.setattr("learning.learn.StopOnSignal.requested", True)
         assert train(VECTORS, run_dir=str(run)).scores is None
