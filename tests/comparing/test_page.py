@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64encode
+from dataclasses import replace
 from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
@@ -84,7 +85,8 @@ def test_a_curve_of_the_page_has_its_ends_and_no_more_points_than_can_be_seen():
 @needs_a_browser
 @pytest.mark.slow
 def test_a_reader_sorts_hovers_hides_and_asks_nobody_for_anything(tmp_path):
-    comparison = compare([*grid(), *hostile_runs()])
+    unfinished = replace(fabricated("LavaGapS7", "lstm", 0, [0.1]), result=None)
+    comparison = compare([*grid(), *hostile_runs(), unfinished])
     write_page(comparison, Path("report.html"))
     table = "#scores > .scroll:last-child"
     heading = f"{table} th:nth-child(5)"
