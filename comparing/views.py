@@ -181,11 +181,13 @@ def gaps(comparison: Comparison) -> list[Panel]:
     """The generalization gap against the number of training levels; a line joins one contender on more of them."""
     panels = []
     for environment, contenders in _by_environment(comparison):
-        points = [(contender, one, one.gap) for contender, one in contenders if one.gap and one.levels]
+        series = []
         joined: dict[str, list[tuple[float, float]]] = {}
-        for _, one, gap in points:
-            joined.setdefault(_without_levels(one.label), []).append((float(one.levels or 0), gap.value))
-        series = [_point(contender, float(one.levels or 0), gap) for contender, one, gap in points]
+        for contender, one in contenders:
+            levels = training_levels(one)
+            if one.gap is not None and levels is not None:
+                series.append(_point(contender, levels, one.gap))
+                joined.setdefault(_without_levels(one.label), []).append((levels, one.gap.value))
         if series:
             lines = [np.array(sorted(each)).T for each in joined.values() if len(each) > 1]
             along, log = _across([float(one.x[0]) for one in series])
@@ -204,6 +206,13 @@ def gaps(comparison: Comparison) -> list[Panel]:
                 )
             )
     return panels
+
+
+def training_levels(one: Contender) -> float | None:
+    """How many distinct levels the runs train on; None where they do not say."""
+    levels = [((run.result or {}).get("levels") or {}).get("distinct") for run in one.runs]
+    known = [number for number in levels if number]
+    return float(np.median(known)) if known else None
 
 
 def costs(comparison: Comparison, cost: Callable[[Contender], float], unit: str) -> list[Panel]:
@@ -259,7 +268,7 @@ def _everywhere(comparison: Comparison) -> str:
 def _without_levels(label: str) -> str:
     """A label without the number of levels."""
     head, _, differences = label.partition(" ")
-    return ",".join([head, *(each for each in differences.split(",") if not each.startswith("env.levels="))])
+    return ",".join([head, *(each for each in differences.split(",") if each and not each.startswith("env.levels="))])
 
 
 def _point(contender: int, x: float, estimate: Estimate) -> Series:

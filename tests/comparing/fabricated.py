@@ -15,11 +15,17 @@ def score(mean: float, low: float = 0.0, high: float = 1.0) -> dict[str, float]:
 
 
 def fabricated(
-    env: str, encoder: str, seed: int, curve: Any, agent: str = "ppo", every: int = 1000, levels: int | None = None
+    env: str,
+    encoder: str,
+    seed: int,
+    curve: Any,
+    agent: str = "ppo",
+    every: int = 1000,
+    levels: int | str | None = None,
 ) -> Run:
     """A finished run of a MiniGrid environment, with the successes of its evaluations; the last is its final score.
 
-    With `levels`, it trains on so many, and its generalization gap is 1 / levels.
+    With `levels`, it trains on so many ("all": 40), and its generalization gap is 1 / levels.
     """
     steps = every * np.arange(1, len(curve) + 1)
     rows = [
@@ -43,13 +49,14 @@ def fabricated(
     }
     if levels:
         parts = {part: {"return": final, "success": final} for part in ("training", "test")}
-        result["levels"] = {"gap": score(1 / levels, -1), "distinct": levels, "measure": "success", **parts}
-    name = f"env.levels={levels}" if levels else "default"
+        distinct = 40 if levels == "all" else int(levels)
+        result["levels"] = {"gap": score(1 / distinct, -1), "distinct": distinct, "measure": "success", **parts}
+    name = f"env.levels={levels}" if levels not in (None, "all") else "default"
     folder = Path("runs", env, f"{agent}-{encoder}", name, f"seed={seed}")
     return Run(folder, config, result, {"wall_seconds": 10.0 + seed, "steps_per_second": 100.0 + seed}, rows)
 
 
-def grid(environments: str = "DoorKey-5x5 LavaGapS7", encoders: str = "cnn gnn mlp", seeds: int = 4) -> list[Run]:
+def grid(environments: str = "DoorKey-5x5 LavaGapS7", encoders: str = "gnn mlp cnn", seeds: int = 4) -> list[Run]:
     """Every encoder in every environment with every seed: curves that rise to a height of their own."""
     chance = np.random.default_rng(0)
     rise = np.linspace(0.1, 1, 12)
