@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from configs.flatten import flatten
-from evaluation.runs import Run, label
+from evaluation.runs import ABSENT, Run, label
 
 NAMED = 3  # runs or contenders in a note, before "and 4 more"
 MOST = 6  # settings in a note
@@ -82,7 +82,7 @@ def settings(runs: Sequence[Run]) -> list[str]:
 
 def _differing(runs: Sequence[Run], free: set[str], named: Callable[[Run], str] = lambda run: label(run)) -> list[str]:
     """Each setting, except the free ones, that is not the same in all runs, with its values."""
-    flat = {run.folder: flatten(run.config) for run in runs}
+    flat = {run.folder: {**ABSENT, **flatten(run.config)} for run in runs}
     keys = sorted({key for values in flat.values() for key in values if not key.endswith(".name")})
     found = []
     for key in keys:
