@@ -109,6 +109,8 @@ def _check_transfer(transfer: Any) -> None:
     for name, entry in transfer.items():
         if not isinstance(name, str) or not re.fullmatch(r"[\w.+-]{1,100}", name):
             raise UsageError(f"the names in transfer are of letters, digits and . _ + -; got {name!r}")
+        if entry is None:  # left out, by a file or an option after the one that has it
+            continue
         if not isinstance(entry, Mapping) or not entry:
             raise UsageError(f"transfer.{name} is a mapping of {', '.join(TRANSFER)}; got {entry!r}")
         for key, value in entry.items():

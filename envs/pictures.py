@@ -21,6 +21,15 @@ from envs.names import resolve_id
 from envs.optimum import NoOptimum, Oracle
 from envs.split import examples
 
+USAGE = """Draw levels of training beside levels of tests, with their seeds and the fewest steps to success.
+
+    python -m envs.levels env=DoorKey-8x8 count=16 levels=50 levels.png
+
+env        a short name or an id of MiniGrid or BabyAI
+count      how many levels of each
+levels     all, or N as in env.levels=N: N levels of training, and others
+held_out   as in env.held_out=right: the property that tells them apart
+file       the picture, which may also stand alone"""
 SUFFIXES = (".png", ".pdf", ".svg", ".jpg")
 MOST = 256  # levels of a kind
 STATES = 200_000  # that the search for a level's optimum may meet
@@ -37,7 +46,8 @@ class Picture(NamedTuple):
 
 def main() -> None:
     """Write the picture that the command line of `python -m envs.levels` asks for, and say so."""
-    given = arguments.read_arguments(bare="file", env=None, count=16, levels="all", file="levels.png")
+    defaults: dict[str, Any] = {"env": None, "count": 16, "levels": "all", "held_out": None, "file": "levels.png"}
+    given = arguments.read_arguments(bare="file", usage=USAGE, **defaults)
     name, count, levels, file = given["env"], given["count"], given["levels"], Path(given["file"])
     if name is None:
         raise ValueError("env is missing: python -m envs.levels env=DoorKey-8x8 count=16 levels.png")
@@ -48,10 +58,11 @@ def main() -> None:
     if not file.parent.is_dir():
         raise ValueError(f"there is no folder {file.parent}")
     seeds: dict[str, Sequence[int]] = {"training": range(count), "test": range(EVALUATION, EVALUATION + count)}
-    if levels != "all":
-        if not levels.isdecimal():
-            raise ValueError(f"levels is all, or a whole number, at least 1; got {levels!r}")
-        seeds |= examples(name, int(levels), count)
+    if levels != "all" and not levels.isdecimal():
+        raise ValueError(f"levels is all, or a whole number, at least 1; got {levels!r}")
+    if levels != "all" or given["held_out"] is not None:
+        print(f"looking for levels of {name}", flush=True)
+        seeds |= examples(name, levels if levels == "all" else int(levels), count, given["held_out"])
     left_out = draw(name, {f"{kind} levels": part for kind, part in seeds.items() if part}, file)
     drawn = " and ".join(f"{len(part)} {kind}" for kind, part in seeds.items())
     print(f"{file}: {drawn} levels of {name}, with their seeds and fewest steps to success")
@@ -70,7 +81,9 @@ def draw(name: str, panels: dict[str, Sequence[int]], file: Path) -> str | None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    known = steps_of(name, [seed for seeds in panels.values() for seed in seeds])
+    every = [seed for seeds in panels.values() for seed in seeds]
+    print(f"looking for the fewest steps in {len(every)} levels of {name}", flush=True)
+    known = steps_of(name, every)
     drawn = {title: [*pictures(name, seeds, known)] for title, seeds in panels.items()}
     columns = ceil(sqrt(max(map(len, panels.values()))))
     rows = ceil(max(map(len, panels.values())) / columns)

@@ -80,10 +80,11 @@ class Split:
             return ""
         seen = f"(in {self.looked:,} seeds)"
         there = f"{'at most' if self.complete else 'at least'} {self.found:,} {seen}"
+        none_left = "" if self.test else f"; none are left for tests: {self.reason}"
         if self.distinct is None:
-            return f"distinct levels: {there}" + (", a tenth of all is held out" if self.test else "")
+            return f"distinct levels: {there}{none_left or ', a tenth of all is held out'}"
         of_all = f" of {there}" if self.complete or self.found > self.distinct else f" {seen}"
-        others = f"; env.held_out={self.held_out} leaves others for tests" if self.held_out else ""
+        others = f"; env.held_out={self.held_out} leaves others for tests" if self.held_out else none_left
         return f"distinct levels: {self.distinct:,}{of_all}{others}"
 
 

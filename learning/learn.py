@@ -130,7 +130,8 @@ def learn(
     def resumed() -> None:
         """Write `config.yaml` anew if the run is longer now, or its policy will be played elsewhere."""
         recorded = read_run(folder).config
-        if any(recorded.get(key) != config[key] for key in ("total_timesteps", "transfer")):
+        longer = recorded.get("total_timesteps") != config["total_timesteps"]
+        if longer or recorded.get("transfer", {}) != config["transfer"]:
             write_config(folder, {**recorded, **config})
             model.logger.describe(config, model.num_timesteps)  # type: ignore[attr-defined]
 

@@ -90,8 +90,9 @@ def add_transfer(folder: Path, config: Mapping[str, Any]) -> None:
 
 
 def _entries(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Those of `transfer`; none for runs of tune.py, which play no levels that reports play."""
-    return {} if config["evaluation"]["purpose"] == "tuning" else config["transfer"]
+    """Those of `transfer` that are not null; none for runs of tune.py, which play no levels that reports play."""
+    tuning = config["evaluation"]["purpose"] == "tuning"
+    return {} if tuning else {name: entry for name, entry in config["transfer"].items() if entry is not None}
 
 
 @contextmanager
@@ -102,7 +103,7 @@ def _in_a_file(model: BaseAlgorithm, about: Mapping[str, Any]) -> Iterator[Path]
 
 
 def _check(policy: Path, config: Mapping[str, Any]) -> None:
-    for name in config["transfer"]:
+    for name in _entries(config):
         with _elsewhere(policy, config, name):
             pass
 
@@ -110,7 +111,7 @@ def _check(policy: Path, config: Mapping[str, Any]) -> None:
 def _play(policy: Path, config: Mapping[str, Any], stop: Callable[[], bool] = lambda: False) -> dict[str, Any]:
     episodes, patience = (config["evaluation"][key] for key in ("final_episodes", "patience"))
     found = {}
-    for name in config["transfer"]:
+    for name in _entries(config):
         with _elsewhere(policy, config, name) as (player, env):
             played = rollout(player.remembering(), env, episodes, seed=SEED, patience=patience, stop=stop)
         measured = scores(played)

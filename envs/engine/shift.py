@@ -22,6 +22,7 @@ from envs.engine.farama import Made, put
 from envs.engine.kernel import BALL, BOX, DOOR, KEY, MARGIN, Levels
 from envs.engine.rules import RULES, step_owner
 from envs.missions import WORDS, missions_vary
+from envs.names import unknown
 
 SHIFTS = ("mirror", "rotate", "colours")
 COLOURS = sorted(COLOR_TO_IDX, key=lambda name: COLOR_TO_IDX[name])[:6]  # Farama's own, by code
@@ -58,7 +59,7 @@ class ShiftedMaker:
 
     def __init__(self, maker: Maker, env: gymnasium.Env, shift: str):
         if shift not in SHIFTS:
-            raise ValueError(f"shift is one of {', '.join(SHIFTS)}; got {shift!r}")
+            raise ValueError(unknown("shift", shift, SHIFTS))
         inner: Any = env.unwrapped
         self.maker, self.shift, self.name = maker, shift, type(inner).__name__
         self.rule = RULES[step_owner(env)].code

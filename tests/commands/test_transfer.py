@@ -55,7 +55,7 @@ def test_what_is_played_elsewhere_changes_nothing_else_and_may_be_added_to_a_fin
     result = train(TINY, env="CartPole", run_dir=whole, transfer={"a": short, "b": long}).scores
     assert {key: value for key, value in result.items() if key != "transfer"} == before
     assert [result["transfer"][name]["return"]["mean"] for name in "ab"] == [5, 9]
-    train(TINY, env="CartPole", run_dir=plain, transfer={"a": long})
+    train(TINY, env="CartPole", run_dir=plain, transfer={"a": long, "b": None})
     train(TINY, env="CartPole", run_dir=plain, transfer={"a": short, "b": long})  # one that has changed, and a new one
     assert (tmp_path / "plain/result.json").read_bytes() == (tmp_path / "whole/result.json").read_bytes()
     assert read_run(tmp_path / "plain").config["transfer"] == {"a": short, "b": long}
@@ -72,7 +72,7 @@ def test_what_is_played_elsewhere_changes_nothing_else_and_may_be_added_to_a_fin
         ("8x8:{id:DoorKey-8x8}", "8x8: the parameters in the policy do not fit the network: .* has shape"),
         ("a:{id:DoorKey-9x9}", "a: no environment is called 'DoorKey-9x9'; did you mean DoorKey-8x8"),
         ("a:{id:CartPole}", r"a: the policy acts in Discrete\(7\), CartPole-v1 in Discrete\(2\)"),
-        ("a:{shift:turn}", "a: shift is one of mirror, rotate, colours; got 'turn'"),
+        ("a:{shift:colors}", "a: no shift is called 'colors'; did you mean colours?"),
         ("a:{shfit:mirror}", "a: no option is called 'shfit'; did you mean shift"),
         ("a:{shuffle:-1}", "a: env.shuffle is null, or the seed of a permutation"),
         ("a:mirror", "a is a mapping of id, kwargs, shift, shuffle; got 'mirror'"),

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from envs import oracle
+from envs.arguments import run_command
 from envs.pictures import main, pictures, steps_of
 
 
@@ -53,6 +54,36 @@ def test_levels_of_a_split_are_drawn_as_far_as_there_are_any(monkeypatch, capsys
     assert "levels.png: 8 training and 6 test levels of LavaGapS7" in capsys.readouterr().out
 
 
+def test_levels_that_a_property_leaves_for_tests_are_drawn(monkeypatch, capsys):
+    drawn = []
+    monkeypatch.setattr("envs.pictures.steps_of", lambda name, seeds: dict.fromkeys(seeds, "not looked for"))
+    monkeypatch.setattr(
+        "envs.pictures.pictures", lambda name, seeds, known: drawn.append(seeds) or pictures(name, seeds, known)
+    )
+    asked(monkeypatch, "env=GoToDoor-5x5", "count=4", "held_out=right", "levels.png")
+    env, columns = gymnasium.make("MiniGrid-GoToDoor-5x5-v0").unwrapped, []
+    for seed in (*drawn[0], *drawn[1]):
+        env.reset(seed=seed)
+        columns.append(env.target_pos[0])
+    assert max(columns[:4]) < 2 < min(columns[4:]) and len(columns) == 8
+    said = capsys.readouterr().out.splitlines()
+    assert said[:2] == [
+        "looking for levels of GoToDoor-5x5",
+        "looking for the fewest steps in 8 levels of GoToDoor-5x5",
+    ]
+
+
+def test_help_is_printed_and_a_mistake_ends_with_2(monkeypatch, capsys):
+    for words, code in ((["--help"], None), (["env=DorKey-8x8"], 2)):
+        monkeypatch.setattr("sys.argv", ["levels.py", *words])
+        with pytest.raises(SystemExit) as end:
+            run_command(main)
+        assert end.value.code == code
+    shown = capsys.readouterr()
+    assert "held_out   as in env.held_out=right" in shown.out and "the arguments are: env=... count=16" in shown.out
+    assert shown.err.startswith("error: no environment is called 'DorKey-8x8'; did you mean")
+
+
 def content(id, seed):
     env = gymnasium.make(id)
     env.reset(seed=seed)
@@ -82,7 +113,7 @@ def test_a_picture_without_optima_says_why(monkeypatch, capsys):
         (["env=DoorKey-8x8", "nowhere/levels.png"], "there is no folder nowhere"),
         (
             ["env=DoorKey-8x8", "size=3"],
-            "cannot read 'size=3'; the arguments are: env=... count=16 levels=all file=levels.png",
+            "cannot read 'size=3'; the arguments are: env=... count=16 levels=all held_out=... file=levels.png",
         ),
     ],
 )
