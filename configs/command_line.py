@@ -14,7 +14,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 
 from configs.compose import FOLDER, GROUPS_OF, UsageError, check_options, compose, option_named, settle
-from configs.grid import grid_of, jobs, parted
+from configs.grid import check_installed, grid_of, jobs, parted
 from configs.hydra_internals import flags, read_flags
 from configs.jobs import Sweepable, attempt, check_sweep, outcome_of
 from sweeps.attempt import FAILED, INTERRUPTED, SIGNALS, USAGE
@@ -108,6 +108,7 @@ def command_line(name: str, run: Callable[[list[str]], int], sweepable: Sweepabl
         if arguments.multirun:
             if any(override.startswith("run_dir=") for override in settled):
                 raise UsageError("run_dir is the folder of one run; a sweep (-m) names its folders itself")
+            check_installed(of_hydra)
             settled = grid + settled
             job.sweep = jobs(settled)
             check_sweep(name, job.sweep, sweepable)

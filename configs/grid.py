@@ -11,13 +11,14 @@ from omegaconf import OmegaConf
 from configs.compose import FOLDER, UsageError, check_options
 from configs.hydra_internals import split_sweep
 from envs.names import unknown
+from sweeps.launchers import LAUNCHERS, missing
 
 
 def parted(name: str, overrides: Sequence[str]) -> tuple[list[str], list[str]]:
     """What is for Hydra and its launcher, and the other overrides; launcher=ray is hydra/launcher=ray.
 
     Raises:
-        UsageError: a launcher or an option of it that there is not, or a number of runs at a time that cannot be.
+        UsageError: a launcher that there is not, or an option of it that cannot be.
     """
     of_hydra: list[str] = []
     others: list[str] = []
@@ -26,14 +27,21 @@ def parted(name: str, overrides: Sequence[str]) -> tuple[list[str], list[str]]:
         if key == "launcher" or key.startswith("launcher."):
             key = f"hydra{'/' if key == 'launcher' else '.'}{key}"
         (of_hydra if key.startswith(("hydra.", "hydra/")) else others).append(f"{key}{equals}{value}")
-        offered = sorted(file.stem for file in (FOLDER / "hydra" / "launcher").glob("*.yaml"))
-        if key == "hydra/launcher" and value not in offered:
-            raise UsageError(unknown("launcher", value, offered))
+        if key == "hydra/launcher" and value not in LAUNCHERS:
+            raise UsageError(unknown("launcher", value, sorted(LAUNCHERS)))
         if key == "hydra.launcher.jobs" and value != "auto" and not (value.isdecimal() and int(value) > 0):
             raise UsageError(f"launcher.jobs is how many runs there are at a time: auto, or 1 or more; got {value}")
     if of_hydra:
         check_options(name, of_hydra)
     return of_hydra, others
+
+
+def check_installed(of_hydra: Sequence[str]) -> None:
+    """Raise UsageError unless the package that the chosen launcher needs is installed."""
+    for override in of_hydra:
+        key, _, name = override.partition("=")
+        if key == "hydra/launcher" and (needed := missing(name)):
+            raise UsageError(needed)
 
 
 def grid_of(overrides: Sequence[str]) -> list[str]:

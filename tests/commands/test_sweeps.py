@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import multiprocessing
 import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
-from conftest import PROJECT, command
+from conftest import command
+from sweeping import RUNS, SWEEP, alive, ends, has_begun, started
 
 from benchmarks.kills import differences
 from configs import compose, grid
@@ -113,39 +112,6 @@ def test_a_value_error_of_the_environment_is_not_taken_for_a_mistake_of_the_user
     )
 
 
-SWEEP = ["env=CartPole", "encoder.width=8", "total_timesteps=12000", "snapshot.every=256"]
-SWEEP += ["evaluation.every=1000", "evaluation.episodes=2", "evaluation.final_episodes=4", "progress=false"]
-
-
-def started() -> subprocess.Popen[str]:
-    """A sweep over three seeds, two at a time, in a process group of its own."""
-    program = [sys.executable, str(PROJECT / "train.py"), "-m", *SWEEP, "seed=0,1,2", "launcher.jobs=2"]
-    return subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
-
-
-def has_begun(process: subprocess.Popen[str], seed: int) -> int:
-    """Wait until the run with this seed trains and has a snapshot -> the id of its process."""
-    folder = Path(f"runs/CartPole/ppo-mlp/encoder.width=8/seed={seed}")
-    lock = folder.with_name(f".seed={seed}.lock")
-    while process.poll() is None:
-        with contextlib.suppress(FileNotFoundError):
-            if (folder / "snapshot").exists() and (number := lock.read_text()):
-                return int(number)
-        time.sleep(0.005)
-    raise AssertionError(process.communicate())
-
-
-def alive(number: int) -> bool:
-    """Whether a process trains still; one that has ended but was not waited for has no memory."""
-    try:
-        return bool(Path(f"/proc/{number}/cmdline").read_bytes())
-    except FileNotFoundError:
-        return False
-
-
-RUNS = [Path(f"runs/CartPole/ppo-mlp/encoder.width=8/seed={seed}") for seed in range(3)]
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
 def test_a_sweep_that_is_interrupted_or_killed_goes_on_and_ends_like_one_that_was_not(tmp_path, monkeypatch):
@@ -156,7 +122,7 @@ def test_a_sweep_that_is_interrupted_or_killed_goes_on_and_ends_like_one_that_wa
         train([*SWEEP, f"seed={seed}"])
     monkeypatch.chdir("../killed")
 
-    process = started()
+    process = started("launcher.jobs=2")
     children = [has_begun(process, seed) for seed in (0, 1)]
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     said = process.communicate(timeout=120)[1]
@@ -164,16 +130,13 @@ def test_a_sweep_that_is_interrupted_or_killed_goes_on_and_ends_like_one_that_wa
     assert said.splitlines()[-1] == "2 of 3 runs interrupted, 1 of 3 runs not started; the same command goes on"
     assert not any((run / "result.json").exists() for run in RUNS) and not any(map(alive, children))
 
-    process = started()
+    process = started("launcher.jobs=2")
     children = [has_begun(process, seed) for seed in (0, 1)]
     process.kill()
     process.communicate(timeout=120)
-    deadline = time.monotonic() + 60
-    while any(map(alive, children)) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not any(map(alive, children)), "they go on without the parent"
+    assert all(map(ends, children)), "they go on without the parent"
 
-    process = started()
+    process = started("launcher.jobs=2")
     os.kill(has_begun(process, 2), signal.SIGKILL)
     out, said = process.communicate(timeout=240)
     assert process.returncode == 0, said
@@ -272,6 +235,7 @@ def test_on_a_terminal_the_last_line_is_drawn_anew_and_events_stay_above_it():
     view.close()
     lines = [line.rpartition("\r\x1b[K")[2] for line in screen.getvalue().split("\n")]
     assert lines == ["done      seed=0: return 1.0", ""]
+    assert screen.getvalue().count("0 of 2 done") == 2, "the event has removed the state"
 
 
 @pytest.mark.parametrize(
