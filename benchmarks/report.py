@@ -31,6 +31,7 @@ from train import train
 
 PROJECT = Path(__file__).resolve().parent.parent
 SHORT = {"total_timesteps": 4096, "evaluation": {"every": 128, "episodes": 2, "final_episodes": 4}, "progress": False}
+DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 COPIED = ("timing.json", "progress.csv", "log.txt")
 
 
@@ -70,7 +71,7 @@ def copied(run: Run, root: Path, env: str, encoder: str, seed: int, success: flo
     folder.mkdir(parents=True)
     for name in COPIED:
         shutil.copy(run.folder / name, folder / name)
-    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    (folder / "config.yaml").write_text(yaml.dump(config, Dumper=DUMPER))
     (folder / "result.json").write_text(json.dumps(result))
     lines = ["steps,return,return_low,return_high,success,success_low,success_high,length"]
     for i, row in enumerate(run.evaluations, 1):

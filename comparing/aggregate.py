@@ -9,7 +9,19 @@ import numpy as np
 
 from comparing.comparison import Aggregate, Environment, Total
 from comparing.pairs import improvement, rank_interval
-from comparing.statistics import Estimate, aligned, estimate, interquartile_mean, mean, median, optimality_gap, profile
+from comparing.statistics import (
+    BAND_RESAMPLES,
+    RESAMPLES,
+    Estimate,
+    aligned,
+    estimate,
+    interquartile_mean,
+    mean,
+    median,
+    optimality_gap,
+    profile,
+    resamples,
+)
 
 THRESHOLDS = np.linspace(0, 1, 101)
 
@@ -49,12 +61,13 @@ def _improvement(x: np.ndarray, y: np.ndarray) -> Estimate:
 
 
 def _total(label: str, scores: np.ndarray) -> Total:
+    drawn = resamples(scores, RESAMPLES)
     return Total(
         label,
         scores,
-        interquartile_mean=estimate(scores, interquartile_mean),
-        mean=estimate(scores, mean),
-        median=estimate(scores, median),
-        optimality_gap=estimate(scores, optimality_gap),
-        profile=profile(scores, THRESHOLDS),
+        interquartile_mean=estimate(scores, interquartile_mean, drawn),
+        mean=estimate(scores, mean, drawn),
+        median=estimate(scores, median, drawn),
+        optimality_gap=estimate(scores, optimality_gap, drawn),
+        profile=profile(scores, THRESHOLDS, drawn[:BAND_RESAMPLES]),
     )

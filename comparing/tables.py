@@ -135,7 +135,7 @@ def to_latex(comparison: Comparison) -> str:
         for environment in environments:
             scores = [one.score for one in environment.contenders if one.label == name and one.score]
             cell = str(scores[0]) if scores else "--"
-            best = (environment.name, name) in compared - beaten
+            best = (environment.name, name) in compared - beaten and environment.measure.kind != "gap"
             cells.append(f"\\textbf{{{cell}}}" if best else cell)
         lines.append([*cells, *([str(totals[name].interquartile_mean) if name in totals else "--"] if totals else [])])
     first, *rest = (" & ".join(line) + r" \\" for line in lines)

@@ -65,7 +65,7 @@ def compared(measure="auto", folder="runs"):
 
 def test_it_says_in_words_which_contender_is_better_and_what_would_tell_otherwise(copies, capsys):
     copies(gnn=HIGH, cnn=LOW, mlp=MIXED)
-    found = compare_runs(runs="runs")
+    found = compare_runs(runs="runs", figures=False)
     assert sentences(found) == [
         "gnn > cnn on DoorKey-5x5 (P = 1.00 [0.64, 1.00])",
         "not separated: gnn, mlp on DoorKey-5x5 (P = 0.88 [0.50, 0.98]); about 6 more seeds would be needed",
@@ -134,7 +134,7 @@ def test_what_is_missing_is_named_with_the_reason(copies, capsys):
         (folder / "result.json").unlink()
     (folders[2] / "crash.json").write_text("{}")
     (folders[3] / "result.json").write_text("{")
-    found = compare_runs(runs="runs")
+    found = compare_runs(runs="runs", figures=False)
     printed = capsys.readouterr()
     assert [one.seeds for one in found.environments[0].contenders] == [(0, 1, 2), (0, 4)]
     assert printed.err == f"warning: left out: {folders[3]}/result.json is damaged: it is no JSON: Expecting property "\
@@ -235,7 +235,7 @@ def test_folders_are_given_in_any_way_and_no_run_counts_twice(copies):
     for given in (both, [f"runs=['{a}','{b}']"], ["runs=[runs/A/,runs/B]"], overrides_of({"runs": both})):
         assert [Path(folder) for folder in compose("compare", given)["runs"]] in ([a, b], [a.parents[1], b])
     for given in (both, ["runs", str(a), f"{b}/"]):
-        found = compare_runs(given)
+        found = compare_runs([*given, "figures=false"])
         seeds = {each.name: each.contenders[0].seeds for each in found.environments}
         assert seeds == {"A": (0, 1, 2, 3, 4), "B": (0, 1, 2, 3, 4)}
         assert Path("runs/report/results.csv").is_file()
