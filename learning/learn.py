@@ -22,6 +22,7 @@ from agents.diagnostics import equivariance_error
 from agents.features import check_finite_features, outside_encoder
 from agents.ppo.implementation import Diverged
 from agents.saved.specification import versions
+from encoders.parts import parts_of
 from envs.errors import EnvironmentFailed
 from envs.names import simulator_of
 from evaluation.callbacks import Evaluate, ShowProgress, StopOnSignal
@@ -119,7 +120,7 @@ def learn(
     if outside_encoder(model.policy) is not None:
         env.seed(evaluation_seed(config))
         check_finite_features(model.policy, Policy.of(model).normalize(env.reset()))
-    norm = GradientNorm()
+    norm = GradientNorm(parts_of)
     before = {"learning": 0.0, "evaluation": 0.0} if snapshot is None else snapshot["seconds"]
 
     def seconds() -> dict[str, float]:

@@ -26,6 +26,7 @@ from agents.ppo.update import Settings
 REPAID = (
     10_000  # updates: compiling takes 10 to 30 s and saves 2 to 3 ms in each and its rollout (benchmarks/training.py)
 )
+LOGGED = 100  # updates between two that are logged, in SB3
 
 
 class FastA2C(Learning, A2C):
@@ -62,6 +63,8 @@ class FastA2C(Learning, A2C):
         statistics, norm = update(batch, 0.0)
         self._n_updates += 1
         self._log(statistics, norm)
+        if self._n_updates % LOGGED == 0:
+            update.parts.log(self.logger, update.norms())
 
     def _log(self, statistics: Tensor, norm: Tensor | None) -> None:
         measured = dict(zip(STATISTICS, statistics.tolist(), strict=True))

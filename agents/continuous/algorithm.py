@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from agents.continuous.laws import SAC, TD3
 from agents.continuous.networks import Update
-from agents.off_policy.algorithm import OffPolicy
+from agents.off_policy.algorithm import MEASURED, OffPolicy
 from agents.off_policy.replay import Batch, sample
 
 
@@ -69,7 +69,7 @@ class Continuous(OffPolicy):
         return sample(self.replay_buffer, size, self.gamma, self._vec_normalize_env)
 
     def minibatch(self, update: Any, size: int, step: int) -> Tensor:
-        return update(self._batch(size), self.follows(step))
+        return update(self._batch(size), self.follows(step), self.measures(step))
 
     def _sample_action(
         self, learning_starts: int, action_noise: ActionNoise | None = None, n_envs: int = 1
@@ -122,6 +122,9 @@ class FastTD3(Continuous, sb3.TD3):
 
     def follows(self, updates: int) -> bool:
         return (self._n_updates + updates + 1) % self.policy_delay == 0
+
+    def measures(self, updates: int) -> bool:  # of the minibatches in which the actor learns
+        return (self._n_updates + updates + 1) % (MEASURED * self.policy_delay) == 0
 
     def kinds(self) -> list[bool]:
         return [True] if self.policy_delay == 1 else [True, False]

@@ -52,7 +52,7 @@ class CompiledUpdate(Update):
         Raises:
             Exception: a network cannot be traced (the message says why), or compiling failed.
         """
-        refuse_untraceable(nn.ModuleList(part.module for part in self.parts))
+        refuse_untraceable(nn.ModuleList(part.module for part in self.all))
         self.size = len(batch.actions)
         self.keys = list(batch.observations) if isinstance(batch.observations, dict) else None
         # drawing would advance the random stream; and one tensor given twice would be one input of the graph
@@ -60,8 +60,8 @@ class CompiledUpdate(Update):
         self.policy.set_training_mode(True)
         self.graphs = {follows: self._graph(batch, noises, follows) for follows in kinds}
 
-    def __call__(self, batch: Batch, follows: bool) -> Tensor:
-        if len(batch.actions) != self.size or follows not in self.graphs:
+    def __call__(self, batch: Batch, follows: bool, eagerly: bool = False) -> Tensor:
+        if eagerly or len(batch.actions) != self.size or follows not in self.graphs:
             super().begin()
             return super().__call__(batch, follows)
         graph, learned = self.graphs[follows]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from agents.continuous.laws import SAC, TD3, Networks
 from agents.off_policy.networks import Following, Trained
 from agents.off_policy.replay import Batch
+from agents.ppo.flat_adam import PartNorms
 
 
 class Gaussian(nn.Module):
@@ -71,21 +72,22 @@ class Update:
             None if sac else Following(model.actor_target, actor),
             Trained(Number(model.log_ent_coef), model.ent_coef_optimizer) if learned else None,
         )
-        self.parts = [net for net in self.nets if net is not None]
+        self.all = [net for net in self.nets if net is not None]
+        self.parts = PartNorms(model.policy, [part.adam for part in self.learners])
 
     @property
     def learners(self) -> list[Trained]:
         """The networks that learn."""
-        return [part for part in self.parts if isinstance(part, Trained)]
+        return [part for part in self.all if isinstance(part, Trained)]
 
     @property
     def followers(self) -> list[Following]:
         """The networks that follow others."""
-        return [part for part in self.parts if isinstance(part, Following)]
+        return [part for part in self.all if isinstance(part, Following)]
 
     def holds(self) -> bool:
         """Whether the model's networks are still these, and where they were."""
-        return all(part.holds() for part in self.parts)
+        return all(part.holds() for part in self.all)
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
         """Those of the networks that learn."""
@@ -95,7 +97,7 @@ class Update:
         """Called before minibatches, after actions."""
         self.policy.set_training_mode(True)
 
-    def __call__(self, batch: Batch, follows: bool) -> Tensor:
-        """One minibatch -> the law's statistics."""
+    def __call__(self, batch: Batch, follows: bool, eagerly: bool = True) -> Tensor:
+        """One minibatch -> the law's statistics; `eagerly`: not as a graph, which keeps no gradient for `parts`."""
         statistics = self.law(self.nets, batch, self.law.noises(batch.actions), follows)
         return torch.stack([each.detach() for each in statistics])

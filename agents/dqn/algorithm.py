@@ -186,13 +186,13 @@ class Valued(OffPolicy):
         if not isinstance(buffer, DistinctReplay):
             batch = sample(buffer, size, self.gamma, normalizer)
             wanted = batch.rewards + (1 - batch.dones) * batch.discounts * update.next_values(batch.next_observations)
-            return update(Minibatch(batch.observations, None, batch.actions.long(), wanted))
+            return update(Minibatch(batch.observations, None, batch.actions.long(), wanted), self.measures(step))
         assert self.known is not None
         drawn = buffer.draw(size, normalizer)
         wanted = drawn.rewards + (1 - drawn.dones) * self.gamma * self.known(drawn.next_rows, update.next_values)
         distinct, rows = np.unique(drawn.rows, return_inverse=True)
         rows = torch.from_numpy(rows).to(self.device)
-        return update(Minibatch(buffer.table.at(distinct), rows, drawn.actions, wanted))
+        return update(Minibatch(buffer.table.at(distinct), rows, drawn.actions, wanted), self.measures(step))
 
 
 class FastDQN(Valued, sb3.DQN):

@@ -59,8 +59,8 @@ class CompiledUpdate(Update):
             return super().next_values(observations)
         return self.valuing(*self._parameters(self.target), *parts)
 
-    def __call__(self, batch: Minibatch) -> Tensor:
-        if len(batch.actions) != self.size:
+    def __call__(self, batch: Minibatch, eagerly: bool = False) -> Tensor:
+        if eagerly or len(batch.actions) != self.size:
             super().begin()
             loss = super().__call__(batch)
             self.policy.set_training_mode(False)

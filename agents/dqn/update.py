@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from agents.dqn.laws import DQN, QRDQN
 from agents.off_policy.networks import Trained
+from agents.ppo.flat_adam import PartNorms
 
 Observations = Any  # a tensor, or a dict of them
 
@@ -41,6 +42,7 @@ class Update:
     def __init__(self, policy: Any, network: nn.Module, target: nn.Module, law: DQN | QRDQN):
         self.policy, self.network, self.target, self.law = policy, network, target, law
         self.learner = Trained(network, policy.optimizer)
+        self.parts = PartNorms(policy, [self.learner.adam])
 
     def holds(self) -> bool:
         """Whether the parameters are still where they were; `load` and `to` move them."""
@@ -64,8 +66,8 @@ class Update:
         """What the target network says that these observations are worth."""
         return self.law.next_values(self.target(observations))
 
-    def __call__(self, batch: Minibatch) -> Tensor:
-        """Learn from a minibatch -> its loss, (1,)."""
+    def __call__(self, batch: Minibatch, eagerly: bool = True) -> Tensor:
+        """Learn from a minibatch -> its loss, (1,); `eagerly`: not as a graph, which keeps no gradient for `parts`."""
         outputs = self.network(batch.observations)
         loss = self.law.loss(outputs if batch.rows is None else outputs[batch.rows], batch.actions, batch.wanted)
         self.learner.learn(loss, self.law.max_grad_norm)

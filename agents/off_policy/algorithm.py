@@ -18,11 +18,14 @@ from torch import Tensor
 
 from agents.ppo.implementation import Fast, check_losses
 
+MEASURED = 1000  # minibatches for one whose gradient's norms are logged
+
 
 class OffPolicy(Fast, OffPolicyAlgorithm):
     """A fast form of an off-policy algorithm; SB3's own class is a later base class. Arguments as of `Fast`."""
 
     counted = "minibatches"
+    logs_gradient_norm = True
 
     def law(self) -> Any:
         """What a minibatch does, with the present coefficients."""
@@ -31,6 +34,10 @@ class OffPolicy(Fast, OffPolicyAlgorithm):
     def minibatch(self, update: Any, size: int, step: int) -> Tensor:
         """Learn from one minibatch, the `step`-th of this call of `train` -> the law's statistics."""
         raise NotImplementedError
+
+    def measures(self, updates: int) -> bool:
+        """Whether a minibatch's gradient norms are logged; `updates`: how many of this `train` came before it."""
+        return (self._n_updates + updates + 1) % MEASURED == 0
 
     def is_current(self, update: Any) -> bool:
         return update.law == self.law() and update.holds()
@@ -55,7 +62,13 @@ class OffPolicy(Fast, OffPolicyAlgorithm):
         update = self.ready()
         update.begin()
         self._update_learning_rate(update.optimizers())
-        statistics = [self.minibatch(update, batch_size, step) for step in range(gradient_steps)]
+        statistics = []
+        for step in range(gradient_steps):
+            statistics.append(self.minibatch(update, batch_size, step))
+            if self.measures(step):
+                norms = update.parts.last()
+                self.logger.record("train/gradient_norm", norms.norm().item())
+                update.parts.log(self.logger, norms)
         self._n_updates += gradient_steps
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
         columns = torch.stack(statistics).cpu().double().numpy().T

@@ -168,14 +168,20 @@ class CompiledUpdate(Update):
         return [part.to(declared).contiguous() for part, declared in zip(parts, self.types, strict=True)]
 
     def __call__(self, batch: Minibatch, clip_range: float, clip_range_vf: float = 0.0) -> tuple[Tensor, Tensor | None]:
+        self.measured = None
         if len(batch.actions) != self.batch_size:
             return super().__call__(batch, clip_range, clip_range_vf)
         numbers = [clip_range, clip_range_vf, *self.adam.numbers()]
         measured = self.learning(*self._inputs(batch, numbers))
-        if self.target_kl is not None and measured[-2].item() > 1.5 * self.target_kl:
-            return measured[:-1], None
+        parts = len(self.parts.names)
+        statistics, norm, self.measured = measured.split([len(measured) - 1 - parts, 1, parts])
+        if self.target_kl is not None and statistics[-1].item() > 1.5 * self.target_kl:
+            return statistics, None
         self.adam.steps += 1
-        return measured[:-1], measured[-1]
+        return statistics, norm[0]
+
+    def norms(self) -> Tensor:
+        return super().norms() if self.measured is None else self.measured
 
     def _inputs(self, batch: Minibatch, numbers: list[float]) -> list[Tensor]:
         """The inputs of the learning graph; numbers are passed as a tensor, since tracing would fix their values."""
@@ -205,7 +211,7 @@ class CompiledUpdate(Update):
         return output, values, log_std if log_std is None else self.policy.expand(log_std)  # type: ignore[operator]
 
     def _step(self, vectors: Sequence[Tensor], scalars: Tensor, nonces: Tensor, batch: Minibatch) -> Tensor:
-        """`Update.__call__` as a function of tensors -> statistics, gradient norm; changes the vectors in place."""
+        """`Update.__call__` as a function of tensors -> statistics, gradient norms; changes the vectors in place."""
         clip_range, clip_range_vf, *numbers = scalars.unbind()
         with torch.enable_grad():
             leaves = [view.detach().requires_grad_() for view in self.adam.views(vectors[0])]
@@ -213,7 +219,7 @@ class CompiledUpdate(Update):
             loss, statistics = self.loss(output, values, log_std, batch, clip_range, clip_range_vf)
             gradients = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
         gradient = self.adam.joined(gradients)
-        norm = torch.linalg.vector_norm(gradient)
+        norm, norms = torch.linalg.vector_norm(gradient), self.parts([gradient])
         gradient = gradient * torch.clamp(self.max_grad_norm / (norm + 1e-6), max=1.0)
         after = self.adam.stepped(gradient, vectors, numbers)
         if self.target_kl is not None:
@@ -221,7 +227,7 @@ class CompiledUpdate(Update):
             after = [torch.where(allowed, new, old) for new, old in zip(after, vectors, strict=True)]
         for old, new in zip(vectors, after, strict=True):
             old.copy_(new)
-        return torch.cat([statistics, norm[None]])
+        return torch.cat([statistics, norm[None], norms])
 
 
 def parts_of(observations: Observation) -> list[Tensor]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from encoders.parts import PARTS, parts_of
 from encoders.torch_internals import scale_all
 
 ALIGNED = 64  # bytes, as torch allocates: elsewhere, matrix products of some processors round differently
@@ -51,6 +52,7 @@ class FlatAdam:
         ]
         # to allocate these at every step would take longer than to compute them
         self.gradient, self.scale = torch.empty_like(self.flat), torch.empty_like(self.flat)
+        self.shrunk: Tensor | float = 1.0  # the factor that clipped the last gradient
         # one count for each parameter, as torch.optim.Adam has it: it adds to each of them
         self.steps = torch.full((len(states),), max(float(s.get("step", 0)) for s in states))
         for parameter, step, value, *moments in zip(
@@ -124,7 +126,8 @@ class FlatAdam:
         if max_norm is not None:
             norms = [torch.linalg.vector_norm(g) for g in gradients if g is not None]
             norm = torch.linalg.vector_norm(torch.stack(norms))
-            gradient.mul_(torch.clamp(max_norm / (norm + 1e-6), max=1.0))
+            self.shrunk = torch.clamp(max_norm / (norm + 1e-6), max=1.0)
+            gradient.mul_(self.shrunk)
         self.steps += 1
         self.advance(gradient)
         return norm
@@ -154,6 +157,48 @@ class FlatAdam:
         decayed = torch.where(self.decays, flat * kept, flat) if self.decayed else flat
         new_flat = decayed - step_size * new_mean / (new_square.sqrt() / scale_by + self.group["eps"])
         return [new_flat, new_mean, new_square]
+
+
+class PartNorms:
+    """The norm of the gradient in each part of a policy (encoders/parts.py), read from slices of flat vectors.
+
+    Args:
+        policy: the policy.
+        adams: what trains it.
+
+    Attributes:
+        names: the parts that are trained.
+    """
+
+    def __init__(self, policy: nn.Module, adams: Sequence[FlatAdam]):
+        self.adams = adams
+        part_of, parts = {id(parameter): name for name, parameter in policy.named_parameters()}, parts_of(policy)
+        self.slices: list[list[Any]] = []  # the number of the adam, part, begin, end: neighbours of a part share one
+        for number, adam in enumerate(adams):
+            end = 0
+            for parameter, gap in zip(adam.parameters, adam.gaps, strict=True):
+                begin, end = end, end + parameter.numel() + len(gap)
+                part = parts.get(part_of.get(id(parameter), ""))
+                if self.slices and self.slices[-1][:2] == [number, part]:
+                    self.slices[-1][3] = end
+                else:
+                    self.slices.append([number, part, begin, end])
+        self.names = [name for name in PARTS if name in {each[1] for each in self.slices}]
+
+    def __call__(self, gradients: Sequence[Tensor]) -> Tensor:
+        """-> (parts,) norms of flat gradients, one for each of the adams."""
+        norms = [(part, torch.linalg.vector_norm(gradients[i][begin:end])) for i, part, begin, end in self.slices]
+        grouped = ([norm for part, norm in norms if part == name] for name in self.names)
+        return torch.stack([torch.linalg.vector_norm(torch.stack(each)) for each in grouped])
+
+    def last(self) -> Tensor:
+        """-> (parts,) norms of the gradients of the last steps, before clipping."""
+        return self([adam.gradient / adam.shrunk for adam in self.adams])
+
+    def log(self, logger: Any, norms: Tensor) -> None:
+        """Record norms as `train/gradient_norm/<part>`."""
+        for name, norm in zip(self.names, norms.tolist(), strict=True):
+            logger.record(f"train/gradient_norm/{name}", norm)
 
 
 def _trained(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:

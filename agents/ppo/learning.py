@@ -183,13 +183,15 @@ class Epochs(Learning):
         size = rollout.n_steps * rollout.n_envs
         statistics: list[Tensor] = []
         first_norm: Tensor | None = None
+        norms: Tensor | None = None
         going_on = True
         for epoch in range(self.n_epochs):
             begin = len(statistics)
             for batch in rollout.minibatches(self.order(size), self.batch_size):
                 measured, norm = update(batch, clip_range, clip_range_vf or 0.0)
                 statistics.append(measured)
-                first_norm = norm if first_norm is None else first_norm
+                if first_norm is None and norm is not None:
+                    first_norm, norms = norm, update.norms()
                 if norm is None:
                     going_on = False
                     if self.verbose >= 1:
@@ -199,6 +201,8 @@ class Epochs(Learning):
             if not going_on:
                 break
         self._log(torch.stack(statistics).cpu().numpy(), begin, first_norm)
+        if norms is not None:
+            update.parts.log(self.logger, norms)
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
         self.logger.record("train/clip_range", clip_range)
         if clip_range_vf is not None:

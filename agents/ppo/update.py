@@ -14,7 +14,7 @@ import torch
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import Tensor, nn
 
-from agents.ppo.flat_adam import FlatAdam
+from agents.ppo.flat_adam import FlatAdam, PartNorms
 from agents.ppo.flat_rmsprop import FlatRMSprop
 from agents.ppo.loss import Loss
 from agents.ppo.rollout import Minibatch
@@ -91,6 +91,7 @@ class Update:
         optimizer = settings.policy.optimizer
         flat = FlatRMSprop if isinstance(optimizer, torch.optim.RMSprop) else FlatAdam
         self.adam = flat(optimizer, settings.policy.parameters())
+        self.parts = PartNorms(settings.policy, [self.adam])
 
     def network_of(self, settings: Settings) -> Any:
         """What is evaluated: observations -> the policy head's output, values."""
@@ -114,6 +115,10 @@ class Update:
         """-> actions drawn from the policy head's output, their log probabilities."""
         distribution = self.loss.distribution
         return distribution.sample(output, getattr(self.policy, "log_std", None), distribution.noise(output))
+
+    def norms(self) -> Tensor:
+        """The norms of the last gradient in each of `parts`, before clipping."""
+        return self.parts.last()
 
     def __call__(self, batch: Minibatch, clip_range: float, clip_range_vf: float = 0.0) -> tuple[Tensor, Tensor | None]:
         """-> the `STATISTICS`, and the gradient's norm before clipping; None if the KL divergence forbids a step."""
