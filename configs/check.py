@@ -82,6 +82,8 @@ def checked(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str,
     levels, bank = settled["env"].get("levels", "all"), settled["env"].get("bank")
     if levels != "all" and bank != defaults["env"]["bank"]:
         raise UsageError(f"env.levels={levels} says what is trained on; leave env.bank={bank} out")
+    if settled["logger"] not in (None, "wandb"):
+        raise UsageError(f"logger is null or wandb, beside TensorBoard's files; got {settled['logger']!r}")
     leaves = _leaves(settled)
     for key in ("overwrite", "progress", "encoder.freeze"):
         if not isinstance(leaves[key], bool):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from stable_baselines3.common.logger import HumanOutputFormat, KVWriter, Logger,
 from tensorboard.compat.proto.summary_pb2 import Summary
 
 from evaluation.tensorboard import hyperparameters, layout
+from evaluation.weights_and_biases import WeightsAndBiases
 from storage.durable import sync, write_file
 
 CLOCKS = ("time/fps", "time/time_elapsed")
@@ -77,12 +78,13 @@ class Logs(Logger):
     Args:
         folder: the run folder.
         state: of `saved`, if the run goes on: what was written since then is removed.
+        others: what else is to write all numbers.
 
     Raises:
         ValueError: a file lacks what it held when the state was saved.
     """
 
-    def __init__(self, folder: Path, state: Mapping[str, Any] | None = None):
+    def __init__(self, folder: Path, state: Mapping[str, Any] | None = None, others: Sequence[KVWriter] = ()):
         self.folder = folder
         self.iterations = 0
         folder.mkdir(parents=True, exist_ok=True)
@@ -91,7 +93,7 @@ class Logs(Logger):
         self.table = Table(folder / "progress.csv")
         self.text = (folder / "log.txt").open("a")
         self.events = TensorBoardOutputFormat(str(folder))
-        super().__init__(str(folder), [HumanOutputFormat(self.text), self.table, self.events])
+        super().__init__(str(folder), [HumanOutputFormat(self.text), self.table, self.events, *others])
         if state is not None:
             self.iterations = state["iterations"]
             for key, (value, count, excluded) in state["pending"].items():
@@ -177,7 +179,8 @@ def open_logs(
     Raises:
         ValueError: a file lacks what it held when the state was saved.
     """
-    logger = Logs(folder, state)
+    others = [WeightsAndBiases(folder, config)] if config["logger"] == "wandb" else []
+    logger = Logs(folder, state, others)
     model.set_logger(logger)
     if state is not None:
         return

@@ -23,6 +23,7 @@ from encoders.size import fitted, resized, shown, sizes_of
 from envs import make_env
 from envs.levels import BANK
 from envs.single import has_levels, words_of
+from evaluation.weights_and_biases import check
 from learning.build import encoder_options, env_options, is_tuning
 
 SNAPSHOT = 100_000  # the most steps between two snapshots, unless chosen: a fast agent makes them in seconds
@@ -51,7 +52,7 @@ def decide(config: Mapping[str, Any], env: Any = None, model: Any = None) -> Dec
         ValueError: the agent does not support the chosen implementation.
     """
     reasons: dict[str, str] = {}
-    rules = (_device, _threads, _source, _symmetry, _evaluation, _snapshot, _rollout, _levels, _size)
+    rules = (_device, _logger, _threads, _source, _symmetry, _evaluation, _snapshot, _rollout, _levels, _size)
     settled = dict(config)
     for rule in rules if model is None else ():
         settled |= rule(settled, reasons)
@@ -81,6 +82,12 @@ def _device(config: Mapping[str, Any], reasons: dict[str, str]) -> dict[str, Any
         return {}
     reasons["device"] = "there is one" if available else "PyTorch sees no CUDA device"
     return {"device": "cuda" if available else "cpu"}
+
+
+def _logger(config: Mapping[str, Any], reasons: dict[str, str]) -> dict[str, Any]:
+    if config["logger"] == "wandb":
+        check()
+    return {}
 
 
 def _threads(config: Mapping[str, Any], reasons: dict[str, str]) -> dict[str, Any]:

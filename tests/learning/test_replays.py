@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
-from interrupted import DEATHS, of, train_killed
+from interrupted import of, train_killed
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -44,12 +44,13 @@ def test_the_last_evaluation_is_shown_and_the_first_and_those_between():
 @pytest.mark.slow
 def test_replays_change_no_byte_and_an_interrupted_run_shows_each_once(monkeypatch):
     """A film more or less, and a death after one: the same files, and the same replays."""
-    train(CARTPOLE, run_dir="none", **{"evaluation.videos": 0})
-    train(CARTPOLE, run_dir="whole", **{"evaluation.videos": 3})
-    train_killed(monkeypatch, DEATHS, {**CARTPOLE, "evaluation.videos": 3}, "killed")
+    often = {**CARTPOLE, "evaluation": {"every": 100, "episodes": 2, "final_episodes": 3, "videos": 3}}
+    train(often, run_dir="none", **{"evaluation.videos": 0})
+    train(often, run_dir="whole")
+    train_killed(monkeypatch, [110, 310], often, "killed")  # between an evaluation and the snapshot after it
     assert differences("none", "whole") == differences("whole", "killed") == []
     assert shown("none") == []
-    assert [step for step, _ in shown("whole")] == [128, 256, 384]
+    assert [step for step, _ in shown("whole")] == [100, 200, 300]
     assert shown("killed") == shown("whole")
     with Image.open(io.BytesIO(shown("whole")[0][1])) as replay:
         assert replay.format == "GIF" and replay.is_animated and replay.size == (200, 134)
