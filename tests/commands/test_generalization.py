@@ -75,6 +75,7 @@ def test_of_a_run_on_200_levels_no_level_of_training_is_one_of_tests(monkeypatch
     assert result.scores["levels"]["test"]["success"] == result.scores["success"]
 
 
+@pytest.mark.slow
 def test_every_evaluation_of_a_run_with_a_property_plays_levels_without_it(monkeypatch, capsys):
     met = watch(monkeypatch)
     result = train(TINY, env={"name": "GoToDoor-5x5", "held_out": "right", "kwargs": {"max_steps": 4}})

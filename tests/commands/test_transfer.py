@@ -48,6 +48,7 @@ def test_a_policy_is_played_elsewhere_as_evaluate_py_plays_it(capsys):
     assert "  transfer           6x6: success " in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_what_is_played_elsewhere_changes_nothing_else_and_may_be_added_to_a_finished_run(tmp_path):
     short, long = ({"kwargs": {"max_episode_steps": steps}} for steps in (5, 9))
     plain, whole = (str(tmp_path / name) for name in ("plain", "whole"))
