@@ -44,7 +44,7 @@ MEANT = {
 SNAPSHOT = 10**12  # the most steps between two snapshots
 WEEK = 7 * 24 * 60  # minutes
 LEVELS = 2**31  # evaluations play the levels from this seed on
-TUNING = range(3_000_000, 4_000_000)  # the seeds of runs with evaluation.purpose=tuning, and of no others
+TUNING = range(10_000_000, 11_000_000)  # the seeds of runs with evaluation.purpose=tuning, and of no others
 
 
 def checked(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:

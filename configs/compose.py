@@ -15,6 +15,7 @@ from typing import Any
 
 import gymnasium
 import hydra
+import yaml
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -22,47 +23,22 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from configs.aliases import ALIASES
 from configs.flatten import flatten
 from envs.names import id_of, is_minigrid, not_registered, short_name_of, short_names, unknown
 
 FOLDER = Path(__file__).resolve().parent
 GROUPS = ("env", "agent", "encoder", "symmetry", "experiment")
-GROUPS_OF = {"train": GROUPS, "evaluate": ("env",), "compare": ()}
+GROUPS_OF = {"train": GROUPS, "tune": (*GROUPS, "space"), "evaluate": ("env",), "compare": ()}
+TRAINING = ("train", "tune")
 BARE = {"evaluate": "policy", "compare": "runs"}  # what a word alone means
-NEEDED = {"train": (), "evaluate": (), "compare": ("runs",)}  # without which nothing composes
+NEEDED = {"train": (), "tune": (), "evaluate": (), "compare": ("runs",)}  # without which nothing composes
 IDENTITY = (*GROUPS, "env.id", "encoder.class")  # what a run's defaults belong to
 # run folders hold `=`
 PATHS = (
     *("policy", "initial", "encoder.initial", "normalization", "runs"),
     *("run_dir", "video", "attention", "output", "replay"),
 )
-# what other programs call an option, and what it may be here
-ALIASES = {
-    **dict.fromkeys(("lr", "learningrate", "alpha", "step_size"), ("agent.learning_rate",)),
-    **dict.fromkeys(("steps", "timesteps", "n_timesteps", "total_steps", "num_steps", "frames"), ("total_timesteps",)),
-    **dict.fromkeys(("batch", "batchsize", "minibatch", "minibatch_size"), ("agent.batch_size",)),
-    **dict.fromkeys(("epochs", "n_epoch", "num_epochs", "update_epochs"), ("agent.n_epochs",)),
-    **dict.fromkeys(
-        ("hidden", "hidden_size", "hidden_dim", "units", "features_dim"), ("encoder.width", "encoder.channels")
-    ),
-    **dict.fromkeys(("algo", "algorithm", "alg"), ("agent",)),
-    **dict.fromkeys(("environment", "env_id", "env_name", "game", "task"), ("env",)),
-    **dict.fromkeys(("net", "network", "arch", "model", "architecture"), ("encoder",)),
-    **dict.fromkeys(("num_envs", "envs", "nenvs", "n_env"), ("n_envs",)),
-    **dict.fromkeys(("discount",), ("agent.gamma",)),
-    **dict.fromkeys(("lambda", "lam"), ("agent.gae_lambda",)),
-    **dict.fromkeys(("clip", "clip_coef", "epsilon"), ("agent.clip_range",)),
-    **dict.fromkeys(("entropy", "entropy_coef", "ent"), ("agent.ent_coef",)),
-    **dict.fromkeys(("rollout", "horizon", "n_step", "rollout_length"), ("agent.n_steps",)),
-    **dict.fromkeys(("buffer", "replay_size", "memory_size"), ("agent.buffer_size",)),
-    **dict.fromkeys(("random_seed", "rng"), ("seed",)),
-    **dict.fromkeys(("cuda", "gpu"), ("device",)),
-    **dict.fromkeys(("log_dir", "logdir", "out", "output_dir", "save_dir"), ("run_dir", "output")),
-    **dict.fromkeys(("model_path", "checkpoint", "load"), ("policy", "initial")),
-    **dict.fromkeys(("pretrained", "init", "weights", "init_from"), ("initial", "policy")),
-    **dict.fromkeys(("freeze_encoder", "frozen"), ("encoder.freeze",)),
-    **dict.fromkeys(("n_episodes", "eval_episodes", "num_episodes"), ("episodes", "evaluation.episodes")),
-}
 OPEN = ("env.kwargs", "agent.policy_kwargs", "encoder.trunk_options", "transfer")  # mappings that take any key
 OWN = {"env=gym", "env=minigrid"}  # choices whose env.id the user gives
 
@@ -105,7 +81,9 @@ def settle(name: str, overrides: Sequence[str]) -> list[str]:
         if not equals and not key.startswith("~"):
             hint = f"; did you mean env={override}?" if override in short_names() else ""
             raise UsageError(f"{override!r} is not of the form option=value{hint}")
-        if key in GROUPS_OF[name]:
+        if key == "space" and name == "tune" and value.endswith((".yaml", ".yml")):
+            settled[position] = f"space={_register_space(Path(value))}"
+        elif key in GROUPS_OF[name]:
             choices = [choice.strip().strip("'\"") for choice in value.split(",")]
             if key == "env":
                 choices = [short_name_of(choice) or choice for choice in choices]
@@ -115,8 +93,9 @@ def settle(name: str, overrides: Sequence[str]) -> list[str]:
                     register(choice)
             settled[position] = f"{key}={','.join(choices)}"
         else:
-            added = any(f"{key}.".startswith(f"{mapping}.") for mapping in (OPEN if name == "train" else OPEN[:1]))
-            added = added or (custom and key.startswith("encoder."))
+            opened = OPEN if name in TRAINING else OPEN[:1]
+            added = any(f"{key}.".startswith(f"{mapping}.") for mapping in opened)
+            added = added or (custom and key.startswith("encoder.")) or key.startswith("space.")
             settled[position] = f"{'++' * added}{key}{equals}{_spelled(key, value)}"
     return settled
 
@@ -187,6 +166,20 @@ def register(env: str) -> None:
             store.store(group=group, name=name, node=OmegaConf.load(file), package="_global_")
 
 
+def _register_space(file: Path) -> str:
+    """Make a user's file a choice of the group `space`, and return its name there.
+
+    Raises:
+        UsageError: it cannot be read, or is no YAML.
+    """
+    try:
+        node = OmegaConf.create(file.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, OmegaConfBaseException) as error:
+        raise UsageError(f"space={file} cannot be read: {str(error).splitlines()[0]}") from error
+    ConfigStore.instance().store(group="space", name="own", node=node)
+    return "own"
+
+
 def _compose(name: str, overrides: Sequence[str]) -> dict[str, Any]:
     GlobalHydra.instance().clear()
     try:
@@ -209,7 +202,7 @@ def _compose(name: str, overrides: Sequence[str]) -> dict[str, Any]:
             if (group, label) == ("encoder", "custom"):
                 label = str(settings["encoder"]["class"]).rpartition(".")[2]
             settings[group] = {"name": label, **settings[group]}
-    if name == "train":
+    if name in TRAINING:
         settings["experiment"] = choices.get("experiment")
     return settings
 

@@ -178,10 +178,10 @@ def learn(
             final = play(policy, env)
             part = partial(evaluating, config, config["env"]["engine"])
             tested = None if built.training_levels is None else final
-            levels = None
-            if built.split and not is_tuning(config):
-                levels = generalization(built.split, part, partial(play, policy), tested)
-            transfer = played_elsewhere(model, config, about, waiting["stop"])
+            levels, transfer = None, {}
+            if not is_tuning(config):  # whose runs are no results
+                levels = built.split and generalization(built.split, part, partial(play, policy), tested)
+                transfer = played_elsewhere(model, config, about, waiting["stop"])
         except (Interrupted, KeyboardInterrupt):
             if not stop.requested or bad_tensor(model):
                 raise

@@ -59,7 +59,7 @@ class Sweep:
     def run(self) -> None:
         """Start every job, until a signal comes; return when none runs."""
         passed_on = 0
-        with _noting(self.signals):
+        with noting(self.signals):
             while self.handed or (self.waiting and not self.signals):
                 if not self.signals:
                     self._start()
@@ -130,7 +130,7 @@ class Sweep:
 
 
 @contextmanager
-def _noting(signals: list[int]) -> Iterator[None]:
+def noting(signals: list[int]) -> Iterator[None]:
     """Append the number of every Ctrl-C and SIGTERM to a list, instead of ending."""
 
     def note(number: int, frame: Any) -> None:

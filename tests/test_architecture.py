@@ -59,6 +59,8 @@ ROOMS: dict[str, set[str]] = {
         "storage",
     },
     "compare": {"comparing", "configs", "evaluation", "storage"},
+    "tuning": {"agents.saved", "configs", "envs", "evaluation", "storage", "sweeps", "train"},
+    "tune": {"configs", "sweeps", "tuning"},
     "benchmarks": {"*"},
 }
 LONGEST = 300  # lines
