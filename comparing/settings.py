@@ -72,29 +72,25 @@ def settings(runs: Sequence[Run]) -> list[str]:
     one_agent = len({run.config["agent"]["name"] for run in runs}) == 1
     free = FREE | CHOSEN | (set() if one_agent else {"agent"})
     named = {part.partition("=")[0] for name in labels for part in name.replace(" ", ",").split(",")}
-    found = [
-        *_differing(runs, free | named),
-        *(each for same in labels.values() for each in _differing(same, FREE, of_seed)),
-    ]
-    unique = [*dict.fromkeys(found)]
-    return unique[:MOST] + ([f"{len(unique) - MOST} more differ"] if len(unique) > MOST else [])
+    within = [each for same in labels.values() for each in _differing(same, FREE, of_seed)]
+    between = _differing(runs, free | named | {key for key, _ in within})
+    found = [f"{key} is {values}" for key, values in between + within]
+    return found[:MOST] + ([f"{len(found) - MOST} more differ"] if len(found) > MOST else [])
 
 
-def _differing(runs: Sequence[Run], free: set[str], named: Callable[[Run], str] = lambda run: label(run)) -> list[str]:
-    """Each setting, except the free ones, that is not the same in all runs, with its values."""
+def _differing(runs: Sequence[Run], free: set[str], named: Callable[[Run], str] = label) -> list[tuple[str, str]]:
+    """Each setting, except the free ones, that is not the same in all runs, and its values."""
     flat = {run.folder: {**ABSENT, **flatten(run.config)} for run in runs}
     keys = sorted({key for values in flat.values() for key in values if not key.endswith(".name")})
     found = []
     for key in keys:
         values = {folder: str(values.get(key)) for folder, values in flat.items()}
         if len({*values.values()}) > 1 and not {key, key.split(".")[0]} & free:
-            found.append(f"{key} is {_mixed(runs, lambda run, values=values: values[run.folder], named)}")
+            found.append((key, _mixed(runs, lambda run, values=values: values[run.folder], named) or ""))
     return found
 
 
-def _mixed(
-    runs: Sequence[Run], kind: Callable[..., str | None], named: Callable[[Run], str] = lambda run: label(run)
-) -> str | None:
+def _mixed(runs: Sequence[Run], kind: Callable[..., str | None], named: Callable[[Run], str] = label) -> str | None:
     """ "<kind> (<runs>); <kind> (<runs>)" where runs are of several kinds; None where they are of one."""
     kinds: dict[str, dict[str, Any]] = {}
     for run in runs:

@@ -99,7 +99,8 @@ def test_intervals_are_possible_and_one_seed_has_none(copies):
 
 
 def test_what_makes_runs_unequal_is_flagged(copies):
-    first, second, *_ = copies(gnn=HIGH, cnn=LOW)
+    folders = copies(gnn=HIGH, cnn=LOW)
+    first, second, *_ = folders
 
     def notes():
         return " / ".join(compared().environments[0].notes)
@@ -115,8 +116,12 @@ def test_what_makes_runs_unequal_is_flagged(copies):
     change(first, "config.yaml", env__levels="all", env__bank=10_000)
     for name, values, note in [
         ("result.json", {"steps": 640}, "different lengths: 512 steps (ppo-cnn, ppo-gnn); 640 steps (ppo-gnn)"),
-        ("config.yaml", {"env__view": "full"}, "settings: env.view is full (ppo-gnn); partial (ppo-cnn, ppo-gnn)"),
-        ("config.yaml", {"agent__gamma": 0.5}, "settings: agent.gamma is 0.5 (ppo-gnn); 0.99 (ppo-cnn, ppo-gnn)"),
+        (
+            "config.yaml",
+            {"env__view": "full"},
+            "settings: env.view is full (ppo-gnn seed=1); partial (ppo-gnn seed=0, ",
+        ),
+        ("config.yaml", {"agent__gamma": 0.5}, "settings: agent.gamma is 0.5 (ppo-gnn seed=1); 0.99 (ppo-gnn seed=0, "),
         ("config.yaml", {"encoder__width": 7}, "settings: encoder.width is 128 (ppo-gnn seed=0, ppo-gnn seed=2, "),
         ("config.yaml", {"seed": 0}, "these seeds are counted more than once: ppo-gnn seed=0 (runs/"),
     ]:
@@ -126,6 +131,10 @@ def test_what_makes_runs_unequal_is_flagged(copies):
             change(second, "result.json", seed=0)
         assert note in notes()
         (second / name).write_text(before)
+    change(second, "result.json", seed=1)
+    for folder in folders[:5]:
+        change(folder, "config.yaml", env__view="full")
+    assert notes() == "these runs have different settings: env.view is full (ppo-gnn); partial (ppo-cnn)"
 
 
 def test_what_is_missing_is_named_with_the_reason(copies, capsys):
