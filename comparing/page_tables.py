@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from comparing.axes import measured, score_range
 from comparing.comparison import Comparison, Contender, Environment, Pair
 from comparing.markup import Markup, element, joined
 from comparing.panels import Row
 from comparing.statistics import Estimate
 from comparing.survival import Reached
-from comparing.views import averaged_pairs, measured, names, score_range
+from comparing.views import averaged_pairs, names
 from comparing.words import shortened
 from configs.flatten import flatten
 

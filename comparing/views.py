@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from comparing.axes import across, measured, possible_range, range_of, score_range
 from comparing.comparison import Comparison, Contender, Environment, Pair
-from comparing.measures import Measure, possible
+from comparing.measures import possible
 from comparing.panels import Panel, Row, Series, Strip
 from comparing.statistics import Estimate, aligned, band, interquartile_mean
 from comparing.survival import Reached
 from comparing.words import shortened
 
 STEPS = "environment steps"
-SHARES = np.linspace(0, 1, 51)[1:]  # of the budget, at which the curves of environments are averaged
-WIDE = 4  # a range whose ends have this ratio is drawn as its logarithm
+MOST_SHARES = 50  # of the steps, at which the curves of environments are averaged
 
 
 def figures(comparison: Comparison) -> dict[str, Sequence[Panel] | Sequence[Strip]]:
@@ -53,7 +53,7 @@ def learning_curves(comparison: Comparison) -> list[Panel]:
         if series:
             kind = environment.curves_of
             values = [values for one in series for values in (one.y, *(y for _, y in one.runs))]
-            within = _possible(possible(kind, [run for _, one in contenders for run in one.runs]), values)
+            within = possible_range(possible(kind, [run for _, one in contenders for run in one.runs]), values)
             along = (0.0, max(float(one.x[-1]) for one in series))
             level = environment.threshold
             level = level if level is not None and within[0] <= level <= within[1] else None
@@ -64,23 +64,30 @@ def learning_curves(comparison: Comparison) -> list[Panel]:
 
 
 def _averaged_curves(comparison: Comparison) -> list[Panel]:
-    """The interquartile mean over the runs of all averaged environments, at equal shares of each one's budget."""
+    """The interquartile mean over the runs of all averaged environments, at equal shares of each one's steps."""
     averaged = [each for each in comparison.environments if each.name in comparison.aggregate.environments]
     if len(averaged) < 2 or any(each.curves_of != "success" for each in averaged):
         return []
     found = names(comparison)
+    curves = {
+        total.label: [
+            one.curve for each in averaged for one in each.contenders if one.label == total.label and one.curve
+        ]
+        for total in comparison.aggregate.totals
+    }
+    curves = {label: each for label, each in curves.items() if len(each) == len(averaged)}
+    if not curves:
+        return []
+    # as many shares as the curve of the fewest evaluations has
+    shares = np.linspace(0, 1, 1 + min(MOST_SHARES, *(len(one.steps) for each in curves.values() for one in each)))[1:]
     series = []
-    for total in comparison.aggregate.totals:
-        curves = [one.curve for each in averaged for one in each.contenders if one.label == total.label and one.curve]
-        if len(curves) < len(averaged):
-            continue
+    for label, each in curves.items():
         # the last evaluation up to each share of the steps; before the first one, the first
-        at = [np.searchsorted(curve.steps, SHARES * curve.steps[-1], side="right") - 1 for curve in curves]
-        values = [curve.values[np.maximum(points, 0)] for curve, points in zip(curves, at, strict=True)]
-        scores = np.stack([aligned([one[i] for one in values]) for i in range(len(SHARES))])
-        series.append(Series(found.index(total.label), 100 * SHARES, *band(scores, interquartile_mean)))
-    title = _everywhere(comparison)
-    return [Panel(title, "% of the steps", "success (sampled actions)", series, (0, 100), (0, 1))] if series else []
+        at = [np.searchsorted(one.steps, shares * one.steps[-1] * (1 + 1e-9), side="right") - 1 for one in each]
+        values = [one.values[np.maximum(points, 0)] for one, points in zip(each, at, strict=True)]
+        scores = np.stack([aligned([one[i] for one in values]) for i in range(len(shares))])
+        series.append(Series(found.index(label), 100 * shares, *band(scores, interquartile_mean)))
+    return [Panel(_everywhere(comparison), "% of the steps", "success (sampled actions)", series, (0, 100), (0, 1))]
 
 
 def final_scores(comparison: Comparison) -> list[Strip]:
@@ -190,7 +197,7 @@ def gaps(comparison: Comparison) -> list[Panel]:
                 joined.setdefault(_without_levels(one.label), []).append((levels, one.gap.value))
         if series:
             lines = [np.array(sorted(each)).T for each in joined.values() if len(each) > 1]
-            along, log = _across([float(one.x[0]) for one in series])
+            along, log = across([float(one.x[0]) for one in series])
             panels.append(
                 Panel(
                     environment.name,
@@ -198,7 +205,7 @@ def gaps(comparison: Comparison) -> list[Panel]:
                     "generalization gap (training less test)",
                     series,
                     along,
-                    _range(np.concatenate([[0.0], *(_ends(one) for one in series)])),
+                    range_of(np.concatenate([[0.0], *(_ends(one) for one in series)])),
                     log=log,
                     dots=True,
                     joined=[(line[0], line[1]) for line in lines],
@@ -225,28 +232,10 @@ def costs(comparison: Comparison, cost: Callable[[Contender], float], unit: str)
             if one.interquartile_mean is not None and np.isfinite(cost(one)) and cost(one) > 0
         ]
         if series:
-            along, log = _across([float(one.x[0]) for one in series])
+            along, log = across([float(one.x[0]) for one in series])
             within, what = score_range(environment), measured(environment.measure)
             panels.append(Panel(environment.name, unit, what, series, along, within, log=log, dots=True))
     return panels
-
-
-def measured(measure: Measure) -> str:
-    """What an axis of scores says."""
-    return measure.kind if measure.name == measure.kind.replace(" ", "_") else f"{measure.kind}: {measure.name}"
-
-
-def score_range(environment: Environment) -> tuple[float, float]:
-    """The range of an axis of final scores."""
-    estimates = [one.interquartile_mean for one in environment.contenders if one.interquartile_mean is not None]
-    ends = [number for estimate in estimates for number in estimate if number is not None]
-    return _possible(environment.measure.possible, [np.array(ends), *(one.known for one in environment.contenders)])
-
-
-def _possible(bounds: tuple[float, float], values: Sequence[np.ndarray]) -> tuple[float, float]:
-    """All that is possible, where that is known; else from the least to the greatest value."""
-    low, high = _range(np.concatenate(values))
-    return (bounds[0] if np.isfinite(bounds[0]) else low, bounds[1] if np.isfinite(bounds[1]) else high)
 
 
 def _by_environment(comparison: Comparison) -> Iterable[tuple[Environment, list[tuple[int, Contender]]]]:
@@ -279,18 +268,3 @@ def _point(contender: int, x: float, estimate: Estimate) -> Series:
 
 def _ends(series: Series) -> np.ndarray:
     return np.concatenate([each for each in (series.y, series.low, series.high) if each is not None])
-
-
-def _range(values: np.ndarray) -> tuple[float, float]:
-    """From the least to the greatest value, with some space where they are one."""
-    low, high = float(np.min(values)), float(np.max(values))
-    return (low, high) if low < high else (low - 0.5, high + 0.5)
-
-
-def _across(values: Sequence[float]) -> tuple[tuple[float, float], bool]:
-    """A range with space on both sides, and whether it is wide enough for logarithms."""
-    low, high = min(values), max(values)
-    if high / low >= WIDE:
-        return (low / 1.3, high * 1.3), True
-    space = 0.08 * (high - low) or 0.1 * low
-    return (low - space, high + space), False
