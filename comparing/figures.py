@@ -1,7 +1,7 @@
 """Panels as figures for a paper: PNG and PDF, with one colour for each contender in all of them.
 
-The colours are those of Okabe and Ito (2008), which colour-blind readers tell apart, without yellow, which is pale on
-paper, and with grey for black.
+The colours are those of Okabe and Ito (2008), which colour-blind readers tell apart; wine stands for yellow, which is
+pale on paper.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from comparing.words import shortened
 from evaluation.pictures import pyplot
 from storage.durable import write_file
 
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b8559a", "#c98a00", "#3fa2dc", "#5b4a9c", "#6b6b6b")
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#882255", "#000000")
 QUIET = "#5c6670"
 LINES = ("-", "--", ":", "-.")  # another one after every eight contenders
 MOST_COLUMNS = 3
