@@ -48,4 +48,4 @@ document.addEventListener("click", (event) => {
   const button = event.target.closest("thead button");
   if (button) sort(button);
 });
-addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((each) => (each.open = true)));
+addEventListener("beforeprint", () => document.querySelectorAll("details:not(.verdicts *)").forEach((each) => (each.open = true)));
