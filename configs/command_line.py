@@ -13,7 +13,8 @@ from typing import Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 
-from configs.compose import FOLDER, GROUPS_OF, UsageError, check_options, compose, option_named, settle
+from configs.compose import FOLDER, UsageError, check_options, compose, option_named, settle
+from configs.explained import explained
 from configs.grid import check_installed, grid_of, jobs, parted
 from configs.hydra_internals import flags, read_flags
 from configs.jobs import Sweepable, attempt, check_sweep, outcome_of
@@ -154,11 +155,12 @@ def _refuse_flags(name: str) -> None:
 
 
 def _described(name: str, overrides: Sequence[str]) -> str:
-    """The text of the chosen configuration files, which list every option and its possible values."""
-    chosen = [o.partition("=") for o in overrides if o.partition("=")[0] in GROUPS_OF[name]]
-    files = [FOLDER / group / f"{choice}.yaml" for group, _, choice in chosen]
-    texts = [f"== configs/{file.relative_to(FOLDER)} ==\n{file.read_text()}" for file in files if file.exists()]
-    return "\n".join([*texts, *(_own_options(overrides) if "encoder=custom" in overrides else [])])
+    """Every option with its value and explanation; of a class of the user's own, those of its constructor."""
+    try:
+        options = explained(name, overrides)
+    except UsageError as error:
+        return f"error: {error}"
+    return "\n".join([options, *(_own_options(overrides) if "encoder=custom" in overrides else [])])
 
 
 def _own_options(overrides: Sequence[str]) -> list[str]:
