@@ -219,7 +219,8 @@ class CompiledUpdate(Update):
             loss, statistics = self.loss(output, values, log_std, batch, clip_range, clip_range_vf)
             gradients = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
         gradient = self.adam.joined(gradients)
-        norm, norms = torch.linalg.vector_norm(gradient), self.parts([gradient])
+        norms = self.parts([gradient])
+        norm = torch.linalg.vector_norm(norms)
         gradient = gradient * torch.clamp(self.max_grad_norm / (norm + 1e-6), max=1.0)
         after = self.adam.stepped(gradient, vectors, numbers)
         if self.target_kl is not None:
