@@ -14,6 +14,12 @@ import minigrid  # noqa: F401  registers the MiniGrid and BabyAI ids
 import yaml
 from gymnasium.envs.registration import load_env_creator
 
+for size in (8, 12, 16):
+    gymnasium.register(f"Inductive-Goal-{size}x{size}-v0", "envs.tasks:GoalEnv", kwargs={"size": size})
+gymnasium.register("Inductive-AlignedFar-v0", "envs.tasks:AlignedEnv")
+gymnasium.register("Inductive-AlignedNear-v0", "envs.tasks:AlignedEnv", kwargs={"near": True})
+gymnasium.register("Inductive-Majority-v0", "envs.tasks:MajorityEnv")
+
 PROVIDERS = {"ALE": "ale_py"}  # namespace of ids -> the module that registers them when it is imported
 CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "env"
 
