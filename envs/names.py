@@ -19,6 +19,7 @@ for size in (8, 12, 16):
 gymnasium.register("Inductive-AlignedFar-v0", "envs.tasks:AlignedEnv")
 gymnasium.register("Inductive-AlignedNear-v0", "envs.tasks:AlignedEnv", kwargs={"near": True})
 gymnasium.register("Inductive-Majority-v0", "envs.tasks:MajorityEnv")
+gymnasium.register("Inductive-OneBall-v0", "envs.tasks:MajorityEnv", kwargs={"balls": 1})
 
 PROVIDERS = {"ALE": "ale_py"}  # namespace of ids -> the module that registers them when it is imported
 CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "env"
