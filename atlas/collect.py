@@ -16,7 +16,19 @@ from storage.durable import write_file
 
 PACKAGES = ("inductive-rl", "torch", "stable-baselines3", "minigrid")
 COLUMNS = (
-    *("claim", "setting", "contender", "seed", "score", "measure", "trained", "return", "steps", "parameters", "rising"),
+    *(
+        "claim",
+        "setting",
+        "contender",
+        "seed",
+        "score",
+        "measure",
+        "trained",
+        "return",
+        "steps",
+        "parameters",
+        "rising",
+    ),
     *("steps_per_second", "command", *PACKAGES),
 )
 FLAT = 0.05  # a curve is flat whose last third is on average at most so much above the third before it

@@ -101,7 +101,12 @@ def _effects(found: Verdict) -> list[str]:
 
 def _section(claim: Claim, rows: Sequence[Row]) -> list[str]:
     scores = scores_of(rows, claim.name)
-    header = ["contender", *(setting.shown for setting in claim.settings.values()), "parameters", "curve still rises by"]
+    header = [
+        "contender",
+        *(setting.shown for setting in claim.settings.values()),
+        "parameters",
+        "curve still rises by",
+    ]
     lines = []
     for name in claim.contenders:
         own = [row for row in rows if row["claim"] == claim.name and row["contender"] == name]

@@ -1,6 +1,7 @@
 """Properties by which levels of training and of tests are told apart (`env.held_out=`).
 
     right    the target lies in the left half of the grid in training, and in the right half in tests
+    things   the same of every key, ball and box
     pairs    tests ask for a third of all pairs of type and colour, training for the others: for every type and every
              colour, but never for these two together
 
@@ -17,18 +18,13 @@ from collections.abc import Callable
 import numpy as np
 
 from envs.engine import kernel
-from envs.engine.kernel import GOAL, MARGIN, Levels
+from envs.engine.kernel import BALL, BOX, GOAL, KEY, MARGIN, Levels
 from envs.engine.shift import is_coloured
 
-Sides = tuple[
-    np.ndarray, np.ndarray
-]  # bool (levels,) each: those for training, those for tests; some may be for neither
-PLACES = {
-    kernel.GO_TO: 0,
-    kernel.MEMORY: 0,
-    kernel.PUT_NEAR: 1,
-    kernel.UNLOCK: 0,
-}  # rule -> which parameter is the place
+# bool (levels,) each: those for training, those for tests; some may be for neither
+Sides = tuple[np.ndarray, np.ndarray]
+# rule -> which parameter is the place
+PLACES = {kernel.GO_TO: 0, kernel.MEMORY: 0, kernel.PUT_NEAR: 1, kernel.UNLOCK: 0}
 ENOUGH = 1_000  # levels that show every pair there is
 
 
@@ -56,7 +52,23 @@ def targets(levels: Levels, rule: int) -> np.ndarray:
 
 def right(levels: Levels, rule: int) -> Sides:
     """Training: all targets in the left half. Tests: all in the right half."""
-    found, stride = targets(levels, rule), int(levels.agent["stride"][0])
+    return _halves(levels, targets(levels, rule))
+
+
+def things(levels: Levels, rule: int) -> Sides:
+    """Training: every key, ball and box in the left half. Tests: every one in the right half.
+
+    Raises:
+        ValueError: a level has none.
+    """
+    found = np.isin(levels.grid & 15, (KEY, BALL, BOX))
+    if not found.any(1).all():
+        raise ValueError("not every level has a key, a ball or a box")
+    return _halves(levels, found)
+
+
+def _halves(levels: Levels, found: np.ndarray) -> Sides:
+    stride = int(levels.agent["stride"][0])
     twice = 2 * ((np.arange(found.shape[1]) - MARGIN) % stride) - (stride - MARGIN - 1)  # 2x - (width - 1)
     return np.all(~found | (twice < 0), axis=1), np.all(~found | (twice > 0), axis=1)
 
@@ -79,4 +91,4 @@ def pairs(levels: Levels, rule: int) -> Sides:
     return ~test, test
 
 
-HELD_OUT: dict[str, Callable[[Levels, int], Sides]] = {"right": right, "pairs": pairs}
+HELD_OUT: dict[str, Callable[[Levels, int], Sides]] = {"right": right, "things": things, "pairs": pairs}

@@ -227,10 +227,22 @@ def test_a_target_in_the_middle_column_is_of_neither_half():
     assert 0 in columns.values() and env.width % 2 == 1
 
 
+def test_things_are_left_in_training_and_right_in_tests():
+    split, env = split_of("OneBall", "all", 300, "things"), gymnasium.make("Inductive-OneBall-v0").unwrapped
+    assert split.test is not None
+    for part, side in ((split.training, {1, 2}), (split.test, {4, 5})):
+        columns = set()
+        for seed in part.listed[:100]:
+            env.reset(seed=int(seed))
+            columns.add(next(i for i, thing in enumerate(env.grid.grid) if thing and thing.type == "ball") % env.width)
+        assert columns == side
+
+
 @pytest.mark.parametrize(
     ("id", "name", "options", "message"),
     [
-        ("DoorKey-6x6", "left", {}, "no property of levels is called 'left'.* There is: pairs, right"),
+        ("Goal-8x8", "things", {}, "not every level has a key, a ball or a box"),
+        ("DoorKey-6x6", "left", {}, "no property of levels is called 'left'.* There is: pairs, right, things"),
         ("DoorKey-6x6", "right", {}, "does not suit .*: 0 of 4,096 levels are left for training"),
         ("DoorKey-6x6", "pairs", {}, "does not suit .*: its targets are not doors, keys, balls or boxes"),
         ("GoToDoor-5x5", "pairs", {}, "training would never ask for some colour, since each has one pair only"),
