@@ -53,7 +53,7 @@ class Claim:
 
     @property
     def favoured(self) -> str:
-        return [*self.contenders][0]
+        return next(iter(self.contenders))
 
     @property
     def rival(self) -> str:

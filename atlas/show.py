@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from comparing.figures import COLOURS, STYLE
 
-from atlas.claims import Claim, Setting
+from atlas.claims import Claim
 from atlas.collect import FLAT, PACKAGES, Row, scores_of
 from atlas.verdict import Verdict, verdict
-from comparing.figures import COLOURS, STYLE
 from comparing.statistics import Estimate, aligned, estimate, mean
 from evaluation.pictures import pyplot
 from storage.durable import write_file
@@ -123,20 +123,7 @@ def _section(claim: Claim, rows: Sequence[Row]) -> list[str]:
                 f"{rise:.2f}" if rise > FLAT else "",
             ]
         )
-    commands = "\n".join(
-        " ".join(["python train.py -m experiment=atlas", *setting.overrides, *_joined(claim), "seed=0,1,2,3,4"])
-        for setting in _distinct(claim)
-    )
-    return [table(header, lines), f"```sh\n{commands}\n```"]
-
-
-def _joined(claim: Claim) -> list[str]:
-    """The encoder of the favoured contender, as an example of the command."""
-    return [*claim.contenders[claim.favoured]]
-
-
-def _distinct(claim: Claim) -> list[Setting]:
-    return [*{setting.overrides: setting for setting in claim.settings.values()}.values()]
+    return [table(header, lines), f"```sh\npython -m atlas --train {claim.name}\n```"]
 
 
 def _versions(rows: Sequence[Row]) -> str:
@@ -146,10 +133,9 @@ def _versions(rows: Sequence[Row]) -> str:
 
 INTRODUCTION = """# The atlas: which architecture generalizes where
 
-This page and its picture are written by `python -m atlas --write docs` from `results/atlas.csv`, and that table by
-`python -m atlas --collect runs` from the runs, which `python train.py -m experiment=atlas seed=0,1,2,3,4` and the commands
-below train. Each claim of theory is about one property of tasks. It has a task in which the property matters, and the same
-task in which it does not, so that a bias can be seen to win or to fail.
+This page and its picture are written by `python -m atlas --write docs` from `results/atlas.csv`. Each claim of theory is
+about one property of tasks. It has a task in which the property matters, and the same task in which it does not, so that
+a bias can be seen to win or to fail.
 
 - *advantage*: the score of the encoder that theory favours less that of its rival, where the property matters
 - *due to the property*: that advantage less the advantage where the property is removed
@@ -158,5 +144,11 @@ task in which it does not, so that a bias can be seen to win or to fail.
 
 Scores are success with sampled actions in 200 episodes of the last policy, as means over seeds with 95% intervals of a
 stratified bootstrap (in parentheses, how many seeds). All encoders have about as many parameters, one setting of
-`ppo_fast` and one budget for each task. Where the last third of a run's curve is on average more than 0.05 above the third
-before it, the table says by how much: that encoder had not finished learning."""
+`ppo_fast` and one budget for each task. Where the last third of a run's curve is on average more than 0.05 above the
+third before it, the table says by how much: that encoder had not finished learning.
+
+```sh
+python train.py -m experiment=atlas seed=0,1,2,3,4  # all encoders on all tasks; repeat the line to go on
+python -m atlas --train                             # what the claims need beside
+python -m atlas --collect runs --write docs
+```"""
