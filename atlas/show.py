@@ -133,8 +133,8 @@ def _versions(rows: Sequence[Row]) -> str:
 
 INTRODUCTION = """# The atlas: which architecture generalizes where
 
-This page and its picture are written by `python -m atlas --write docs` from `results/atlas.csv`. Each claim of theory is
-about one property of tasks. It has a task in which the property matters, and the same task in which it does not, so that
+`python -m atlas --write docs` writes this page and its picture from `results/atlas.csv`. Each claim of theory is
+about one property of tasks. It has a task in which the property matters, and the same task without it, so that
 a bias can be seen to win or to fail.
 
 - *advantage*: the score of the encoder that theory favours less that of its rival, where the property matters
