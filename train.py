@@ -202,6 +202,7 @@ def log_of(overrides: list[str]) -> Path:
 
 
 MODULES = ("evaluation.report", "learning.build", "learning.initial", "learning.learn")  # what every run imports
+SWEEPABLE = Sweepable(in_a_sweep, can_be_trained, log_of, MODULES)
 
 if __name__ == "__main__":
-    command_line("train", main, Sweepable(in_a_sweep, can_be_trained, log_of, MODULES))
+    command_line("train", main, SWEEPABLE)

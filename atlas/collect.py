@@ -42,7 +42,8 @@ def rows_of(chosen: Sequence[Claim], root: Path) -> tuple[list[dict[str, Any]], 
     Raises:
         ValueError: a run's files are damaged, or it has not been measured as the claim asks.
     """
-    rows, missing = [], []
+    rows: list[dict[str, Any]] = []
+    missing: dict[str, None] = {}  # a run may serve two claims
     for claim in chosen:
         for name, setting in claim.settings.items():
             for contender, overrides in claim.contenders.items():
@@ -52,11 +53,11 @@ def rows_of(chosen: Sequence[Claim], root: Path) -> tuple[list[dict[str, Any]], 
                     command = " ".join(["python train.py", *planned.overrides, f"seed={seed}"])
                     run = read_run(folder) if (folder / "result.json").exists() else None
                     if run is None:
-                        missing.append(command)
+                        missing[command] = None
                         continue
                     about = {"claim": claim.name, "setting": name, "contender": contender, "seed": seed}
                     rows.append({**about, **_measured(run, setting.score), "command": command})
-    return rows, missing
+    return rows, [*missing]
 
 
 def write(rows: Sequence[dict[str, Any]], file: Path) -> None:
