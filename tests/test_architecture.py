@@ -32,7 +32,7 @@ ROOMS: dict[str, set[str]] = {
     "configs": {"agents", "encoders", "envs", "storage", "sweeps"},
     "evaluation": {"configs", "storage"},
     "comparing": {"configs", "evaluation", "storage"},
-    "atlas": {"comparing", "configs", "envs", "evaluation", "storage"},
+    "atlas": {"comparing", "configs", "envs", "evaluation", "storage", "train"},
     "learning": {
         "agents",
         "agents.*",

@@ -183,7 +183,7 @@ def test_an_encoder_added_as_the_readme_says_meets_the_laws_of_all_others(tmp_pa
     done = run("train.py", "env=DoorKey-5x5", "encoder=rowsandcolumns", *SHORT)
     assert done.returncode == 0, done.stderr
     laws = ["-k", "rowsandcolumns or option", "tests/encoders/test_encoders.py"]
-    for tests in (laws, ["tests/agents/test_cuda.py", "tests/benchmarks/test_home_ground.py"]):
+    for tests in (laws, ["tests/agents/test_cuda.py"]):
         done = run("-m", "pytest", "-n0", *tests)
         assert done.returncode == 0, done.stdout
     # and they see it: one whose constructor and YAML disagree is noticed
