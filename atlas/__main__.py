@@ -3,7 +3,7 @@
     python -m atlas [claim ...]                   the verdicts, from results/atlas.csv
     python -m atlas --train [claim ...]           train the runs in runs/ that are missing, one for each CPU at a time
     python -m atlas --collect runs                write results/atlas.csv from finished runs, and list the others
-    python -m atlas --write docs                  write atlas.md and atlas.png there
+    python -m atlas --write docs                  write atlas.md and atlas.png there, and README's table
 
 `python train.py -m experiment=atlas seed=0,1,2,3,4` trains all encoders on all tasks of the atlas.
 """
@@ -17,13 +17,14 @@ from pathlib import Path
 
 from atlas.claims import SEEDS, Claim, claims, jobs
 from atlas.collect import Row, read, rows_of, scores_of, write
-from atlas.show import draw, page
+from atlas.show import draw, page, renew, summary
 from atlas.verdict import verdict
 from configs.command_line import Job
 from configs.compose import UsageError
 from configs.jobs import check_sweep
 
-RESULTS = Path(__file__).resolve().parent.parent / "results" / "atlas.csv"
+PROJECT = Path(__file__).resolve().parent.parent
+RESULTS, README = PROJECT / "results" / "atlas.csv", PROJECT / "README.md"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--results", type=Path, default=RESULTS, metavar="FILE", help="the table; default: results/atlas.csv"
     )
-    parser.add_argument("--write", type=Path, metavar="FOLDER", help="write atlas.md and atlas.png")
+    parser.add_argument("--write", type=Path, metavar="FOLDER", help="write atlas.md, atlas.png and README's table")
     given = parser.parse_args(arguments)
     try:
         chosen = claims(given.claims)
@@ -51,6 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
         if given.write:
             page(claims(), rows, given.write / "atlas.md")
             draw(claims(), rows, given.write / "atlas.png")
+            renew(README, summary(claims(), rows))
         say(chosen, rows)
     except FileNotFoundError as error:
         print(f"error: there is no {error.filename}; python -m atlas --collect runs makes it", file=sys.stderr)

@@ -66,10 +66,11 @@ class Claim:
 
 @dataclass(frozen=True)
 class Job:
-    """One training run: its overrides without the seed, and its folder without `seed=<n>`."""
+    """One training run: its overrides without the seed, its folder without `seed=<n>`, its budget in steps."""
 
     overrides: tuple[str, ...]
     folder: Path
+    steps: int
 
 
 def claims(names: Sequence[str] = ()) -> list[Claim]:
@@ -88,7 +89,8 @@ def claims(names: Sequence[str] = ()) -> list[Claim]:
 def job(setting: Setting, contender: Sequence[str]) -> Job:
     """The training run of a contender in a setting."""
     overrides = ("experiment=atlas", *setting.overrides, *contender)
-    return Job(overrides, run_folder(compose("train", [*overrides]), compose_defaults([*overrides])).parent)
+    config = compose("train", [*overrides])
+    return Job(overrides, run_folder(config, compose_defaults([*overrides])).parent, config["total_timesteps"])
 
 
 def jobs(chosen: Sequence[Claim]) -> list[Job]:

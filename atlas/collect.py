@@ -52,7 +52,7 @@ def rows_of(chosen: Sequence[Claim], root: Path) -> tuple[list[dict[str, Any]], 
                     folder = root / Path(*planned.folder.parts[1:]) / f"seed={seed}"
                     command = " ".join(["python train.py", *planned.overrides, f"seed={seed}"])
                     run = read_run(folder) if (folder / "result.json").exists() else None
-                    if run is None:
+                    if run is None or run.result is None or run.result["steps"] < planned.steps:
                         missing[command] = None
                         continue
                     about = {"claim": claim.name, "setting": name, "contender": contender, "seed": seed}

@@ -12,29 +12,58 @@ from comparing.figures import COLOURS, STYLE
 
 from atlas.claims import Claim
 from atlas.collect import FLAT, PACKAGES, Row, scores_of
-from atlas.verdict import Verdict, verdict
+from atlas.verdict import verdict
 from comparing.statistics import Estimate, aligned, estimate, mean
 from evaluation.pictures import pyplot
 from storage.durable import write_file
 
 COLUMNS = 2  # of panels
 MATTERS, REMOVED = COLOURS[0], COLOURS[1]
+MARKS = "<!-- written by python -m atlas --write docs -->", "<!-- end -->"
+SUMMARY = ("property", "favoured over its rival", "success", "advantage", "due to the property", "seeds", "verdict")
 
 
 def page(chosen: Sequence[Claim], rows: Sequence[Row], file: Path) -> None:
-    """Write a section for each claim: what it says, the verdict, the table, the commands.
+    """Write the summary, and for each claim what it says, the verdict and the scores.
 
     Raises:
         OSError: the file cannot be written.
     """
-    found = {claim.name: verdict(claim, scores_of(rows, claim.name)) for claim in chosen}
-    parts = [INTRODUCTION, table(["claim", "verdict", "advantage", "due to the property", "seeds"], _summary(found))]
-    parts += ["![Success of each contender with and without the property](atlas.png)"]
+    parts = [TOP, summary(chosen, rows), "![Success of each contender with and without the property](atlas.png)"]
     for claim in chosen:
-        parts += [f"## {claim.name.capitalize()}: {found[claim.name].word}", f"{claim.says} ({claim.source})"]
-        parts += _section(claim, rows)
-    parts += [_versions(rows)]
-    write_file(file, "\n\n".join(parts) + "\n")
+        word = verdict(claim, scores_of(rows, claim.name)).word
+        parts += [f"## {claim.name.capitalize()}: {word}", f"{claim.says} ({claim.source})"]
+        parts += [_scores(claim, rows), f"```sh\npython -m atlas --train {claim.name}\n```"]
+    write_file(file, "\n\n".join([*parts, _versions(rows)]) + "\n")
+
+
+def summary(chosen: Sequence[Claim], rows: Sequence[Row]) -> str:
+    """A line for each claim: who is held against whom, their success where the property matters, effects, verdict."""
+    lines = []
+    for claim in chosen:
+        scores = scores_of(rows, claim.name)
+        found = verdict(claim, scores)
+        who = f"{claim.favoured} over {claim.rival}"
+        if found.advantage is None:
+            lines.append([claim.name, who, "", "", "", "", found.word])
+            continue
+        both = (np.mean(scores["matters"][name]) for name in (claim.favoured, claim.rival))
+        success = " against ".join(f"{value:.2f}" for value in both)
+        effects = (str(found.advantage), str(found.due))
+        lines.append([claim.name, who, success, *effects, str(found.seeds), f"**{found.word}**"])
+    return table(SUMMARY, lines)
+
+
+def renew(file: Path, table: str) -> None:
+    """Replace the summary in a page, between the marks, if it has them.
+
+    Raises:
+        OSError: the file cannot be read or written.
+    """
+    begin, end = MARKS
+    before, found, rest = file.read_text(encoding="utf-8").partition(begin)
+    if found:
+        write_file(file, f"{before}{begin}\n\n{table}\n\n{end}{rest.partition(end)[2]}")
 
 
 def draw(chosen: Sequence[Claim], rows: Sequence[Row], file: Path) -> None:
@@ -45,16 +74,16 @@ def draw(chosen: Sequence[Claim], rows: Sequence[Row], file: Path) -> None:
     """
     plt = pyplot()
     lines = -(-len(chosen) // COLUMNS)
-    heights = [max(len(claim.contenders) for claim in chosen[i::COLUMNS]) for i in range(1)]
+    most = max(len(claim.contenders) for claim in chosen)
     with plt.rc_context(STYLE):
-        size = (10, lines * (0.9 + 0.36 * max(heights)))
+        size = (10, lines * (0.8 + 0.3 * most))
         figure, axes = plt.subplots(lines, COLUMNS, figsize=size, layout="constrained", squeeze=False)
         for axis, claim in zip(axes.flat, chosen, strict=False):
             _panel(axis, claim, rows)
         for axis in axes.flat[len(chosen) :]:
             axis.set_visible(False)
         shown = [plt.Line2D([], [], marker="o", linestyle="", color=colour) for colour in (MATTERS, REMOVED)]
-        figure.legend(shown, ["the property matters", "it is removed"], loc="outside upper center", ncols=2)
+        figure.legend(shown, ["the property matters", "it does not"], loc="outside upper center", ncols=2)
         content = io.BytesIO()
         figure.savefig(content, dpi=110, format="png")
         plt.close(figure)
@@ -88,42 +117,19 @@ def _mean(values: np.ndarray) -> Estimate:
     return estimate(aligned([values]), mean)
 
 
-def _summary(found: dict[str, Verdict]) -> list[list[str]]:
-    return [
-        [f"[{name}](#{name}-{each.word.replace(' ', '-')})", each.word, *_effects(each), str(each.seeds)]
-        for name, each in found.items()
-    ]
-
-
-def _effects(found: Verdict) -> list[str]:
-    return ["" if effect is None else str(effect) for effect in (found.advantage, found.due)]
-
-
-def _section(claim: Claim, rows: Sequence[Row]) -> list[str]:
+def _scores(claim: Claim, rows: Sequence[Row]) -> str:
     scores = scores_of(rows, claim.name)
-    header = [
-        "contender",
-        *(setting.shown for setting in claim.settings.values()),
-        "parameters",
-        "curve still rises by",
-    ]
     lines = []
     for name in claim.contenders:
         own = [row for row in rows if row["claim"] == claim.name and row["contender"] == name]
-        cells = [scores.get(setting, {}).get(name, ()) for setting in claim.settings]
-        if not own:
-            continue
-        sizes = sorted({int(row["parameters"]) for row in own})
-        rise = max(float(row["rising"]) for row in own)
-        lines.append(
-            [
-                name,
-                *(str(_mean(np.asarray(cell))) + f" ({len(cell)})" if cell else "" for cell in cells),
-                " and ".join(f"{size:,}" for size in sizes),
-                f"{rise:.2f}" if rise > FLAT else "",
-            ]
-        )
-    return [table(header, lines), f"```sh\npython -m atlas --train {claim.name}\n```"]
+        if own:
+            cells = [scores.get(setting, {}).get(name, ()) for setting in claim.settings]
+            means = [f"{_mean(np.asarray(cell))} ({len(cell)})" if cell else "" for cell in cells]
+            sizes = " and ".join(f"{size:,}" for size in sorted({int(row["parameters"]) for row in own}))
+            rise = max(float(row["rising"]) for row in own)
+            lines.append([name, *means, sizes, f"{rise:.2f}" if rise > FLAT else ""])
+    shown = [setting.shown for setting in claim.settings.values()]
+    return table(["contender", *shown, "parameters", "still rising by"], lines)
 
 
 def _versions(rows: Sequence[Row]) -> str:
@@ -131,21 +137,22 @@ def _versions(rows: Sequence[Row]) -> str:
     return "Versions: " + ", ".join(f"{package} {numbers}" for package, numbers in seen.items()) + "."
 
 
-INTRODUCTION = """# The atlas: which architecture generalizes where
+TOP = """# The atlas: which architecture generalizes where
 
-`python -m atlas --write docs` writes this page and its picture from `results/atlas.csv`. Each claim of theory is
-about one property of tasks. It has a task in which the property matters, and the same task without it, so that
-a bias can be seen to win or to fail.
+`python -m atlas --write docs` writes this page and its picture from `results/atlas.csv`. Each claim of theory is about
+one property of tasks. It has a task in which the property matters, and the same task in which it does not, so that a
+bias can be seen to win or to fail.
 
-- *advantage*: the score of the encoder that theory favours less that of its rival, where the property matters
-- *due to the property*: that advantage less the advantage where the property is removed
+- *success*: of the encoder that theory favours against that of its rival, where the property matters
+- *advantage*: the difference of the two
+- *due to the property*: the advantage less the advantage where the property does not matter
 - **held**: both intervals lie above 0. **Did not hold**: the advantage is below 0, or less than a tenth.
   **Undecided**: anything else.
 
-Scores are success with sampled actions in 200 episodes of the last policy, as means over seeds with 95% intervals of a
-stratified bootstrap (in parentheses, how many seeds). All encoders have about as many parameters, one setting of
-`ppo_fast` and one budget for each task. Where the last third of a run's curve is on average more than 0.05 above the
-third before it, the table says by how much: that encoder had not finished learning.
+Success is that of the last policy with sampled actions in 200 episodes, as a mean over seeds with the 95% interval of a
+stratified bootstrap; the number of seeds is in parentheses. The encoders of one task have equally many parameters to
+within 10%, and one setting of `ppo_fast` and one budget; none was tuned for a task. Where the last third of a curve is
+on average more than 0.05 above the third before it, the table says by how much: that run had not finished learning.
 
 ```sh
 python train.py -m experiment=atlas seed=0,1,2,3,4  # all encoders on all tasks; repeat the line to go on
