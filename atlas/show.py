@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from comparing.figures import COLOURS, STYLE
 
 from atlas.claims import Claim
 from atlas.collect import FLAT, PACKAGES, Row, scores_of
 from atlas.verdict import verdict
+from comparing.figures import COLOURS, STYLE
 from comparing.statistics import Estimate, aligned, estimate, mean
 from evaluation.pictures import pyplot
 from storage.durable import write_file
@@ -67,12 +67,13 @@ def renew(file: Path, table: str) -> None:
 
 
 def draw(chosen: Sequence[Claim], rows: Sequence[Row], file: Path) -> None:
-    """Draw a panel for each claim: the score of each seed, and the mean with its interval, in both tasks.
+    """Draw a panel for each claim that has runs: the score of each seed, and the mean with its interval, in both tasks.
 
     Raises:
         OSError: the file cannot be written.
     """
     plt = pyplot()
+    chosen = [claim for claim in chosen if scores_of(rows, claim.name)]
     lines = -(-len(chosen) // COLUMNS)
     most = max(len(claim.contenders) for claim in chosen)
     with plt.rc_context(STYLE):

@@ -7,7 +7,7 @@ With the scores f of the favoured encoder and r of its rival, each a mean over s
 
     held           both intervals lie above 0
     did not hold   the interval of the advantage lies below 0, or wholly below a tenth
-    undecided      anything else
+    undecided      anything else, and fewer than three seeds
 
 The intervals are percentile intervals of a stratified bootstrap over seeds (`comparing.statistics`).
 """
@@ -22,6 +22,7 @@ import numpy as np
 from atlas.claims import Claim
 from comparing.statistics import Estimate, aligned, estimate
 
+FEWEST = 3  # seeds: the bootstrap of two values has intervals that are far too short
 TENTH = 0.1  # of success: a smaller advantage is none to care about
 HELD, NOT, UNDECIDED, MISSING = "held", "did not hold", "undecided", "not yet run"
 
@@ -55,7 +56,7 @@ def verdict(claim: Claim, scores: Scores) -> Verdict:
     table = aligned(groups)
     advantage = estimate(table[:, :2], lambda some: _difference(some, 0))
     due = estimate(table, lambda some: _difference(some, 0) - _difference(some, 2))
-    return Verdict(_word(advantage, due), advantage, due, seeds)
+    return Verdict(UNDECIDED if seeds < FEWEST else _word(advantage, due), advantage, due, seeds)
 
 
 def _difference(scores: np.ndarray, first: int) -> np.ndarray:
@@ -65,8 +66,7 @@ def _difference(scores: np.ndarray, first: int) -> np.ndarray:
 
 
 def _word(advantage: Estimate, due: Estimate) -> str:
-    if advantage.low is None or advantage.high is None or due.low is None:
-        return UNDECIDED  # one seed has no interval
+    assert advantage.low is not None and advantage.high is not None and due.low is not None
     if advantage.low > 0 and due.low > 0:
         return HELD
     if advantage.high < TENTH:

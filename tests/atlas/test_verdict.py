@@ -26,7 +26,7 @@ def scores(matters, removed):
         ((HIGH, HIGH), (HIGH, HIGH), NOT),
         ((HIGH, LOW), (HIGH, LOW), UNDECIDED),  # better in both, so not due to the property
         (([1.0, 0.0, 1.0, 0.0, 1.0], LOW), (HIGH, HIGH), UNDECIDED),
-        (([1.0], [0.5]), ([1.0], [1.0]), UNDECIDED),  # one seed
+        ((HIGH[:2], LOW), (HIGH, HIGH), UNDECIDED),  # two seeds
         ((HIGH, []), (HIGH, HIGH), MISSING),
     ],
 )
