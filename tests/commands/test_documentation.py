@@ -74,13 +74,8 @@ def check(text: str, monkeypatch: pytest.MonkeyPatch) -> str:
             monkeypatch.setattr(sys, "argv", words[1:])
             monkeypatch.delitem(sys.modules, words[1], raising=False)  # a snippet may have imported it
             arguments = importlib.import_module("envs.arguments")
-            read = arguments.read_arguments
-
-            def only_read(**defaults):
-                read(**defaults)
-                raise Read
-
-            monkeypatch.setattr(arguments, "read_arguments", only_read)
+            only_read(monkeypatch, arguments, "read_arguments")
+            only_read(monkeypatch, argparse.ArgumentParser, "parse_args")
             with pytest.raises(Read):
                 runpy.run_module(words[1], run_name="__main__")
         return "module"
@@ -88,13 +83,7 @@ def check(text: str, monkeypatch: pytest.MonkeyPatch) -> str:
         assert words[0].startswith("benchmarks/"), text
         monkeypatch.setattr(sys, "argv", words)
         monkeypatch.syspath_prepend(PROJECT / "benchmarks")
-        parse = argparse.ArgumentParser.parse_args
-
-        def only_parse(self, *arguments):
-            parse(self, *arguments)
-            raise Read
-
-        monkeypatch.setattr(argparse.ArgumentParser, "parse_args", only_parse)
+        only_read(monkeypatch, argparse.ArgumentParser, "parse_args")
         with pytest.raises(Read):
             runpy.run_path(str(PROJECT / words[0]), run_name="__main__")
         return "benchmark"
@@ -109,6 +98,17 @@ def check(text: str, monkeypatch: pytest.MonkeyPatch) -> str:
     elif program == "mkdocs":
         assert words[0] in ("build", "serve") and (PROJECT / "mkdocs.yml").exists()
     return program
+
+
+def only_read(monkeypatch, owner, name):
+    """Make a function that reads the command line the last thing that a command does."""
+    read = getattr(owner, name)
+
+    def then_stop(*arguments, **options):
+        read(*arguments, **options)
+        raise Read
+
+    monkeypatch.setattr(owner, name, then_stop)
 
 
 @pytest.mark.parametrize("snippet", SNIPPETS)
