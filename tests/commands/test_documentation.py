@@ -72,7 +72,8 @@ def check(text: str, monkeypatch: pytest.MonkeyPatch) -> str:
         assert importlib.util.find_spec(words[1])
         if words[2:]:
             monkeypatch.setattr(sys, "argv", words[1:])
-            monkeypatch.delitem(sys.modules, words[1], raising=False)  # a snippet may have imported it
+            for module in (words[1], f"{words[1]}.__main__"):  # a snippet or a test may have imported it
+                monkeypatch.delitem(sys.modules, module, raising=False)
             arguments = importlib.import_module("envs.arguments")
             only_read(monkeypatch, arguments, "read_arguments")
             only_read(monkeypatch, argparse.ArgumentParser, "parse_args")
