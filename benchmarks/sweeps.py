@@ -12,7 +12,6 @@ checking, building, and writing the results.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import random
@@ -47,7 +46,7 @@ def main() -> None:
         whole, other = Path(place, "whole"), Path(place, "other")
         together = seconds(whole, [str(PROJECT / sweep[0]), *sweep[1:]])
         if options.kills:
-            kill(other, sweep, options.kills, random.Random(options.seed))
+            kill(other, sweep, options.kills, together / options.kills, random.Random(options.seed))
         else:
             in_turn = seconds(other, ["-c", IN_TURN, str(options.runs), *overrides])
             recorded = [json.loads(file.read_text())["wall_seconds"] for file in whole.rglob("timing.json")]
@@ -71,8 +70,11 @@ def seconds(folder: Path, words: list[str]) -> float:
     return time.monotonic() - begin
 
 
-def kill(folder: Path, sweep: list[str], kills: int, chance: random.Random) -> None:
+def kill(folder: Path, sweep: list[str], kills: int, longest: float, chance: random.Random) -> None:
     """Start a sweep again and again, and kill it or one of its runs so often; then let it end.
+
+    Args:
+        longest: seconds between two kills, or from the beginning of a first run to one.
 
     Raises:
         RuntimeError: it failed although nothing was killed.
@@ -85,22 +87,27 @@ def kill(folder: Path, sweep: list[str], kills: int, chance: random.Random) -> N
         before = sum(count.values())
         process = subprocess.Popen(words, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while process.poll() is None and sum(count.values()) < kills:
-            time.sleep(chance.uniform(0, 3))
-            whom, started = chance.choice([*count]), children(process.pid)
-            if started and process.poll() is None:  # it has come so far
-                os.kill(process.pid if whom == "sweep" else chance.choice(started), signal.SIGKILL)
-                count[whom] += 1
+            if under_way(folder, process.pid):
+                time.sleep(chance.uniform(0, longest))
+                whom, runs = chance.choice([*count]), under_way(folder, process.pid)
+                if runs and process.poll() is None:
+                    os.kill(process.pid if whom == "sweep" else chance.choice(runs), signal.SIGKILL)
+                    count[whom] += 1
+            time.sleep(0.01)
         ended = process.wait()
         if ended and sum(count.values()) == before:
             raise RuntimeError(f"the sweep ended with exit code {ended}")
-    print(f"killed {count['sweep']} times, and {count['run']} of its processes", flush=True)
+    print(f"killed {count['sweep']} times, and {count['run']} of its runs", flush=True)
 
 
-def children(number: int) -> list[int]:
-    """The processes that a process has started and not yet waited for."""
-    with contextlib.suppress(FileNotFoundError):
-        return [int(child) for child in Path(f"/proc/{number}/task/{number}/children").read_text().split()]
-    return []
+def under_way(folder: Path, sweep: int) -> list[int]:
+    """The processes of a sweep that hold run folders."""
+    try:
+        holders = {lock.read_text() for lock in folder.rglob(".seed=*.lock")}
+        children = Path(f"/proc/{sweep}/task/{sweep}/children").read_text().split()
+    except FileNotFoundError:  # one has just ended
+        return []
+    return [int(child) for child in children if child in holders]
 
 
 if __name__ == "__main__":

@@ -86,9 +86,10 @@ def test_runs_on_two_nodes_of_ray_survive_ctrl_c_and_a_killed_worker(whole, two_
 @needs("submitit", "slurm")
 @pytest.mark.slow
 def test_jobs_of_submitit_survive_a_killed_worker_and_are_queued_again_when_their_time_is_over(whole):
-    process = started("launcher=slurm", "launcher.cluster=local", "launcher.jobs=2")
+    options = ["launcher=slurm", "launcher.cluster=local", "launcher.jobs=2", "launcher.parameters.timeout_min=10"]
+    process = started(*options)
     os.kill(has_begun(process, 0), signal.SIGKILL)
-    os.kill(has_begun(process, 1), signal.SIGUSR2)  # as Slurm does before the end of the time limit
+    os.kill(has_begun(process, 1), signal.SIGUSR2)  # as Slurm does in the last ten minutes of the time limit
     out, said = process.communicate(timeout=240)
     assert process.returncode == 0, out + said
     assert re.search("failed    seed=0: .*; once more at the end", out) and out.count("done      seed=") == 3

@@ -134,7 +134,8 @@ def test_a_sweep_that_is_interrupted_or_killed_goes_on_and_ends_like_one_that_wa
     children = [has_begun(process, seed) for seed in (0, 1)]
     process.kill()
     process.communicate(timeout=120)
-    assert all(map(ends, children)), "they go on without the parent"
+    assert all(map(ends, children))
+    assert not any((run / "result.json").exists() for run in RUNS), "they went on without the parent"
 
     process = started("launcher.jobs=2")
     os.kill(has_begun(process, 2), signal.SIGKILL)
