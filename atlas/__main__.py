@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
         if given.write:
             page(claims(), rows, given.write / "atlas.md")
             draw(claims(), rows, given.write / "atlas.png")
-            renew(README, summary(claims(), rows))
+            renew(README, summary([claim for claim in claims() if scores_of(rows, claim.name)], rows))
         say(chosen, rows)
     except FileNotFoundError as error:
         print(f"error: there is no {error.filename}; python -m atlas --collect runs makes it", file=sys.stderr)

@@ -33,7 +33,8 @@ def page(chosen: Sequence[Claim], rows: Sequence[Row], file: Path) -> None:
     for claim in chosen:
         word = verdict(claim, scores_of(rows, claim.name)).word
         parts += [f"## {claim.name.capitalize()}: {word}", f"{claim.says} ({claim.source})"]
-        parts += [_scores(claim, rows), f"```sh\npython -m atlas --train {claim.name}\n```"]
+        parts += [_scores(claim, rows)] if scores_of(rows, claim.name) else []
+        parts += [f"```sh\npython -m atlas --train {claim.name}\n```"]
     write_file(file, "\n\n".join([*parts, _versions(rows)]) + "\n")
 
 
@@ -63,7 +64,7 @@ def renew(file: Path, table: str) -> None:
     begin, end = MARKS
     before, found, rest = file.read_text(encoding="utf-8").partition(begin)
     if found:
-        write_file(file, f"{before}{begin}\n\n{table}\n\n{end}{rest.partition(end)[2]}")
+        write_file(file, f"{before}{begin}\n{table}\n{end}{rest.partition(end)[2]}")
 
 
 def draw(chosen: Sequence[Claim], rows: Sequence[Row], file: Path) -> None:
