@@ -151,7 +151,8 @@ class Journal:
     def _chosen(self) -> optuna.Trial | None:
         """The next trial: one that waits, or a new one whose values are a function of the seed and of those before."""
         for left in self._with(TrialState.RUNNING):
-            if not self._is_held(left):
+            # whoever held it may have told its end since it was listed
+            if not self._is_held(left) and left.number in {trial.number for trial in self._with(TrialState.RUNNING)}:
                 self._release(left)
         count, waiting = len(self.counted()), self._with(TrialState.WAITING)
         if not waiting and count >= self.search.trials:

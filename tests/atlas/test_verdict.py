@@ -41,6 +41,7 @@ def test_the_effects_are_differences_of_means():
     assert found.seeds == 5
 
 
+@pytest.mark.slow
 def test_every_claim_can_be_trained_as_it_is_written():
     for claim in claims():
         assert claim.favoured != claim.rival

@@ -144,6 +144,7 @@ def test_a_policy_is_evaluated_on_levels_that_it_was_not_trained_on(run, monkeyp
     assert "levels" not in elsewhere and met["all"]
 
 
+@pytest.mark.slow
 def test_a_run_without_a_gap_says_why(capsys):
     result = train(TINY, env="DoorKey-5x5").scores["levels"]
     assert result["distinct"] == 48 and result["gap"] is None

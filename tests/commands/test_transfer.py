@@ -70,6 +70,7 @@ def test_what_is_played_elsewhere_changes_nothing_else_and_may_be_added_to_a_fin
         read_run(tmp_path / "whole")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("entry", "message"),
     [

@@ -455,8 +455,9 @@ def test_the_commands_run_as_modules():
         ("envs.discover", "env=CartPol", "did you mean CartPole"),
     ],
 )
-def test_commands_refuse_what_they_cannot_read(monkeypatch, module, word, message):
-    assert message in str(command(monkeypatch, module, word))
+def test_commands_refuse_what_they_cannot_read(monkeypatch, capsys, module, word, message):
+    assert command(monkeypatch, module, word) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_the_name_of_the_command_is_still_the_function():

@@ -50,6 +50,7 @@ def hparams_tab(folder: str, sort_by: str = "final/return") -> tuple[list[str], 
     return [i.name for i in found.hparam_infos], [i.name.tag for i in found.metric_infos], rows
 
 
+@pytest.mark.slow
 def test_a_sweep_is_sorted_in_tensorboard_by_its_final_scores():
     """Runs of two agents and encoders: each is one row, with all its options and with the scores of its result.json."""
     results = {}

@@ -166,6 +166,7 @@ def test_what_says_that_it_does_not_draw_is_not_made_to(careless, monkeypatch, c
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.slow
 def test_an_mp4_has_a_picture_for_every_step_and_a_gif_needs_no_extra(monkeypatch, capsys):
     av = pytest.importorskip("av")
     options = {

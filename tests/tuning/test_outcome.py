@@ -59,7 +59,7 @@ def test_the_written_file_is_what_train_py_composes_from_then_on(own_configs):
     assert after == {**before, **found, "vf_coef": 0.25} != before  # what was given belongs to what was found
     assert compose("train", ["env=CartPole", "agent=a2c", "encoder=mlp"])["agent"] == before
     header = [line for line in file.read_text().splitlines() if line.startswith("#")]
-    told = " ".join(header)
+    told = " ".join(line.removeprefix("# ") for line in header)
     command = "python tune.py trials=6 seeds=2 score=final env=CartPole encoder=gnn agent=a2c agent.vf_coef=0.25"
     assert header[1].startswith(f"# Found by: {command}") and all(len(line) <= 120 for line in header[2:])
     assert "Trial 5 of 6 (1 pruned, 1 failed): return 20.0 (20.0, 20.0); the settings before: return 10.0" in told
