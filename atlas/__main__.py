@@ -5,7 +5,7 @@
     python -m atlas --collect runs                write results/atlas.csv from finished runs, and list the others
     python -m atlas --write docs                  write atlas.md and atlas.png there, and README's table
 
-`python train.py -m experiment=atlas seed=0,1,2,3,4` trains all encoders on all tasks of the atlas.
+`python train.py -m experiment=atlas seed=0,1,2,3,4` trains six encoders on nine tasks of the atlas.
 """
 
 from __future__ import annotations

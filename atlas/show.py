@@ -157,7 +157,7 @@ within 10%, and one setting of `ppo_fast` and one budget; none was tuned for a t
 on average more than 0.05 above the third before it, the table says by how much: that run had not finished learning.
 
 ```sh
-python train.py -m experiment=atlas seed=0,1,2,3,4  # all encoders on all tasks; repeat the line to go on
+python train.py -m experiment=atlas seed=0,1,2,3,4  # six encoders on nine tasks; repeat the line to go on
 python -m atlas --train                             # what the claims need beside
 python -m atlas --collect runs --write docs
 ```"""
