@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -201,8 +202,21 @@ def log_of(overrides: list[str]) -> Path:
     return folder.with_name(f"{folder.name}.log")
 
 
-MODULES = ("evaluation.report", "learning.build", "learning.initial", "learning.learn")  # what every run imports
-SWEEPABLE = Sweepable(in_a_sweep, can_be_trained, log_of, MODULES)
+MODULES = ["encoders.mlp", "evaluation.logs", "evaluation.report", "learning.build", "learning.initial"]
+MODULES += ["learning.learn", "matplotlib.pyplot"]  # what every run imports
+
+
+def warm() -> None:
+    """Import what every run imports, and let numba get ready, once for all processes that are forked.
+
+    Nothing is built, since that may start threads, which a forked process would lack.
+    """
+    for module in MODULES:
+        import_module(module)
+    import_module("numba").njit(lambda: None)()
+
+
+SWEEPABLE = Sweepable(in_a_sweep, can_be_trained, log_of, warm)
 
 if __name__ == "__main__":
     command_line("train", main, SWEEPABLE)

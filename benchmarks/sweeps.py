@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.kills import differences
 
 PROJECT = Path(__file__).resolve().parent.parent
-SMALL = ["env=CartPole", "encoder.width=16", "total_timesteps=8000", "snapshot.every=1000", "evaluation.every=4000"]
+SMALL = ["env=CartPole", "encoder.width=16", "total_timesteps=20000", "snapshot.every=5000", "evaluation.every=5000"]
 SMALL += ["evaluation.episodes=2", "evaluation.final_episodes=4", "progress=false"]
 IN_TURN = "import sys; from train import train; [train([*sys.argv[2:], f'seed={n}']) for n in range(int(sys.argv[1]))]"
 

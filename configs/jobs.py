@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 import traceback
@@ -26,13 +25,13 @@ class Sweepable:
         run: takes the overrides of a job and returns how it ended.
         possible: raises ValueError or OSError if a job cannot be run.
         log: the file for what a job prints.
-        modules: what every job imports; imported once where processes are forked.
+        warm: does once, where processes are forked, what every job would begin with.
     """
 
     run: Callable[[list[str]], Outcome]
     possible: Callable[[list[str]], Any]
     log: Callable[[list[str]], Path]
-    modules: Sequence[str]
+    warm: Callable[[], None]
 
 
 def attempt(sweepable: Sweepable, overrides: list[str]) -> Outcome:
@@ -109,8 +108,7 @@ def _problems_in_a_process(
 ) -> dict[str, str]:
     """`_problems`, found by a child: building may start threads and CUDA, and no process may be forked after that."""
     if METHOD == "fork":
-        for module in sweepable.modules:
-            importlib.import_module(module)
+        sweepable.warm()
     child = Child(_problems, name, sweepable.possible, combinations)
     try:
         child.join()

@@ -11,7 +11,7 @@ from configs.jobs import outcome_of
 from sweeps.attempt import SIGNALS, Outcome
 from sweeps.processes import METHOD, Child, Processes
 from sweeps.sweep import TICK, noting
-from train import MODULES, can_be_trained
+from train import can_be_trained, warm
 from tuning.journal import Journal
 from tuning.search import Search
 from tuning.space import corners
@@ -80,8 +80,8 @@ def _problems(search: Search) -> list[str]:
 def _import_once() -> None:
     """Import what every trial imports, where processes are forks of this one."""
     if METHOD == "fork":
-        for module in (*MODULES, "tuning.work"):
-            importlib.import_module(module)
+        warm()
+        importlib.import_module("tuning.work")
 
 
 def _in_a_process(search: Search, _: list[str]) -> Outcome:
