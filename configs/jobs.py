@@ -47,10 +47,10 @@ def attempt(sweepable: Sweepable, overrides: list[str]) -> Outcome:
             unlock(lock)
 
 
-def outcome_of(run: Callable[[list[str]], int | Outcome], overrides: list[str]) -> Outcome:
+def outcome_of(run: Callable[..., int | Outcome], *arguments: Any) -> Outcome:
     """How a job ended; errors are printed."""
     try:
-        ended = run(overrides)
+        ended = run(*arguments)
         return ended if isinstance(ended, Outcome) else Outcome(ended)
     except (ValueError, OSError, FloatingPointError) as error:
         if os.environ.get("HYDRA_FULL_ERROR"):
@@ -66,7 +66,13 @@ def outcome_of(run: Callable[[list[str]], int | Outcome], overrides: list[str]) 
         return Outcome(FAILED, str(error))
     except Exception as error:  # not a mistake of the user, so the traceback is needed
         traceback.print_exc()
-        return Outcome(FAILED, f"{type(error).__name__}: {error}")
+        return Outcome(FAILED, problem_of(error))
+
+
+def problem_of(error: Exception) -> str:
+    """What an exception says, after its name where it is not a mistake of the user."""
+    known = isinstance(error, (ValueError, OSError))
+    return str(error) if known else f"{type(error).__name__}: {error}"
 
 
 def check_sweep(name: str, sweep: Sequence[list[str]], sweepable: Sweepable | None) -> None:
@@ -77,7 +83,9 @@ def check_sweep(name: str, sweep: Sequence[list[str]], sweepable: Sweepable | No
         problems = _problems(name, None, combinations)
     else:
         print(f"checking {len(combinations)} combination{'s' * (len(combinations) > 1)}", flush=True)
-        problems = _problems_in_a_process(name, sweepable, combinations)
+        if METHOD == "fork":
+            sweepable.warm()
+        problems = found_in_a_process("the combinations", _problems, name, sweepable.possible, combinations)
     if len(problems) == 1 and len(combinations) == 1:
         raise UsageError(*problems.values())
     if problems:
@@ -98,23 +106,26 @@ def _problems(
             if possible is not None:
                 possible(overrides)
         except Exception as error:  # an environment may raise any exception when it is made
-            known = isinstance(error, (ValueError, OSError))
-            problems[" ".join(choices)] = str(error) if known else f"{type(error).__name__}: {error}"
+            problems[" ".join(choices)] = problem_of(error)
     return problems
 
 
-def _problems_in_a_process(
-    name: str, sweepable: Sweepable, combinations: Mapping[tuple[str, ...], list[str]]
-) -> dict[str, str]:
-    """`_problems`, found by a child: building may start threads and CUDA, and no process may be forked after that."""
-    if METHOD == "fork":
-        sweepable.warm()
-    child = Child(_problems, name, sweepable.possible, combinations)
+def found_in_a_process(what: str, problems: Callable[..., Any], *arguments: Any) -> Any:
+    """The problems that a child finds: building may start threads and CUDA, and no process may be forked after that.
+
+    Args:
+        what: is checked, in words.
+        problems: is called there with the arguments.
+
+    Raises:
+        UsageError: the child died.
+    """
+    child = Child(problems, *arguments)
     try:
         child.join()
     except KeyboardInterrupt:
         child.process.kill()
         raise
     if child.returned is None:
-        raise UsageError(f"the combinations could not be checked: {child.how_it_ended()}")
+        raise UsageError(f"{what} could not be checked: {child.how_it_ended()}")
     return child.returned

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from configs.compose import UsageError
-from configs.jobs import outcome_of
+from configs.jobs import found_in_a_process, outcome_of, problem_of
 from sweeps.attempt import SIGNALS, Outcome
 from sweeps.processes import METHOD, Child, Processes
 from sweeps.sweep import TICK, noting
@@ -58,12 +58,8 @@ def check(search: Search) -> None:
         UsageError: it cannot be trained; the message says why, each reason once.
     """
     _import_once()
-    child = Child(_problems, search)
-    child.join()
-    if child.returned is None:
-        raise UsageError(f"what is to be searched could not be checked: {child.how_it_ended()}")
-    if child.returned:
-        raise UsageError(f"some of what is to be searched cannot be trained: {'; '.join(child.returned)}")
+    if problems := found_in_a_process("what is to be searched", _problems, search):
+        raise UsageError(f"some of what is to be searched cannot be trained: {'; '.join(problems)}")
 
 
 def _problems(search: Search) -> list[str]:
@@ -72,8 +68,7 @@ def _problems(search: Search) -> list[str]:
         try:
             can_be_trained(search.overrides(options, search.folder / "checked", search.run_seeds[0]))
         except Exception as error:  # an environment may raise any exception when it is made
-            known = isinstance(error, (ValueError, OSError))
-            found[str(error) if known else f"{type(error).__name__}: {error}"] = None
+            found[problem_of(error)] = None
     return [*found]
 
 
@@ -88,4 +83,4 @@ def _in_a_process(search: Search, _: list[str]) -> Outcome:
     """The next trial of a search; what it raises is printed."""
     from tuning.work import one_trial  # imports what trains, which the parent does only where it forks
 
-    return outcome_of(lambda _: one_trial(search), [])
+    return outcome_of(one_trial, search)
