@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -108,6 +108,11 @@ def differences(config: Mapping[str, Any], other: Mapping[str, Any]) -> list[str
     ]
 
 
+def few(differing: Sequence[str]) -> str:
+    """The first four differences, and how many more there are."""
+    return "; ".join(differing[:4]) + (f" and {len(differing) - 4} more" if len(differing) > 4 else "")
+
+
 def prepare(folder: Path, config: Mapping[str, Any], overwrite: bool, write: bool = False) -> bool:
     """Whether there is anything to train in `folder`: False if it holds a finished run of the same configuration.
 
@@ -124,8 +129,7 @@ def prepare(folder: Path, config: Mapping[str, Any], overwrite: bool, write: boo
         changed = differences({**config, "total_timesteps": before}, run.config)
         elsewhere = "overwrite=true trains anew and keeps the old one aside, run_dir=<folder> puts this one elsewhere"
         if changed and not overwrite:
-            changed = differences(config, run.config)
-            shown = "; ".join(changed[:4]) + (f" and {len(changed) - 4} more" if len(changed) > 4 else "")
+            shown = few(differences(config, run.config))
             raise ValueError(f"{folder} holds a run with another configuration ({shown}); {elsewhere}")
         if total < before and not overwrite:
             raise ValueError(

@@ -21,7 +21,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from configs.compose import UsageError
-from evaluation.runs import differences
+from evaluation.runs import differences, few
 from storage.lock import Held, holding, locked, unlock
 from tuning.search import Search
 
@@ -94,9 +94,9 @@ class Journal:
                     pruner=self._pruner(),
                 )
                 self._begin()
+            except UsageError:
+                raise
             except (ValueError, KeyError, AssertionError, TypeError) as error:
-                if isinstance(error, UsageError):
-                    raise
                 raise UsageError(
                     f"{self.file} is damaged ({error}); run_dir=<folder> begins a search elsewhere"
                 ) from error
@@ -105,11 +105,10 @@ class Journal:
         """Record the settings of a new search, and its first trial; compare those of an old one."""
         mine, theirs = self.search.settings(), self.study.user_attrs.get("settings")
         if theirs is not None:
-            changed = differences(mine, theirs)
-            if changed:
-                shown = "; ".join(changed[:4]) + (f" and {len(changed) - 4} more" if len(changed) > 4 else "")
+            if changed := differences(mine, theirs):
                 raise UsageError(
-                    f"{self.search.folder} holds another search ({shown}); run_dir=<folder> puts this one elsewhere"
+                    f"{self.search.folder} holds another search ({few(changed)}); run_dir=<folder> puts this one "
+                    "elsewhere"
                 )
             return
         present = {key: searched.nearest(self.search.present.get(key)) for key, searched in self.search.space.items()}
