@@ -69,7 +69,8 @@ class Search:
         """What the trials of one search have in common: the configuration without what is searched, and how."""
         how = {"seeds": self.seeds, "score": self.score, "prune": self.prune, "seed": self.seed}
         described = {key: str(searched) for key, searched in self.space.items()}
-        return {"space": described, "search": how, **_without(self.config, {*self.space, "seed", "command"})}
+        shared = {key: value for key, value in self.present.items() if key not in (*self.space, "seed", "command")}
+        return {"space": described, "search": how, **shared}
 
 
 def search_of(overrides: Sequence[str]) -> tuple[Search, dict[str, Any]]:
@@ -121,12 +122,3 @@ def _name(override: str) -> str:
 
 def _key(override: str) -> str:
     return _name(override).split(".")[0]
-
-
-def _without(config: Mapping[str, Any], left_out: set[str], prefix: str = "") -> dict[str, Any]:
-    """A nested configuration without some options, given by full name."""
-    return {
-        key: _without(value, left_out, f"{prefix}{key}.") if isinstance(value, Mapping) else value
-        for key, value in config.items()
-        if f"{prefix}{key}" not in left_out
-    }
