@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,17 +58,13 @@ class Sweep:
 
     def run(self) -> None:
         """Start every job, until a signal comes; return when none runs."""
-        passed_on = 0
-        with noting(self.signals):
+        with noting(self.signals) as pass_on:
             while self.handed or (self.waiting and not self.signals):
                 if not self.signals:
                     self._start()
                 self.view.show(self._state())
                 self.launcher.wait([run.attempt for run in self.handed], TICK)
-                for number in self.signals[passed_on:]:
-                    passed_on += 1
-                    for run in self.handed:
-                        run.attempt.stop(number)
+                pass_on([run.attempt for run in self.handed])
                 for run in [*self.handed]:
                     self._look(run)
         self.view.show(self._state())
@@ -130,15 +126,26 @@ class Sweep:
 
 
 @contextmanager
-def noting(signals: list[int]) -> Iterator[None]:
-    """Append the number of every Ctrl-C and SIGTERM to a list, instead of ending."""
+def noting(signals: list[int]) -> Iterator[Callable[[Sequence[Attempt]], None]]:
+    """Append the number of every Ctrl-C and SIGTERM to a list, instead of ending.
+
+    Yields what passes those on to attempts that it has not yet passed on.
+    """
+    passed_on = 0
 
     def note(number: int, frame: Any) -> None:
         signals.append(number)
 
+    def pass_on(attempts: Sequence[Attempt]) -> None:
+        nonlocal passed_on
+        for number in signals[passed_on:]:
+            passed_on += 1
+            for attempt in attempts:
+                attempt.stop(number)
+
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield pass_on
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

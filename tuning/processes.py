@@ -33,16 +33,12 @@ def run_all(search: Search, jobs: int | str, say: Callable[[str], object]) -> in
     journal, hands = Journal(search), Processes(partial(_in_a_process, search), jobs)
     working: list[Child] = []
     signals: list[int] = []
-    passed_on = 0
-    with noting(signals):
+    with noting(signals) as pass_on:
         while working or not (signals or journal.is_complete() or journal.is_hopeless()):
             if not signals and not journal.is_hopeless():
                 working += hands.start([[]] * min(hands.room() - len(working), journal.startable()))
             hands.wait(working, TICK)
-            for number in signals[passed_on:]:
-                passed_on += 1
-                for child in working:
-                    child.stop(number)
+            pass_on(working)
             for child in [each for each in working if each.ended()]:
                 working.remove(child)
                 outcome = child.outcome()
