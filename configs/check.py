@@ -59,7 +59,8 @@ def checked(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str,
         UsageError: a value is outside its range; the message names the first one and the range.
     """
     settled = _whole(config, defaults)
-    for key, value in _leaves(settled).items():
+    leaves = _leaves(settled)
+    for key, value in leaves.items():
         if key not in LEAST or (key in WORDS and value == WORDS[key]):
             continue
         if key == "snapshot.every":
@@ -84,7 +85,6 @@ def checked(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str,
         raise UsageError(f"env.levels={levels} says what is trained on; leave env.bank={bank} out")
     if settled["logger"] not in (None, "wandb"):
         raise UsageError(f"logger is null or wandb, beside TensorBoard's files; got {settled['logger']!r}")
-    leaves = _leaves(settled)
     for key in ("overwrite", "progress", "encoder.freeze"):
         if not isinstance(leaves[key], bool):
             raise UsageError(f"{key} is true or false; got {leaves[key]!r}")

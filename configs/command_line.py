@@ -1,4 +1,4 @@
-"""The command lines of train.py, evaluate.py and compare.py: one job or a sweep, exit codes, errors in one line."""
+"""The command lines of the entry points: one job or a sweep, exit codes, errors in one line."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def command_line(name: str, run: Callable[[list[str]], int], sweepable: Sweepabl
     says how many jobs were not started.
 
     Args:
-        name: the name of the configuration: train, evaluate or compare.
+        name: the name of the configuration: train, tune, evaluate or compare.
         run: takes the overrides of one job and returns its exit code.
         sweepable: how its jobs run in processes of their own.
     """
@@ -151,7 +151,7 @@ def _refuse_flags(name: str) -> None:
         shown = value if equals else following
         hint = f"{option}={shown or '<value>'}" if option else "option=value, like seed=1"
         print(f"error: there is no flag {flag}; write {hint}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(USAGE)
 
 
 def _described(name: str, overrides: Sequence[str]) -> str:

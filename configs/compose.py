@@ -48,7 +48,7 @@ class UsageError(ValueError):
 
 
 def compose(name: str, overrides: Sequence[str]) -> dict[str, Any]:
-    """The configuration `name` (train, evaluate or compare); each group's mapping carries the choice as its `name`.
+    """The configuration `name` (train, tune, evaluate or compare); each group carries the choice as its `name`.
 
     Raises:
         UsageError: an unknown choice or option, a missing one, or a value that cannot be parsed.

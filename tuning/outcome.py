@@ -93,10 +93,7 @@ def file_of(search: Search, output: str | None) -> Path:
     if output is not None:
         return Path(output)
     given = dict(override.partition("=")[::2] for override in search.given)
-    env, encoder = (
-        given.get("env", search.config["env"]["name"]),
-        given.get("encoder", search.config["encoder"]["name"]),
-    )
+    env, encoder = (given.get(group, search.config[group]["name"]) for group in ("env", "encoder"))
     if env in ("gym", "minigrid") or encoder == "custom":
         what = f"env={env}" if env in ("gym", "minigrid") else "encoder=custom"
         raise UsageError(f"{what} has no name for a file of tuned settings; say where to write it: output=<file>.yaml")

@@ -11,6 +11,7 @@ from configs.check import TUNING, checked
 from configs.compose import UsageError, compose, compose_defaults, overrides_of, settle
 from configs.flatten import flatten
 from evaluation.runs import run_folder
+from storage.schema import is_whole
 from tuning.space import Space, corners, space_of
 
 OWN = ("trials", "seeds", "score", "prune", "jobs", "seed", "output", "overwrite", "run_dir", "progress", "space")
@@ -104,10 +105,10 @@ def folder_of(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> Path:
 def _check(settings: Mapping[str, Any]) -> None:
     for key, least in (("trials", 1), ("seeds", 1), ("seed", 0)):
         value = settings[key]
-        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= LARGEST_SEARCH:
+        if not is_whole(value) or not least <= value <= LARGEST_SEARCH:
             raise UsageError(f"{key} is a whole number from {least} to {LARGEST_SEARCH:,}; got {value!r}")
     jobs = settings["jobs"]
-    if jobs != "auto" and (not isinstance(jobs, int) or isinstance(jobs, bool) or jobs < 1):
+    if jobs != "auto" and not (is_whole(jobs) and jobs >= 1):
         raise UsageError(f"jobs is auto or a whole number, at least 1; got {jobs!r}")
     if settings["score"] not in ("final", "area"):
         raise UsageError(f"score is final or area; got {settings['score']!r}")
