@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,12 +81,12 @@ def check_sweep(name: str, sweep: Sequence[list[str]], sweepable: Sweepable | No
     each = {tuple(override for override in job if not override.startswith("seed=")): job for job in reversed(sweep)}
     combinations = dict(reversed(each.items()))
     if sweepable is None:
-        problems = _problems(name, None, combinations)
+        problems = _problems(partial(check_options, name), combinations)
     else:
         print(f"checking {len(combinations)} combination{'s' * (len(combinations) > 1)}", flush=True)
         if METHOD == "fork":
             sweepable.warm()
-        problems = found_in_a_process("the combinations", _problems, name, sweepable.possible, combinations)
+        problems = found_in_a_process("the combinations", _problems, sweepable.possible, combinations)
     if len(problems) == 1 and len(combinations) == 1:
         raise UsageError(*problems.values())
     if problems:
@@ -96,15 +97,13 @@ def check_sweep(name: str, sweep: Sequence[list[str]], sweepable: Sweepable | No
 
 
 def _problems(
-    name: str, possible: Callable[[list[str]], Any] | None, combinations: Mapping[tuple[str, ...], list[str]]
+    possible: Callable[[list[str]], Any], combinations: Mapping[tuple[str, ...], list[str]]
 ) -> dict[str, str]:
     """What is wrong with each combination that cannot be run."""
     problems: dict[str, str] = {}
     for choices, overrides in combinations.items():
         try:
-            check_options(name, overrides)
-            if possible is not None:
-                possible(overrides)
+            possible(overrides)
         except Exception as error:  # an environment may raise any exception when it is made
             problems[" ".join(choices)] = problem_of(error)
     return problems
