@@ -7,7 +7,6 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import gymnasium
 import numpy as np
 
 from comparing.aggregate import aggregate
@@ -19,8 +18,7 @@ from comparing.statistics import Estimate, band, estimate, interquartile_mean
 from comparing.survival import Reached
 from evaluation.runs import Run, label
 from evaluation.scores import student_interval
-
-SUCCESS = 0.9  # the success that "steps to" counts to, where the environment defines success
+from evaluation.thresholds import solved_at, steps_to
 
 
 def compare(
@@ -35,7 +33,7 @@ def compare(
         runs: of any environments.
         left_out: run folders that cannot be read, and why.
         measure: one of `comparing.measures.offered`.
-        threshold: of "steps to"; None: `default_threshold` of each environment.
+        threshold: of "steps to"; None: `solved_at` of each environment.
 
     Raises:
         ValueError: no finished run; a measure that none of them has; a threshold that is not possible; runs of one
@@ -54,14 +52,6 @@ def compare(
     return Comparison(measure, environments, pairs, aggregate(environments), tuple(left_out))
 
 
-def default_threshold(env_id: str, measure: str) -> float | None:
-    """0.9 success, or the return at which Gymnasium calls the environment solved; None where it does not say."""
-    if measure == "success":
-        return SUCCESS
-    spec = gymnasium.registry.get(env_id)
-    return spec.reward_threshold if spec else None
-
-
 def _environment(runs: Sequence[Run], name: str, threshold: float | None) -> Environment:
     finished = [run for run in runs if run.result is not None]
     measure, curves = measure_of(finished, name), measure_of(finished, "return")
@@ -69,7 +59,7 @@ def _environment(runs: Sequence[Run], name: str, threshold: float | None) -> Env
         curves = measure_of(finished, "success")
     env = finished[0].config["env"]
     if threshold is None:
-        threshold = default_threshold(env["id"], curves.kind)
+        threshold = solved_at(env["id"], curves.kind)
     elif not curves.possible[0] <= threshold <= curves.possible[1]:
         low, high = curves.possible
         raise ValueError(f"threshold is a {curves.kind} in {env['name']}, from {low:g} to {high:g}; got {threshold:g}")
@@ -144,7 +134,7 @@ def _reached(runs: Sequence[Run], kind: str, threshold: float | None, unit: Any)
         return None
     times, reached = [], []
     for run in runs:
-        first = next((row["steps"] for row in run.evaluations if (row[kind] or 0.0) >= threshold), None)
+        first = steps_to(run.evaluations, kind, threshold)
         if run.evaluations and run.result and np.isfinite(unit(run)):
             times.append((run.result["steps"] if first is None else first) * unit(run))
             reached.append(first is not None)

@@ -12,6 +12,7 @@ from comparing.comparison import Comparison, Contender, Environment
 from comparing.measures import offered, scores_of
 from evaluation.report import table
 from evaluation.runs import Run, label
+from evaluation.thresholds import steps_to
 
 COLUMNS = ("env", "contender", "agent", "encoder", "seed", "measure", "value", "low", "high", "note")
 
@@ -105,7 +106,7 @@ def _rows(environment: Environment, run: Run) -> Iterator[list[Any]]:
             if score:
                 note = "" if kind == measure.replace("_", " ") else kind
                 yield [*name, measure, score["mean"], score["low"], score["high"], note]
-    first = next((row["steps"] for row in run.evaluations if _at_least(row[environment.curves_of], environment)), None)
+    first = steps_to(run.evaluations, environment.curves_of, environment.threshold)
     numbers = {
         "steps": result["steps"],
         "parameters": sum(result["parameters"].values()),
@@ -115,10 +116,6 @@ def _rows(environment: Environment, run: Run) -> Iterator[list[Any]]:
         note = f"{environment.curves_of} {environment.threshold:g}" + ("" if first else " not reached")
         yield [*name, "steps_to", first, "", "", note]
     yield from ([*name, key, value, "", "", ""] for key, value in numbers.items() if value is not None)
-
-
-def _at_least(value: float | None, environment: Environment) -> bool:
-    return value is not None and environment.threshold is not None and value >= environment.threshold
 
 
 def to_latex(comparison: Comparison) -> str:

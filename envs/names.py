@@ -107,14 +107,6 @@ def simulator_of(env_id: str) -> str:
     return "minigrid" if any(module.startswith("minigrid.") for module in modules) else "gymnasium"
 
 
-def solved_at(env_id: str, measure: str) -> float | None:
-    """0.9 success, or the return at which Gymnasium calls an environment solved; None where it does not say."""
-    if measure == "success":
-        return 0.9
-    spec = gymnasium.registry.get(env_id.split(":")[-1])
-    return spec.reward_threshold if spec else None
-
-
 def family_of(env_id: str) -> list[str]:
     """The ids of MiniGrid or BabyAI whose class is that of an id: the same task in several sizes; [] for other ids."""
     spec = gymnasium.registry.get(env_id)

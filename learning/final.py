@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from envs.names import solved_at
+from evaluation.thresholds import solved_at, steps_to
 
 
 def numbers(
@@ -13,7 +13,7 @@ def numbers(
 ) -> dict[str, float]:
     """What is logged of a finished run: {"final/success": 0.98, "final/steps_to_threshold": 40960.0, ...}.
 
-    `steps_to_threshold` are the steps of the first evaluation at or above `envs.names.solved_at`; absent without one.
+    `steps_to_threshold` are the steps of the first evaluation at or above `solved_at`; absent without one.
 
     Args:
         result: the content of `result.json`.
@@ -31,8 +31,7 @@ def numbers(
     for name, score in result.get("transfer", {}).items():
         found[f"transfer/{name}"] = (score["success"] or score["return"])["mean"]
     measure = "return" if result["success"] is None else "success"
-    threshold = solved_at(env_id, measure)
-    reached = [row["steps"] for row in evaluations if threshold is not None and (row[measure] or 0.0) >= threshold]
-    if reached and reached[0] is not None:
-        found["steps_to_threshold"] = reached[0]
+    reached = steps_to(evaluations, measure, solved_at(env_id, measure))
+    if reached is not None:
+        found["steps_to_threshold"] = reached
     return {f"final/{key}": value for key, value in found.items()}
