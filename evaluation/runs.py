@@ -245,6 +245,6 @@ def find_runs(root: Path) -> list[Run]:
 
 
 def is_of_tuning(config: Mapping[str, Any]) -> bool:
-    """Whether a configuration is that of a run that tune.py made."""
+    """Whether a configuration is that of a run that tune.py made, whose evaluations no report plays."""
     evaluation = config.get("evaluation")
     return isinstance(evaluation, Mapping) and evaluation.get("purpose") == "tuning"

@@ -21,6 +21,7 @@ from encoders.base import kind_of
 from envs import make_vec_env, symmetric_ids
 from envs.levels import FRESH, FRESH_FOR_TUNING, PLAYED
 from envs.split import Split, split_of
+from evaluation.runs import is_of_tuning
 from learning.memory import fitting, samples
 from learning.transfer import check_transfer
 from symmetry import Symmetry
@@ -97,7 +98,7 @@ def evaluating(config: Mapping[str, Any], engine: str, part: str | None) -> VecE
 
 def evaluation_options(config: Mapping[str, Any], part: str | None) -> dict[str, Any]:
     """The options of `envs.make_vec_env` that say which environments, on which levels, `evaluating` makes."""
-    playing: dict[str, Any] = {**(FRESH_FOR_TUNING if is_tuning(config) else FRESH)}
+    playing: dict[str, Any] = {**(FRESH_FOR_TUNING if is_of_tuning(config) else FRESH)}
     if part is not None:
         playing = {**{key: config["env"].get(key) for key in PLAYED}, "part": part}
     return {**env_options(config), "reward_scale": 1.0, **playing}
@@ -107,17 +108,12 @@ def evaluated_part(config: Mapping[str, Any], split: Split | None) -> str | None
     """The part of a run's split that its evaluations play, as `evaluating` takes it."""
     if split is None or not split.apart:
         return None
-    return "tuning" if is_tuning(config) else "test"
-
-
-def is_tuning(config: Mapping[str, Any]) -> bool:
-    """Whether a run is one of tune.py's, whose evaluations no report plays."""
-    return bool(config["evaluation"]["purpose"] == "tuning")
+    return "tuning" if is_of_tuning(config) else "test"
 
 
 def evaluation_seed(config: Mapping[str, Any]) -> int:
     """The seed of the first evaluation."""
-    return EVALUATION_SEED + (TUNING.start if is_tuning(config) else 0)
+    return EVALUATION_SEED + (TUNING.start if is_of_tuning(config) else 0)
 
 
 def _model(config: Mapping[str, Any], env: VecEnv, symmetry: Symmetry | None) -> BaseAlgorithm:

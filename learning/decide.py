@@ -23,8 +23,9 @@ from encoders.size import fitted, resized, shown, sizes_of
 from envs import make_env
 from envs.levels import BANK
 from envs.single import has_levels, words_of
+from evaluation.runs import is_of_tuning
 from evaluation.weights_and_biases import check
-from learning.build import encoder_options, env_options, is_tuning
+from learning.build import encoder_options, env_options
 
 SNAPSHOT = 100_000  # the most steps between two snapshots, unless chosen: a fast agent makes them in seconds
 LARGE = 10_000_000  # parameters; an encoder of more is not given numbers while its size is looked for
@@ -112,7 +113,7 @@ def _symmetry(config: Mapping[str, Any], reasons: dict[str, str]) -> dict[str, A
 def _evaluation(config: Mapping[str, Any], reasons: dict[str, str]) -> dict[str, Any]:
     evaluation = config["evaluation"]
     every = max(_length(config) // 20, 1) if evaluation["every"] == "auto" else evaluation["every"]
-    videos = 0 if is_tuning(config) else min(3, _length(config) // FILMED)
+    videos = 0 if is_of_tuning(config) else min(3, _length(config) // FILMED)
     videos = videos if evaluation["videos"] == "auto" else evaluation["videos"]
     return {"evaluation": {**evaluation, "every": every, "videos": videos}}
 

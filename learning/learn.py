@@ -30,19 +30,11 @@ from evaluation.gradients import GradientNorm
 from evaluation.pictures import draw_run
 from evaluation.report import parameter_counts, result_table
 from evaluation.rollout import EndlessEpisode, Episodes, Interrupted, rollout
-from evaluation.runs import read_run, write_config
+from evaluation.runs import is_of_tuning, read_run, write_config
 from evaluation.schema import read_evaluations
 from evaluation.scores import scores
 from evaluation.tensorboard import finished
-from learning.build import (
-    Built,
-    evaluated_part,
-    evaluating,
-    evaluation_options,
-    evaluation_seed,
-    is_tuning,
-    saved_options,
-)
+from learning.build import Built, evaluated_part, evaluating, evaluation_options, evaluation_seed, saved_options
 from learning.failed import crash_file, kept, of_an_older_result
 from learning.final import numbers
 from learning.replays import Replays, chosen
@@ -179,7 +171,7 @@ def learn(
             part = partial(evaluating, config, config["env"]["engine"])
             tested = None if built.training_levels is None else final
             levels, transfer = None, {}
-            if not is_tuning(config):  # whose runs are no results
+            if not is_of_tuning(config):  # whose runs are no results
                 levels = built.split and generalization(built.split, part, partial(play, policy), tested)
                 transfer = played_elsewhere(model, config, about, waiting["stop"])
         except (Interrupted, KeyboardInterrupt):

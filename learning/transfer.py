@@ -21,7 +21,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from agents import Policy, save_policy
 from configs.compose import UsageError, compose, overrides_of
 from evaluation.rollout import rollout
-from evaluation.runs import read_run, write_config
+from evaluation.runs import is_of_tuning, read_run, write_config
 from evaluation.scores import scores
 from learning import randomness
 from playing.choose import environment_options, load, prepared
@@ -91,8 +91,9 @@ def add_transfer(folder: Path, config: Mapping[str, Any]) -> None:
 
 def _entries(config: Mapping[str, Any]) -> Mapping[str, Any]:
     """Those of `transfer` that are not null; none for runs of tune.py, which play no levels that reports play."""
-    tuning = config["evaluation"]["purpose"] == "tuning"
-    return {} if tuning else {name: entry for name, entry in config["transfer"].items() if entry is not None}
+    if is_of_tuning(config):
+        return {}
+    return {name: entry for name, entry in config["transfer"].items() if entry is not None}
 
 
 @contextmanager
