@@ -104,7 +104,7 @@ def _contender(name: str, runs: Sequence[Run], measure: Measure, curves: Measure
 def over_seeds(scores: np.ndarray, possible: tuple[float, float]) -> Estimate | None:
     """The mean with Student's interval, of which only what is possible is kept; one seed has no interval.
 
-    For 3 to 10 seeds it covers the mean more often than a bootstrap does: `benchmarks/statistics.py` measures both.
+    For 3 to 10 seeds it covers the mean more often than a bootstrap does: `benchmarks/intervals.py` measures both.
     """
     if not len(scores):
         return None

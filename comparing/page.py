@@ -49,7 +49,7 @@ def write_page(comparison: Comparison, file: Path) -> None:
     body = joined(_head(comparison), _verdicts(comparison), *_sections(comparison, charts))
     page = Template(_part("page.html")).substitute(
         checksum=b64encode(sha256(script.encode()).digest()).decode(),
-        title=element("x", title(comparison))[3:-4],
+        title=joined(title(comparison)),
         style=_part("page.css"),
         body=body,
         data=script_data({"names": shortened(names(comparison)), "panels": [panel_data(each) for each in charts]}),
