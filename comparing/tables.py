@@ -10,6 +10,8 @@ from typing import Any
 
 from comparing.comparison import Comparison, Contender, Environment
 from comparing.measures import offered, scores_of
+from comparing.statistics import counts
+from comparing.views import names
 from evaluation.report import table
 from evaluation.runs import Run, label
 from evaluation.thresholds import steps_to
@@ -53,18 +55,12 @@ def aggregate_table(comparison: Comparison) -> str:
     rows = [
         [
             total.label,
-            str(sum(len(one.known) for one in _everywhere(comparison, total.label))),
+            str(counts(total.scores).sum()),
             *map(str, (total.interquartile_mean, total.mean, total.median, total.optimality_gap)),
         ]
         for total in comparison.aggregate.totals
     ]
     return table(header, rows)
-
-
-def _everywhere(comparison: Comparison, name: str) -> Iterator[Contender]:
-    for environment in comparison.environments:
-        if environment.name in comparison.aggregate.environments:
-            yield from (one for one in environment.contenders if one.label == name)
 
 
 def _seeds(environment: Environment, one: Contender) -> str:
@@ -124,10 +120,9 @@ def to_latex(comparison: Comparison) -> str:
     totals = {total.label: total for total in comparison.aggregate.totals} if len(environments) > 1 else {}
     beaten = {(pair.environment, pair.second) for pair in comparison.pairs if pair.separated}
     compared = {(pair.environment, one) for pair in comparison.pairs for one in (pair.first, pair.second)}
-    labels = sorted({one.label for environment in environments for one in environment.contenders})
     header = ["contender", *(f"{environment.name} ({environment.measure.name})" for environment in environments)]
     lines = [[*map(_escaped, header), *(["interquartile mean"] if totals else [])]]
-    for name in labels:
+    for name in names(comparison):
         cells = [_escaped(name)]
         for environment in environments:
             scores = [one.score for one in environment.contenders if one.label == name and one.score]

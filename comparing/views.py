@@ -65,7 +65,7 @@ def learning_curves(comparison: Comparison) -> list[Panel]:
 
 def _averaged_curves(comparison: Comparison) -> list[Panel]:
     """The interquartile mean over the runs of all averaged environments, at equal shares of each one's steps."""
-    averaged = [each for each in comparison.environments if each.name in comparison.aggregate.environments]
+    averaged = _averaged(comparison)
     if len(averaged) < 2 or any(each.curves_of != "success" for each in averaged):
         return []
     found = names(comparison)
@@ -246,8 +246,11 @@ def _by_environment(comparison: Comparison) -> Iterable[tuple[Environment, list[
 
 
 def _measured_everywhere(comparison: Comparison) -> str:
-    averaged = [each for each in comparison.environments if each.name in comparison.aggregate.environments]
-    return " or ".join(sorted({measured(each.measure) for each in averaged}))
+    return " or ".join(sorted({measured(each.measure) for each in _averaged(comparison)}))
+
+
+def _averaged(comparison: Comparison) -> list[Environment]:
+    return [each for each in comparison.environments if each.name in comparison.aggregate.environments]
 
 
 def _everywhere(comparison: Comparison) -> str:
