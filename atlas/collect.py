@@ -11,6 +11,7 @@ from typing import Any
 
 from atlas.claims import SEEDS, Claim, job
 from atlas.verdict import Scores
+from comparing.measures import Measure
 from evaluation.runs import Run, read_run
 from storage.durable import write_file
 
@@ -103,13 +104,12 @@ def scores_of(rows: Iterable[Row], claim: str) -> Scores:
 def _measured(run: Run, score: str) -> dict[str, Any]:
     result = run.result
     assert result is not None
-    place, _, name = score.partition(".")
-    measured = result.get("transfer", {}).get(name) if place == "transfer" else result
-    if measured is None or measured["success"] is None:
+    measured = Measure(score, "success").of(run)
+    if measured is None:
         raise ValueError(f"{run.folder} has no {score}; train it with experiment=atlas")
     counts = result["parameters"]
     return {
-        "score": measured["success"]["mean"],
+        "score": measured,
         "measure": score,
         "trained": result["success"]["mean"],
         "return": result["return"]["mean"],
