@@ -117,7 +117,8 @@ def _measured(run: Run, score: str) -> dict[str, Any]:
         "parameters": counts["encoder"] + counts["head"],
         "rising": rising([row["success"] or 0.0 for row in run.evaluations]),
         "steps_per_second": (run.timing or {}).get("steps_per_second", ""),
-        **{package: version(package) for package in PACKAGES},
+        # a result does not tell this project's own release
+        **{package: result.get("versions", {}).get(package) or version(package) for package in PACKAGES},
     }
 
 
