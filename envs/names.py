@@ -95,13 +95,16 @@ def unknown(
     )
 
 
+def creator_of(env_id: str) -> Any:
+    """The class of an environment, or the function that makes it; None for an id that is not registered."""
+    spec = gymnasium.registry.get(env_id.split(":")[-1])
+    creator = spec and spec.entry_point
+    return load_env_creator(creator) if isinstance(creator, str) else creator
+
+
 def simulator_of(env_id: str) -> str:
     """The package whose release decides what an environment does: "mujoco", "minigrid" or else "gymnasium"."""
-    spec = gymnasium.registry.get(env_id.split(":")[-1])
-    creator: Any = spec and spec.entry_point
-    if isinstance(creator, str):
-        creator = load_env_creator(creator)
-    modules = [kind.__module__ for kind in getattr(creator, "__mro__", ())]
+    modules = [kind.__module__ for kind in getattr(creator_of(env_id), "__mro__", ())]
     if any(module.startswith("gymnasium.envs.mujoco") for module in modules):
         return "mujoco"
     return "minigrid" if any(module.startswith("minigrid.") for module in modules) else "gymnasium"

@@ -11,8 +11,9 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.envs.registration import load_env_creator
 from PIL import Image
+
+from envs.names import creator_of
 
 TILE = 16  # pixels of a cell of MiniGrid in a replay; the first picture of each kind of cell takes time with its area
 
@@ -36,11 +37,7 @@ def drawing(options: Mapping[str, Any]) -> gymnasium.Env:
 
 def draws(env_id: str) -> bool:
     """Whether an environment may be able to draw itself, as far as its class says."""
-    spec = gymnasium.registry.get(env_id.split(":")[-1])
-    creator: Any = spec and spec.entry_point
-    if isinstance(creator, str):
-        creator = load_env_creator(creator)
-    metadata = getattr(creator, "metadata", None)
+    metadata = getattr(creator_of(env_id), "metadata", None)
     return metadata is None or "rgb_array" in metadata.get("render_modes", ())
 
 
