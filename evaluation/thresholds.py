@@ -19,8 +19,7 @@ def solved_at(env_id: str, measure: str) -> float | None:
 
 def steps_to(evaluations: Sequence[Mapping[str, float | None]], measure: str, threshold: float | None) -> float | None:
     """The steps of the first evaluation (rows of `evaluations.csv`) at or above a threshold; None without one."""
-    for row in evaluations if threshold is not None else ():
-        value = row[measure]
-        if value is not None and value >= threshold:
-            return row["steps"]
-    return None
+    if threshold is None:
+        return None
+    scores = ((row["steps"], row[measure]) for row in evaluations)
+    return next((steps for steps, score in scores if score is not None and score >= threshold), None)
