@@ -2,8 +2,8 @@
 
     right    the target lies in the left half of the grid in training, and in the right half in tests
     things   the same of every key, ball and box
-    pairs    tests ask for a third of all pairs of type and colour, training for the others: for every type and every
-             colour, but never for these two together
+    pairs    tests ask for a third of all pairs of type and colour; training has every type and every colour, but shows
+             no object of such a pair: else it would teach that these are never asked for
 
 The target is the goal, or the place or the object that the rule of the environment asks for. A middle column belongs to
 neither half: where it has a target, a level is played by nobody.
@@ -74,21 +74,25 @@ def _halves(levels: Levels, found: np.ndarray) -> Sides:
 
 
 def pairs(levels: Levels, rule: int) -> Sides:
-    """Tests: (type + colour) mod 3 = 0 in MiniGrid's codes, a Latin square. Training: all others.
+    """Tests: the target is of a pair with (type + colour) mod 3 = 0 in MiniGrid's codes, a Latin square. Training: no
+    door, key, ball or box is.
 
     Raises:
         ValueError: the targets are no objects, or some type or colour would be met in tests only.
     """
-    found = targets(levels, rule)
-    asked = levels.grid[np.arange(len(found)), found.argmax(1)]
+    asked = levels.grid[np.arange(len(levels.grid)), targets(levels, rule).argmax(1)]
     if not is_coloured(asked).all():
         raise ValueError("its targets are not doors, keys, balls or boxes")
-    parts = {"type": asked & 15, "colour": asked >> 4 & 7}
-    test = (parts["type"] + parts["colour"]) % 3 == 0
-    for name, part in parts.items():
-        if len(asked) >= ENOUGH and not np.isin(part[test], part[~test]).all():
+    test = _left_out(asked)
+    training = ~np.any(is_coloured(levels.grid) & _left_out(levels.grid), axis=1)
+    for name, part in {"type": asked & 15, "colour": asked >> 4 & 7}.items():
+        if len(asked) >= ENOUGH and not np.isin(part[test], part[training]).all():
             raise ValueError(f"training would never ask for some {name}, since each has one pair only")
-    return ~test, test
+    return training, test
+
+
+def _left_out(cells: np.ndarray) -> np.ndarray:
+    return ((cells & 15) + (cells >> 4 & 7)) % 3 == 0
 
 
 HELD_OUT: dict[str, Callable[[Levels, int], Sides]] = {"right": right, "things": things, "pairs": pairs}
