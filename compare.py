@@ -78,8 +78,10 @@ def _instead(root: Path) -> str:
 def _print(comparison: Comparison) -> None:
     """The tables, what makes runs less comparable, what the runs support, and what is missing."""
     from comparing.tables import aggregate_table, environment_table, heading
-    from comparing.words import counted, not_there, sentences
+    from comparing.words import counted, not_there, sentences, shared
 
+    if common := shared(comparison):
+        print(f"{common}\n")
     for environment in comparison.environments:
         print(heading(environment))
         print(environment_table(environment))

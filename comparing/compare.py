@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 from comparing.aggregate import aggregate
 from comparing.comparison import Comparison, Contender, Curve, Environment, Missing, Pair
 from comparing.measures import Measure, measure_of, offered
+from comparing.names import in_common, short_names
 from comparing.pairs import discoveries, probability, rank_interval, rank_test, seeds_needed
 from comparing.settings import notes
 from comparing.statistics import Estimate, band, estimate, interquartile_mean
@@ -45,14 +46,18 @@ def compare(
     if measure not in (names := offered(finished)):
         raise ValueError(f"these runs have no measure {measure!r}; they have: {', '.join(names)}")
     names = sorted({run.config["env"]["name"] for run in finished})
+    labels = sorted({label(run) for run in runs})
+    called = short_names(labels)
     environments = tuple(
-        _environment([run for run in runs if run.config["env"]["name"] == name], measure, threshold) for name in names
+        _environment([run for run in runs if run.config["env"]["name"] == name], measure, threshold, called)
+        for name in names
     )
     pairs = tuple(pair for environment in environments for pair in _pairs(environment))
-    return Comparison(measure, environments, pairs, aggregate(environments), tuple(left_out))
+    shared = tuple(in_common(labels))
+    return Comparison(measure, environments, pairs, aggregate(environments), shared, tuple(left_out))
 
 
-def _environment(runs: Sequence[Run], name: str, threshold: float | None) -> Environment:
+def _environment(runs: Sequence[Run], name: str, threshold: float | None, called: Mapping[str, str]) -> Environment:
     finished = [run for run in runs if run.result is not None]
     measure, curves = measure_of(finished, name), measure_of(finished, "return")
     if all(run.result and run.result["success"] is not None for run in finished) and measure.kind != "return":
@@ -64,12 +69,11 @@ def _environment(runs: Sequence[Run], name: str, threshold: float | None) -> Env
         low, high = curves.possible
         raise ValueError(f"threshold is a {curves.kind} in {env['name']}, from {low:g} to {high:g}; got {threshold:g}")
     groups: dict[str, list[Run]] = {}
-    for run in sorted(finished, key=lambda run: (label(run), run.config["seed"], str(run.folder))):
-        groups.setdefault(label(run), []).append(run)
+    for run in sorted(finished, key=lambda run: (called[label(run)], run.config["seed"], str(run.folder))):
+        groups.setdefault(called[label(run)], []).append(run)
     contenders = tuple(_contender(name, group, measure, curves, threshold) for name, group in groups.items())
-    return Environment(
-        env["name"], measure, curves.kind, threshold, contenders, tuple(_missing(runs)), tuple(notes(finished))
-    )
+    missing, noted = _missing(runs, called), notes(finished, called)
+    return Environment(env["name"], measure, curves.kind, threshold, contenders, tuple(missing), tuple(noted))
 
 
 def _contender(name: str, runs: Sequence[Run], measure: Measure, curves: Measure, threshold: float | None) -> Contender:
@@ -141,7 +145,7 @@ def _reached(runs: Sequence[Run], kind: str, threshold: float | None, unit: Any)
     return Reached(np.array(times, float), np.array(reached, bool)) if times else None
 
 
-def _missing(runs: Sequence[Run]) -> list[Missing]:
+def _missing(runs: Sequence[Run], called: Mapping[str, str]) -> list[Missing]:
     """Seeds that a contender lacks and others have, and runs that are not finished."""
     finished = {(label(run), run.config["seed"]) for run in runs if run.result is not None}
     reasons: dict[tuple[str, int], str] = {}
@@ -158,7 +162,7 @@ def _missing(runs: Sequence[Run]) -> list[Missing]:
     grouped: dict[tuple[str, str], list[int]] = {}
     for (name, seed), reason in sorted(reasons.items()):
         grouped.setdefault((name, reason), []).append(seed)
-    return [Missing(name, tuple(each), reason) for (name, reason), each in grouped.items()]
+    return [Missing(called[name], name, tuple(each), reason) for (name, reason), each in grouped.items()]
 
 
 def _pairs(environment: Environment) -> list[Pair]:

@@ -36,7 +36,7 @@ class Contender:
     """The finished runs of one label in one environment.
 
     Attributes:
-        label: agent, encoder, symmetry and the differences from the defaults.
+        label: agent, encoder, symmetry and the differences from the defaults, without what all contenders share.
         runs: by seed.
         scores: the measure of each run (runs,), NaN where a run has none.
         score: their mean, with its interval over seeds if there are two.
@@ -83,11 +83,13 @@ class Missing:
 
     Attributes:
         label: of the contender.
+        name: its label with what all contenders share.
         seeds: which seeds of it.
         reason: why, in words.
     """
 
     label: str
+    name: str
     seeds: tuple[int, ...]
     reason: str
 
@@ -186,6 +188,7 @@ class Comparison:
         environments: sorted by name.
         pairs: every two contenders with two scores or more each, in each environment.
         aggregate: over all environments.
+        shared: the agent and the options that all contenders share, which their labels do not say.
         left_out: run folders that cannot be read, each with the reason.
     """
 
@@ -193,4 +196,5 @@ class Comparison:
     environments: tuple[Environment, ...]
     pairs: tuple[Pair, ...]
     aggregate: Aggregate
+    shared: tuple[str, ...]
     left_out: tuple[tuple[Path, str], ...]

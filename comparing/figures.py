@@ -14,7 +14,6 @@ from typing import Any
 from comparing.comparison import Comparison
 from comparing.panels import Panel, Series, Strip
 from comparing.views import figures, names
-from comparing.words import shortened
 from evaluation.pictures import pyplot
 from storage.durable import write_file
 
@@ -49,7 +48,7 @@ def draw(comparison: Comparison, folder: Path) -> list[Path]:
         OSError: a file cannot be written.
     """
     plt = pyplot()
-    labels = shortened(names(comparison))
+    labels = names(comparison)
     files = []
     with plt.rc_context(STYLE):
         for name, panels in figures(comparison).items():

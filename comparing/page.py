@@ -20,7 +20,7 @@ from comparing.markup import Markup, element, joined, script_data
 from comparing.page_tables import pair_tables, score_table, settings_table, total_table
 from comparing.panels import Panel, Series
 from comparing.views import figures, names
-from comparing.words import counted, not_there, sentences, shortened
+from comparing.words import counted, not_there, sentences, shared
 from storage.durable import write_file
 
 HERE = Path(__file__).resolve().parent
@@ -52,7 +52,7 @@ def write_page(comparison: Comparison, file: Path) -> None:
         title=joined(title(comparison)),
         style=_part("page.css"),
         body=body,
-        data=script_data({"names": shortened(names(comparison)), "panels": [panel_data(each) for each in charts]}),
+        data=script_data({"names": names(comparison), "panels": [panel_data(each) for each in charts]}),
         script=script,
     )
     write_file(file, page)
@@ -60,7 +60,7 @@ def write_page(comparison: Comparison, file: Path) -> None:
 
 def title(comparison: Comparison) -> str:
     """Who is compared, and where."""
-    contenders, environments = shortened(names(comparison)), [each.name for each in comparison.environments]
+    contenders, environments = names(comparison), [each.name for each in comparison.environments]
     who = listed(contenders) if len(contenders) <= 3 else f"{len(contenders)} contenders"
     where = listed(environments) if len(environments) <= 2 else f"{len(environments)} environments"
     return f"{who} on {where}"
@@ -83,6 +83,7 @@ def _head(comparison: Comparison) -> Markup:
         f"{len(runs):,} finished runs",
         f"{_span(seeds)} seed{'s' * (seeds != [1])} each",
         f"{_span(steps)} environment steps each",
+        *filter(None, [shared(comparison)]),
     )
     return element(
         "header",

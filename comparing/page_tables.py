@@ -14,7 +14,6 @@ from comparing.panels import Row
 from comparing.statistics import Estimate
 from comparing.survival import Reached
 from comparing.views import averaged_pairs, names
-from comparing.words import shortened
 from configs.flatten import flatten
 
 COLOURS = 8  # of page.css
@@ -43,7 +42,7 @@ def total_table(comparison: Comparison) -> Markup | None:
     places = [found.index(total.label) for total in totals]
     lines = [
         [
-            Cell(joined(dot(place), shortened(found)[place])),
+            Cell(joined(dot(place), total.label)),
             Cell(f"all {len(environments)}"),
             Cell(strip(Row("", place, total.interquartile_mean), (0, 1)), total.interquartile_mean.value),
             *map(estimated, (total.interquartile_mean, total.mean, total.median, total.optimality_gap)),
@@ -57,17 +56,16 @@ def total_table(comparison: Comparison) -> Markup | None:
 def score_table(comparison: Comparison) -> Markup:
     """A line for each contender in each environment; what tells nothing, being the same everywhere, is left out."""
     found = names(comparison)
-    shown = dict(zip(found, shortened(found), strict=True))
     lines: list[dict[str, Cell]] = []
     contenders = []
     for environment in comparison.environments:
         for one in environment.contenders:
             place = found.index(one.label)
-            lines.append(_scores(environment, one, place, shown[one.label]))
+            lines.append(_scores(environment, one, place))
             contenders.append([place])
         finished = {one.label for one in environment.contenders}
         for label in dict.fromkeys(each.label for each in environment.missing if each.label not in finished):
-            lines.append({"contender": Cell(shown.get(label, label)), "environment": Cell(environment.name)})
+            lines.append({"contender": Cell(label), "environment": Cell(environment.name)})
             contenders.append([])
     columns = [*dict.fromkeys(name for line in lines for name in line)]
     told = {name: {line[name].shown for line in lines if name in line} for name in columns}
@@ -75,13 +73,13 @@ def score_table(comparison: Comparison) -> Markup:
     return table(columns, [[line.get(name, MISSING) for name in columns] for line in lines], contenders)
 
 
-def _scores(environment: Environment, one: Contender, place: int, name: str) -> dict[str, Cell]:
+def _scores(environment: Environment, one: Contender, place: int) -> dict[str, Cell]:
     """The cells of a contender, by their columns."""
     mean = one.interquartile_mean
-    drawn = mean and Cell(strip(Row(name, place, mean, [*one.known]), score_range(environment)), mean.value)
+    drawn = mean and Cell(strip(Row(one.label, place, mean, [*one.known]), score_range(environment)), mean.value)
     speed = one.steps_per_second
     return {
-        "contender": Cell(joined(dot(place), name)),
+        "contender": Cell(joined(dot(place), one.label)),
         "environment": Cell(environment.name),
         "seeds": Cell(str(len(one.runs)), len(one.runs)),
         "measure": Cell(measured(environment.measure)),
@@ -114,7 +112,7 @@ def pair_tables(comparison: Comparison) -> list[Markup]:
 
 
 def _pairs(comparison: Comparison, pairs: Sequence[Pair]) -> Markup:
-    found, shown = names(comparison), shortened(names(comparison))
+    found = names(comparison)
     columns = ["first > second", "environment", "0 … 1", "probability", "more seeds needed"]
     lines, contenders = [], []
     for pair in pairs:
@@ -122,7 +120,7 @@ def _pairs(comparison: Comparison, pairs: Sequence[Pair]) -> Markup:
         row = Row("", first, pair.improvement, firm=pair.separated)
         lines.append(
             [
-                Cell(joined(dot(first), f"{shown[first]} > {shown[second]}")),
+                Cell(joined(dot(first), f"{pair.first} > {pair.second}")),
                 Cell(pair.environment),
                 Cell(strip(row, (0, 1), level=True), pair.improvement.value),
                 estimated(pair.improvement),

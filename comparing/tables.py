@@ -87,7 +87,7 @@ def to_csv(comparison: Comparison) -> str:
                 writer.writerows(_rows(environment, run))
         for missing in environment.missing:
             for seed in missing.seeds:
-                writer.writerow([environment.name, missing.label, "", "", seed, "", "", "", "", missing.reason])
+                writer.writerow([environment.name, missing.name, "", "", seed, "", "", "", "", missing.reason])
     return text.getvalue()
 
 

@@ -12,7 +12,6 @@ from comparing.measures import possible
 from comparing.panels import Panel, Row, Series, Strip
 from comparing.statistics import Estimate, aligned, band, interquartile_mean
 from comparing.survival import Reached
-from comparing.words import shortened
 
 STEPS = "environment steps"
 MOST_SHARES = 50  # of the steps, at which the curves of environments are averaged
@@ -93,16 +92,15 @@ def _averaged_curves(comparison: Comparison) -> list[Panel]:
 def final_scores(comparison: Comparison) -> list[Strip]:
     """Interquartile means of the last policies' scores with their intervals, and each run."""
     found = names(comparison)
-    shown = shortened(found)
     strips = []
     totals = comparison.aggregate.totals
     if len(comparison.aggregate.environments) > 1 and totals:
         places = [(total, found.index(total.label)) for total in totals]
-        rows = [Row(shown[place], place, total.interquartile_mean) for total, place in places]
+        rows = [Row(found[place], place, total.interquartile_mean) for total, place in places]
         strips.append(Strip(_everywhere(comparison), _measured_everywhere(comparison), rows, (0, 1)))
     for environment, contenders in _by_environment(comparison):
         rows = [
-            Row(shown[place], place, one.interquartile_mean, [*one.known])
+            Row(found[place], place, one.interquartile_mean, [*one.known])
             for place, one in contenders
             if one.interquartile_mean is not None
         ]
@@ -117,7 +115,6 @@ def improvements(comparison: Comparison) -> list[Strip]:
     The first is the first by name, so that a pair is one row in all environments. The colour is that of who is ahead.
     """
     found = names(comparison)
-    shown = shortened(found)
     strips = []
     pairs = [*averaged_pairs(comparison), *comparison.pairs]
     for environment in dict.fromkeys(pair.environment for pair in pairs):
@@ -125,7 +122,7 @@ def improvements(comparison: Comparison) -> list[Strip]:
         for pair in (pair for pair in pairs if pair.environment == environment):
             first, second = sorted((found.index(pair.first), found.index(pair.second)))
             estimate = pair.improvement if found[first] == pair.first else turned(pair.improvement)
-            label = f"{shown[first]} > {shown[second]}"
+            label = f"{found[first]} > {found[second]}"
             rows.append(Row(label, found.index(pair.first), estimate, firm=pair.separated))
         rows.sort(key=lambda row: row.label)
         strips.append(Strip(environment, "probability", rows, (0, 1), 0.5))

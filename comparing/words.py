@@ -10,14 +10,13 @@ from comparing.statistics import LEVEL
 
 def sentences(comparison: Comparison) -> list[str]:
     """A sentence for each pair, the separated ones first; then what could not be compared, and why."""
-    names = {environment.name: short_names(environment) for environment in comparison.environments}
     pairs = sorted(comparison.pairs, key=lambda pair: (not pair.separated, pair.environment, -pair.improvement.value))
-    return [*(verdict(pair, names[pair.environment]) for pair in pairs), *_single_seeds(comparison.environments)]
+    return [*map(verdict, pairs), *_single_seeds(comparison.environments)]
 
 
-def verdict(pair: Pair, names: dict[str, str]) -> str:
+def verdict(pair: Pair) -> str:
     """Which of two contenders is better, or how many more seeds of each would tell."""
-    first, second = names[pair.first], names[pair.second]
+    first, second = pair.first, pair.second
     where = f"on {pair.environment} (P = {pair.improvement})"
     if pair.separated:
         return f"{first} > {second} {where}"
@@ -45,8 +44,7 @@ def counted(comparison: Comparison) -> str:
 
 def _single_seeds(environments: Sequence[Environment]) -> Iterator[str]:
     for environment in environments:
-        names = short_names(environment)
-        single = [names[one.label] for one in environment.contenders if len(one.known) == 1]
+        single = [one.label for one in environment.contenders if len(one.known) == 1]
         if single:
             yield (
                 f"no interval: {', '.join(single)} on {environment.name}; one seed tells nothing about others "
@@ -54,16 +52,9 @@ def _single_seeds(environments: Sequence[Environment]) -> Iterator[str]:
             )
 
 
-def short_names(environment: Environment) -> dict[str, str]:
-    """The labels of an environment, without their agent where all have the same one."""
-    labels = [one.label for one in environment.contenders]
-    return dict(zip(labels, shortened(labels), strict=True))
-
-
-def shortened(labels: Sequence[str]) -> list[str]:
-    """Labels without the agent's name, if all have the same: "ppo-cnn", "ppo-mlp" -> "cnn", "mlp"."""
-    agents = {label.partition("-")[0] for label in labels}
-    return [label.partition("-")[2] for label in labels] if len(agents) == 1 else [*labels]
+def shared(comparison: Comparison) -> str:
+    """What all contenders have in common, and their names do not say; "" where that is nothing."""
+    return f"all contenders: {', '.join(comparison.shared)}" if comparison.shared else ""
 
 
 def not_there(comparison: Comparison) -> list[str]:

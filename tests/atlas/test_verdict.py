@@ -26,7 +26,8 @@ def scores(matters, removed):
         ((HIGH, HIGH), (HIGH, HIGH), NOT),
         ((HIGH, LOW), (HIGH, LOW), UNDECIDED),  # better in both, so not due to the property
         (([1.0, 0.0, 1.0, 0.0, 1.0], LOW), (HIGH, HIGH), UNDECIDED),
-        ((HIGH[:2], LOW), (HIGH, HIGH), UNDECIDED),  # two seeds
+        ((HIGH[:3], LOW), (HIGH, HIGH), UNDECIDED),  # three seeds
+        ((HIGH[:4], LOW), (HIGH, HIGH), HELD),
         ((HIGH, []), (HIGH, HIGH), MISSING),
     ],
 )

@@ -262,7 +262,7 @@ def test_a_sweep_trains_the_grid_and_compare_reports_it():
     assert done.returncode == 0, done.stderr
     assert command(*sweep).stdout.count("was finished") == 4
     (compared,) = compare_runs(runs="runs/DoorKey-5x5", measure="return").environments
-    assert [(one.label, one.seeds) for one in compared.contenders] == [("ppo-cnn", (0, 1)), ("ppo-mlp", (0, 1))]
+    assert [(one.label, one.seeds) for one in compared.contenders] == [("cnn", (0, 1)), ("mlp", (0, 1))]
     finals = [
         json.loads(f.read_text())["return"]["mean"] for f in Path("runs/DoorKey-5x5/ppo-mlp").rglob("result.json")
     ]

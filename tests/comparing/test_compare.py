@@ -12,6 +12,7 @@ from conftest import PROJECT
 
 from compare import compare_runs
 from comparing.compare import compare
+from comparing.names import in_common, short_names
 from comparing.tables import to_csv, to_latex
 from comparing.words import counted, sentences
 from configs.compose import compose, overrides_of
@@ -81,7 +82,7 @@ def test_the_more_pairs_an_environment_has_the_more_it_takes_and_other_environme
     copies("Many", gnn=HIGH, cnn=LOW, **{f"other{i}": MIXED for i in range(4)})
     all_pairs = compared()
     found = {(pair.environment, pair.first, pair.second): pair for pair in all_pairs.pairs}
-    few, many = (found[env, "ppo-gnn", "ppo-cnn"] for env in ("Few", "Many"))
+    few, many = (found[env, "gnn", "cnn"] for env in ("Few", "Many"))
     assert few.p_value == many.p_value == pytest.approx(2 / 252) and len(found) == 16
     assert few.separated and not many.separated and many.more_seeds > 0
     alone = "not separated (they would be, were they the only pair here): gnn, cnn on Many (P = 1.00 [0.64, 1.00]);"
@@ -111,19 +112,19 @@ def test_what_makes_runs_unequal_is_flagged(copies):
     change(first, "config.yaml", env__levels=50, env__bank=50)
     assert notes() == (
         "these runs train on different levels, and so are tested on different ones: "
-        "50 levels, and tests on others (ppo-gnn); all levels (ppo-cnn, ppo-gnn)"
+        "50 levels, and tests on others (gnn); all levels (cnn, gnn)"
     )
     change(first, "config.yaml", env__levels="all", env__bank=10_000)
     for name, values, note in [
-        ("result.json", {"steps": 640}, "different lengths: 512 steps (ppo-cnn, ppo-gnn); 640 steps (ppo-gnn)"),
+        ("result.json", {"steps": 640}, "different lengths: 512 steps (cnn, gnn); 640 steps (gnn)"),
         (
             "config.yaml",
             {"env__view": "full"},
-            "settings: env.view is full (ppo-gnn seed=1); partial (ppo-gnn seed=0, ",
+            "settings: env.view is full (gnn seed=1); partial (gnn seed=0, ",
         ),
-        ("config.yaml", {"agent__gamma": 0.5}, "settings: agent.gamma is 0.5 (ppo-gnn seed=1); 0.99 (ppo-gnn seed=0, "),
-        ("config.yaml", {"encoder__width": 7}, "settings: encoder.width is 128 (ppo-gnn seed=0, ppo-gnn seed=2, "),
-        ("config.yaml", {"seed": 0}, "these seeds are counted more than once: ppo-gnn seed=0 (runs/"),
+        ("config.yaml", {"agent__gamma": 0.5}, "settings: agent.gamma is 0.5 (gnn seed=1); 0.99 (gnn seed=0, "),
+        ("config.yaml", {"encoder__width": 7}, "settings: encoder.width is 128 (gnn seed=0, gnn seed=2, "),
+        ("config.yaml", {"seed": 0}, "these seeds are counted more than once: gnn seed=0 (runs/"),
     ]:
         before = (second / name).read_text()
         change(second, name, **values)
@@ -134,7 +135,7 @@ def test_what_makes_runs_unequal_is_flagged(copies):
     change(second, "result.json", seed=1)
     for folder in folders[:5]:
         change(folder, "config.yaml", env__view="full")
-    assert notes() == "these runs have different settings: env.view is full (ppo-gnn); partial (ppo-cnn)"
+    assert notes() == "these runs have different settings: env.view is full (gnn); partial (cnn)"
 
 
 def test_what_is_missing_is_named_with_the_reason(copies, capsys):
@@ -149,13 +150,13 @@ def test_what_is_missing_is_named_with_the_reason(copies, capsys):
     assert printed.err == f"warning: left out: {folders[3]}/result.json is damaged: it is no JSON: Expecting property "\
         "name enclosed in double quotes: line 1 column 2 (char 1)\n"  # fmt: skip
     for line in (
-        "missing on DoorKey-5x5: ppo-cnn seed 4 (never begun)",
-        "missing on DoorKey-5x5: ppo-gnn seed 1 (not finished)",
-        "missing on DoorKey-5x5: ppo-gnn seed 2 (its environment failed: crash.json)",
+        "missing on DoorKey-5x5: cnn seed 4 (never begun)",
+        "missing on DoorKey-5x5: gnn seed 1 (not finished)",
+        "missing on DoorKey-5x5: gnn seed 2 (its environment failed: crash.json)",
         f"left out: {folders[3]}/result.json is damaged",
     ):
         assert line in printed.out and line in Path("runs/report/words.txt").read_text()
-    assert "ppo-gnn    2 of 4" in printed.out
+    assert "gnn        2 of 4" in printed.out
 
 
 def test_results_csv_has_a_row_for_each_run_and_measure(copies):
@@ -203,6 +204,20 @@ def test_any_score_of_the_runs_can_be_the_measure(copies):
         compared("transfer.x")
 
 
+@pytest.mark.parametrize(
+    ("labels", "shared", "names"),
+    [
+        (["ppo-cnn", "ppo-mlp-average"], ["ppo"], ["cnn", "mlp-average"]),
+        (["ppo-cnn", "dqn-cnn"], [], ["ppo-cnn", "dqn-cnn"]),
+        (["ppo-cnn a=1,b=2", "dqn-cnn b=2"], ["b=2"], ["ppo-cnn a=1", "dqn-cnn"]),
+        (["ppo-cnn a=1,b=2", "ppo-cnn b=3"], ["ppo"], ["cnn a=1,b=2", "cnn b=3"]),
+        (["ppo-cnn a=1"], ["ppo", "a=1"], ["cnn"]),
+    ],
+)
+def test_contenders_are_called_by_what_not_all_of_them_share(labels, shared, names):
+    assert in_common(labels) == shared and [*short_names(labels).values()] == names
+
+
 def test_environments_are_averaged_where_their_scores_are_shares_of_one(copies):
     copies("A", gnn=HIGH, cnn=LOW, mlp=LOW)
     copies("B", gnn=(0.5, 0.6), cnn=LOW)
@@ -211,14 +226,14 @@ def test_environments_are_averaged_where_their_scores_are_shares_of_one(copies):
         (folder / "evaluations.csv").unlink()
     aggregate = compare_runs(runs="runs", figures=False).aggregate
     assert aggregate.environments == ("A", "B") and [total.label for total in aggregate.totals] == [
-        "ppo-cnn",
-        "ppo-gnn",
+        "cnn",
+        "gnn",
     ]
     assert aggregate.totals[1].mean.value == pytest.approx((0.95 + 0.55) / 2)
-    assert aggregate.improvements["ppo-cnn", "ppo-gnn"].value == 0
+    assert aggregate.improvements["cnn", "gnn"].value == 0
     assert aggregate.left_out == (
         "C: return has no scale that environments share",
-        "ppo-mlp: it has no score in B",
+        "mlp: it has no score in B",
     )
 
 
@@ -230,10 +245,10 @@ def test_the_latex_table_has_equal_rows_and_marks_what_nobody_beats(copies):
     assert [row.count("&") - row.count(r"\&") for row in rows] == [2] * 4
     assert rows[0] == r"contender & A\_1 (success) & B (success) \\"
     assert rows[1:3] == [
-        r"ppo-cnn & 0.15 [0.11, 0.19] & -- \\",
-        r"ppo-gnn & \textbf{0.95 [0.91, 0.99]} & -- \\",
+        r"cnn & 0.15 [0.11, 0.19] & -- \\",
+        r"gnn & \textbf{0.95 [0.91, 0.99]} & -- \\",
     ]
-    assert rows[3].startswith(r"ppo-gnn agent.gamma=0.9,x=50\% & -- & 0.95 [")
+    assert rows[3].startswith(r"gnn agent.gamma=0.9,x=50\% & -- & 0.95 [")
 
 
 def test_folders_are_given_in_any_way_and_no_run_counts_twice(copies):

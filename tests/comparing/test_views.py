@@ -29,7 +29,7 @@ def test_a_contender_has_one_place_in_every_figure(comparison):
     for strip in improvements(comparison):
         for row in strip.rows:
             first, second = row.label.split(" > ")
-            assert labels[row.contender] == f"ppo-{first if row.estimate.value >= 0.5 else second}"
+            assert labels[row.contender] == (first if row.estimate.value >= 0.5 else second)
 
 
 def test_nothing_is_drawn_outside_the_range_that_an_axis_shows(comparison):
