@@ -42,6 +42,7 @@ class Claim:
         source: the paper.
         matters, removed: the task in which the property matters, and the control in which it does not.
         contenders: their names and overrides; the first is the one that theory favours, the second its rival.
+        note: what was learned while its tasks were made, "" where there is nothing to say.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Claim:
     matters: Setting
     removed: Setting
     contenders: Mapping[str, tuple[str, ...]]
+    note: str = ""
 
     @property
     def favoured(self) -> str:
@@ -110,4 +112,4 @@ def _claim(name: str, entry: Mapping[str, Any]) -> Claim:
         for key in ("matters", "removed")
     }
     contenders = {shown: tuple(overrides.split()) for shown, overrides in entry["contenders"].items()}
-    return Claim(name, entry["says"], entry["source"], **settings, contenders=contenders)
+    return Claim(name, entry["says"], entry["source"], **settings, contenders=contenders, note=entry.get("note", ""))

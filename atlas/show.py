@@ -33,6 +33,7 @@ def page(chosen: Sequence[Claim], rows: Sequence[Row], file: Path) -> None:
     for claim in chosen:
         word = verdict(claim, scores_of(rows, claim.name)).word
         parts += [f"## {claim.name.capitalize()}: {word}", f"{claim.says} ({claim.source})"]
+        parts += [claim.note] if claim.note else []
         parts += [_scores(claim, rows)] if scores_of(rows, claim.name) else []
         parts += [f"```sh\npython -m atlas --train {claim.name}\n```"]
     write_file(file, "\n\n".join([*parts, _versions(rows)]) + "\n")
@@ -149,7 +150,7 @@ bias can be seen to win or to fail.
 - *advantage*: the difference of the two
 - *due to the property*: the advantage less the advantage where the property does not matter
 - **held**: both intervals lie above 0. **Did not hold**: the advantage is below 0, or less than a tenth.
-  **Undecided**: anything else.
+  **Undecided**: anything else, and fewer than four seeds: of three, no rank test tells the clearest difference.
 
 Success is that of the last policy with sampled actions in 200 episodes, as a mean over seeds with the 95% interval of a
 stratified bootstrap; the number of seeds is in parentheses. The encoders of one task have equally many parameters to

@@ -9,7 +9,7 @@ import pytest
 from atlas.__main__ import main
 from atlas.claims import claims, job
 from atlas.collect import COLUMNS, read, rising, rows_of
-from atlas.show import MARKS, renew, summary
+from atlas.show import MARKS, page, renew, summary
 from train import train
 
 CLAIM = claims(["locality"])[0]
@@ -64,9 +64,22 @@ def test_the_summary_takes_the_place_between_its_marks_and_nothing_else(tmp_path
         for s in ("matters", "removed")
         for c, v in ((CLAIM.favoured, 1), ("mlp", 0.5))
     ]
-    page = tmp_path / "README.md"
-    page.write_text(f"above\n{MARKS[0]}\nold\n{MARKS[1]}\nbelow\n")
-    renew(page, summary([CLAIM], rows))
-    text = page.read_text()
+    readme = tmp_path / "README.md"
+    readme.write_text(f"above\n{MARKS[0]}\nold\n{MARKS[1]}\nbelow\n")
+    renew(readme, summary([CLAIM], rows))
+    text = readme.read_text()
     assert text.startswith("above\n") and text.endswith(f"{MARKS[1]}\nbelow\n") and "old" not in text
     assert "| 1.00 against 0.50 | 0.50 |" in text
+
+
+def test_the_page_has_each_claim_with_its_verdict_and_what_was_learned_about_its_task(tmp_path):
+    rows = [
+        row(claim=c.name, setting=s, contender=n, score=1, seed=0)
+        for c in claims()
+        for s in c.settings
+        for n in c.contenders
+    ]
+    page(claims(), rows, tmp_path / "atlas.md")
+    text = (tmp_path / "atlas.md").read_text()
+    for claim in claims():
+        assert f"## {claim.name.capitalize()}: undecided" in text and claim.says in text and claim.note in text
