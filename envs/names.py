@@ -18,6 +18,7 @@ for size in (8, 12, 16):
     gymnasium.register(f"Inductive-Goal-{size}x{size}-v0", "envs.tasks:GoalEnv", kwargs={"size": size})
 gymnasium.register("Inductive-AlignedFar-v0", "envs.tasks:AlignedEnv")
 gymnasium.register("Inductive-AlignedNear-v0", "envs.tasks:AlignedEnv", kwargs={"near": True})
+gymnasium.register("Inductive-Recall-v0", "envs.tasks:RecallEnv")
 gymnasium.register("Inductive-Majority-v0", "envs.tasks:MajorityEnv")
 gymnasium.register("Inductive-OneBall-v0", "envs.tasks:MajorityEnv", kwargs={"balls": 1})
 
