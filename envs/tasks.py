@@ -3,7 +3,7 @@
     Goal-8x8       reach the goal, which may be anywhere: what matters can be at places that training never showed
     AlignedFar     two ways out; a tile in the row of the right one lies at the other end of the room
     AlignedNear    the same, and the tile lies before the right one
-    Recall         MemoryS7 of which no view shows both ends: what was seen in the first step decides in the last
+    Recall         MemoryS11 from the beginning of its corridor: what the first view shows decides at its end
     Majority       go left if most balls are red, right if most are blue: what matters is how many, and not where
 
 In all of them rewards are MiniGrid's, 1 - 0.9 t / T for success in step t of at most T, and 0 for failure.
@@ -81,13 +81,13 @@ class AlignedEnv(TwoExits):
 
 
 class RecallEnv(MemoryEnv):
-    """MemoryEnv in which the agent begins beside the object that it has to remember, and sees 3 x 3 cells.
+    """MemoryEnv in which the agent begins beside the object that it has to remember.
 
-    In a view of 7 x 7 cells, what is to be remembered is in sight at the end of a corridor of MemoryS7 and MemoryS9.
+    In sizes 7 and 9 a view shows that object and both exits at once, from the end of the corridor; from 11 on, none does.
     """
 
-    def __init__(self, size: int = 7, agent_view_size: int = 3, **kwargs: Any):
-        super().__init__(size=size, agent_view_size=agent_view_size, **kwargs)
+    def __init__(self, size: int = 11, **kwargs: Any):
+        super().__init__(size=size, **kwargs)
 
     def _gen_grid(self, width: int, height: int) -> None:
         super()._gen_grid(width, height)

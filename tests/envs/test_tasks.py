@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+
 import gymnasium
 import pytest
+from minigrid.core.constants import OBJECT_TO_IDX
 from paired_play import play
 
 from envs import make_env
@@ -22,7 +25,7 @@ def things(env, kind):
     return [(x, y, cell.color) for x, y, cell in cells if cell is not None and cell.type == kind]
 
 
-@pytest.mark.parametrize("name", ["Goal-8x8", "AlignedNear", "Majority"])
+@pytest.mark.parametrize("name", ["Goal-8x8", "AlignedNear", "Majority", "Recall"])
 def test_the_engine_plays_them_as_minigrid_does(name):
     seen = play(resolve_id(name), 1_000)
     assert seen["success"] + seen["failure"]
@@ -46,6 +49,18 @@ def test_west_is_right_if_and_only_if_most_balls_are_red():
         assert len(things(env, "ball")) == 5
         sides.add(env.success_pos[0])
     assert len(sides) == 2
+
+
+def test_what_is_to_be_recalled_is_in_the_first_view_and_in_no_view_of_the_end_of_the_corridor():
+    answers = set()
+    for env in levels("Recall"):
+        middle, end = env.height // 2, env.success_pos[0]
+        cue = env.grid.get(1, middle - 1)
+        assert OBJECT_TO_IDX[cue.type] in env.gen_obs()["image"][..., 0]
+        answers.add((cue.type, env.success_pos[1] < middle))
+        for env.agent_pos, env.agent_dir in itertools.product([(end - 1, middle), (end, middle)], range(4)):
+            assert not env.in_view(1, middle - 1)
+    assert len(answers) == 4
 
 
 def test_the_goal_is_anywhere_and_all_of_it_is_seen():
