@@ -83,7 +83,7 @@ class AlignedEnv(TwoExits):
 class RecallEnv(MemoryEnv):
     """MemoryEnv in which the agent begins beside the object that it has to remember.
 
-    In sizes 7 and 9 a view shows that object and both exits at once, from the end of the corridor; from 11 on, none does.
+    In sizes 7 and 9 a view from the end of the corridor shows that object and both exits; from 11 on, none does.
     """
 
     def __init__(self, size: int = 11, **kwargs: Any):
