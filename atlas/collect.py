@@ -32,7 +32,7 @@ COLUMNS = (
     ),
     *("steps_per_second", "command", *PACKAGES),
 )
-FLAT = 0.05  # a curve is flat whose last third is on average at most so much above the third before it
+FLAT = 0.05  # a curve is flat whose last fifth is on average at most so much above the fifth before it
 
 Row = dict[str, str]
 
@@ -123,9 +123,9 @@ def _measured(run: Run, score: str) -> dict[str, Any]:
 
 
 def rising(successes: Sequence[float]) -> float:
-    """How much the last third of a curve is above the third before it, on average."""
-    third = len(successes) // 3
-    if third == 0:
+    """How much the last fifth of a curve is above the fifth before it, on average."""
+    fifth = len(successes) // 5
+    if fifth == 0:
         return 0.0
-    last, before = successes[-third:], successes[-2 * third : -third]
-    return round(sum(last) / third - sum(before) / third, 4)
+    last, before = successes[-fifth:], successes[-2 * fifth : -fifth]
+    return round(sum(last) / fifth - sum(before) / fifth, 4)

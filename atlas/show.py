@@ -11,9 +11,8 @@ import numpy as np
 
 from atlas.claims import Claim
 from atlas.collect import FLAT, PACKAGES, Row, scores_of
-from atlas.verdict import verdict
+from atlas.verdict import over_seeds, verdict
 from comparing.figures import COLOURS, STYLE
-from comparing.statistics import Estimate, aligned, estimate, mean
 from evaluation.pictures import pyplot
 from storage.durable import write_file
 
@@ -46,12 +45,12 @@ def summary(chosen: Sequence[Claim], rows: Sequence[Row]) -> str:
         scores = scores_of(rows, claim.name)
         found = verdict(claim, scores)
         who = f"{claim.favoured} over {claim.rival}"
-        if found.advantage is None:
+        if found.advantage is None or found.due is None:
             lines.append([claim.name, who, "", "", "", "", found.word])
             continue
         both = (np.mean(scores["matters"][name]) for name in (claim.favoured, claim.rival))
         success = " against ".join(f"{value:.2f}" for value in both)
-        effects = (str(found.advantage), str(found.due))
+        effects = (str(each) if found.seeds > 1 else f"{each.mean:.2f}" for each in (found.advantage, found.due))
         lines.append([claim.name, who, success, *effects, str(found.seeds), f"**{found.word}**"])
     return table(SUMMARY, lines)
 
@@ -86,7 +85,7 @@ def draw(chosen: Sequence[Claim], rows: Sequence[Row], file: Path) -> None:
         for axis in axes.flat[len(chosen) :]:
             axis.set_visible(False)
         shown = [plt.Line2D([], [], marker="o", linestyle="", color=colour) for colour in (MATTERS, REMOVED)]
-        figure.legend(shown, ["the property matters", "it does not"], loc="outside upper center", ncols=2)
+        figure.legend(shown, ["the property matters", "it was removed"], loc="outside upper center", ncols=2)
         content = io.BytesIO()
         figure.savefig(content, dpi=110, format="png")
         plt.close(figure)
@@ -100,24 +99,20 @@ def table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 
 def _panel(axis: Any, claim: Claim, rows: Sequence[Row]) -> None:
     scores = scores_of(rows, claim.name)
-    names = [*claim.contenders]
+    names = [name for name in claim.contenders if any(name in each for each in scores.values())]
     for place, name in enumerate(names):
         for setting, colour, above in (("matters", MATTERS, -0.15), ("removed", REMOVED, 0.15)):
-            values = np.asarray(scores.get(setting, {}).get(name, ()))
-            if len(values):
-                known, height = _mean(values), place + above
-                axis.plot(values, np.full(len(values), height), "o", color=colour, alpha=0.3, markersize=3.5)
-                if known.low is not None:
-                    axis.plot([known.low, known.high], [height] * 2, color=colour, linewidth=2)
-                axis.plot(known.value, height, "o", color=colour, markersize=6.5)
+            values = scores.get(setting, {}).get(name, ())
+            if values:
+                known, height, single = over_seeds(values), place + above, len(values) == 1
+                axis.plot(values, [height] * len(values), "o", color=colour, alpha=0.3, markersize=3.5)
+                axis.plot([known.low, known.high], [height] * 2, color=colour, linewidth=2)
+                filled = "white" if single else colour
+                axis.plot(known.mean, height, "o", color=colour, markerfacecolor=filled, markersize=6.5)
     axis.set(yticks=range(len(names)), yticklabels=names, xlim=(-0.04, 1.04), ylim=(len(names) - 0.5, -0.5))
     axis.set_xlabel("success")
     axis.grid(axis="x")
     axis.set_title(f"{claim.name}: {verdict(claim, scores).word}", loc="left")
-
-
-def _mean(values: np.ndarray) -> Estimate:
-    return estimate(aligned([values]), mean)
 
 
 def _scores(claim: Claim, rows: Sequence[Row]) -> str:
@@ -126,13 +121,24 @@ def _scores(claim: Claim, rows: Sequence[Row]) -> str:
     for name in claim.contenders:
         own = [row for row in rows if row["claim"] == claim.name and row["contender"] == name]
         if own:
-            cells = [scores.get(setting, {}).get(name, ()) for setting in claim.settings]
-            means = [f"{_mean(np.asarray(cell))} ({len(cell)})" if cell else "" for cell in cells]
+            means = [
+                _cell(scores.get(key, {}).get(name, ()), [row for row in own if row["setting"] == key])
+                for key in claim.settings
+            ]
             sizes = " and ".join(f"{size:,}" for size in sorted({int(row["parameters"]) for row in own}))
-            rise = max(float(row["rising"]) for row in own)
-            lines.append([name, *means, sizes, f"{rise:.2f}" if rise > FLAT else ""])
+            lines.append([name, *means, sizes])
     shown = [setting.shown for setting in claim.settings.values()]
-    return table(["contender", *shown, "parameters", "still rising by"], lines)
+    return table(["contender", *shown, "parameters"], lines)
+
+
+def _cell(scores: Sequence[float], rows: Sequence[Row]) -> str:
+    """The mean of scores with its interval, how many there are, and how many of their runs were still learning."""
+    if not scores:
+        return ""
+    found = over_seeds(scores)
+    shown = str(found) if len(scores) > 1 else f"{found.mean:.2f}"
+    rising = sum(float(row["rising"]) > FLAT for row in rows)
+    return f"{shown} ({len(scores)}{f', {rising} still rising' if rising else ''})"
 
 
 def _versions(rows: Sequence[Row]) -> str:
@@ -148,14 +154,15 @@ bias can be seen to win or to fail.
 
 - *success*: of the encoder that theory favours against that of its rival, where the property matters
 - *advantage*: the difference of the two
-- *due to the property*: the advantage less the advantage where the property does not matter
-- **held**: both intervals lie above 0. **Did not hold**: the advantage is below 0, or less than a tenth.
+- *due to the property*: the advantage less the advantage where the property was removed
+- **held**: both intervals lie above 0. **Did not hold**: the interval of the advantage lies wholly below 0.1.
   **Undecided**: anything else, and fewer than four seeds: of three, no rank test tells the clearest difference.
 
-Success is that of the last policy with sampled actions in 200 episodes, as a mean over seeds with the 95% interval of a
-stratified bootstrap; the number of seeds is in parentheses. The encoders of one task have equally many parameters to
-within 10%, and one setting of `ppo_fast` and one budget; none was tuned for a task. Where the last third of a curve is
-on average more than 0.05 above the third before it, the table says by how much: that run had not finished learning.
+Success is that of the last policy with sampled actions in 200 episodes, as a mean over seeds with Student's 95%
+interval. In parentheses are the number of seeds, and of how many the last fifth of the learning curve is on average
+more than 0.05 above the fifth before it: those were still learning. The encoders of one task have equally many
+parameters to within 10%, and one setting of `ppo_fast` and one budget. None was tuned for a task, but `recurrent_ppo`
+was for MemoryS7.
 
 ```sh
 python train.py -m experiment=atlas seed=0,1,2,3,4  # six encoders on nine tasks; repeat the line to go on

@@ -6,10 +6,11 @@ With the scores f of the favoured encoder and r of its rival, each a mean over s
     due to it   that advantage less the advantage in the task without the property
 
     held           both intervals lie above 0
-    did not hold   the interval of the advantage lies below 0, or wholly below a tenth
+    did not hold   the interval of the advantage lies wholly below a tenth
     undecided      anything else, and fewer than four seeds
 
-The intervals are percentile intervals of a stratified bootstrap over seeds (`comparing.statistics`).
+A mean has Student's 95% interval over seeds, within 0 to 1, and a difference that of `evaluation.scores.difference`.
+With few seeds, a bootstrap's intervals are too short (docs/comparing.md).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from atlas.claims import Claim
-from comparing.statistics import Estimate, aligned, estimate
+from evaluation.scores import Interval, difference, student_interval
 
 FEWEST = 4  # seeds: with three of each, not even the clearest difference passes a rank test at 5% (p = 0.1)
 TENTH = 0.1  # of success: a smaller advantage is none to care about
@@ -38,37 +39,31 @@ class Verdict:
     """
 
     word: str
-    advantage: Estimate | None = None
-    due: Estimate | None = None
+    advantage: Interval | None = None
+    due: Interval | None = None
     seeds: int = 0
 
 
 def verdict(claim: Claim, scores: Scores) -> Verdict:
     """The verdict on a claim from the scores of its runs."""
-    groups = [
-        np.asarray(scores.get(setting, {}).get(contender, ()), float)
+    (f, r), (f_removed, r_removed) = (
+        [scores.get(setting, {}).get(contender, ()) for contender in (claim.favoured, claim.rival)]
         for setting in ("matters", "removed")
-        for contender in (claim.favoured, claim.rival)
-    ]
-    seeds = min(map(len, groups))
+    )
+    seeds = min(map(len, (f, r, f_removed, r_removed)))
     if seeds == 0:
         return Verdict(MISSING)
-    table = aligned(groups)
-    advantage = estimate(table[:, :2], lambda some: _difference(some, 0))
-    due = estimate(table, lambda some: _difference(some, 0) - _difference(some, 2))
+    advantage = difference(over_seeds(f), over_seeds(r))
+    due = difference(advantage, difference(over_seeds(f_removed), over_seeds(r_removed)))
     return Verdict(UNDECIDED if seeds < FEWEST else _word(advantage, due), advantage, due, seeds)
 
 
-def _difference(scores: np.ndarray, first: int) -> np.ndarray:
-    """The mean of a column (..., runs, columns) less that of the next."""
-    means = np.nanmean(scores, -2)
-    return means[..., first] - means[..., first + 1]
+def over_seeds(scores: Sequence[float]) -> Interval:
+    """The mean of successes with Student's interval."""
+    return student_interval(np.asarray(scores, float), (0, 1))
 
 
-def _word(advantage: Estimate, due: Estimate) -> str:
-    assert advantage.low is not None and advantage.high is not None and due.low is not None
+def _word(advantage: Interval, due: Interval) -> str:
     if advantage.low > 0 and due.low > 0:
         return HELD
-    if advantage.high < TENTH:
-        return NOT
-    return UNDECIDED
+    return NOT if advantage.high < TENTH else UNDECIDED

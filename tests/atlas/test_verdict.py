@@ -37,8 +37,8 @@ def test_a_claim_holds_if_its_encoder_is_better_and_because_of_the_property(matt
 
 def test_the_effects_are_differences_of_means():
     found = verdict(CLAIM, scores((HIGH, LOW), (HIGH, HIGH)))
-    assert found.advantage.value == pytest.approx(sum(HIGH) / 5 - sum(LOW) / 5)
-    assert found.due.value == pytest.approx(found.advantage.value)
+    assert found.advantage.mean == pytest.approx(sum(HIGH) / 5 - sum(LOW) / 5)
+    assert found.due.mean == pytest.approx(found.advantage.mean)
     assert found.seeds == 5
 
 
