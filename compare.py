@@ -56,7 +56,8 @@ def compare_runs(config: Mapping[str, Any] | Sequence[str] = (), **options: Any)
     for _, reason in left_out:
         print(f"warning: left out: {reason}", file=sys.stderr)
     if not any(run.result for run in found):
-        raise UsageError(f"there is no finished run below {', '.join(map(str, roots))}")
+        there = ", ".join(map(str, roots))
+        raise UsageError(f"there is no finished run below {there}; train.py puts runs into runs/")
     comparison = compare(found, left_out, settings["measure"], None if threshold == "auto" else float(threshold))
     _print(comparison)
     output = Path(settings["output"] or Path(os.path.commonpath(roots), "report"))
@@ -120,7 +121,7 @@ def _write(comparison: Comparison, output: Path, figures: bool) -> None:
         write_file(output / name, content)
     drawn = draw(comparison, output) if figures else []
     write_page(comparison, output / "report.html")
-    print(f"written: {', '.join(str(output / name) for name in ['report.html', *files])}, {len(drawn)} figures")
+    print(f"written: {', '.join(str(output / name) for name in ['report.html', *files])}, {len(drawn) // 2} figures")
 
 
 def main(overrides: list[str]) -> int:

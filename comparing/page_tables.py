@@ -43,7 +43,7 @@ def total_table(comparison: Comparison) -> Markup | None:
     lines = [
         [
             Cell(joined(dot(place), total.label)),
-            Cell(f"all {len(environments)}"),
+            Cell("both" if len(environments) == 2 else f"all {len(environments)}"),
             Cell(strip(Row("", place, total.interquartile_mean), (0, 1)), total.interquartile_mean.value),
             *map(estimated, (total.interquartile_mean, total.mean, total.median, total.optimality_gap)),
         ]

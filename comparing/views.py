@@ -251,7 +251,8 @@ def _averaged(comparison: Comparison) -> list[Environment]:
 
 
 def _everywhere(comparison: Comparison) -> str:
-    return f"all {len(comparison.aggregate.environments)} environments"
+    count = len(comparison.aggregate.environments)
+    return "both environments" if count == 2 else f"all {count} environments"
 
 
 def _without_levels(label: str) -> str:

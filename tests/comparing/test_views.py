@@ -55,7 +55,7 @@ def test_nothing_is_drawn_outside_the_range_that_an_axis_shows(comparison):
 
 def test_the_averaged_curve_ends_at_the_interquartile_mean_of_all_last_evaluations(comparison):
     average, *rest = learning_curves(comparison)
-    assert average.title == "all 2 environments" and len(rest) == 2
+    assert average.title == "both environments" and len(rest) == 2
     for series in average.series:
         last = [panel.series[series.contender].runs for panel in rest]
         scores = np.array([[y[-1] for _, y in runs] for runs in last]).T
