@@ -196,11 +196,12 @@ COMPILED = ("defaults", "several minibatches", "several steps", "weight decay", 
 COMPILED += ("loss",)
 GRAPHS = [(agent, name, CASES[name]) for agent in FAST for name in COMPILED]
 GRAPHS += [(agent, name, options) for agent in FAST for name, options in OF_ONE[agent].items()]
+OFTEN = ("defaults", "dicts")
 
 
 @pytest.mark.parametrize(
     ("agent", "options"),
-    [pytest.param(a, o, id=f"{a}, {name}", marks=() if name in ALWAYS else pytest.mark.slow) for a, name, o in GRAPHS],
+    [pytest.param(a, o, id=f"{a}, {n}", marks=() if n in OFTEN else pytest.mark.slow) for a, n, o in GRAPHS],
 )
 def test_the_graph_of_a_law_equals_the_law_to_rounding(agent, options, monkeypatch):
     """What is handed to the compiler, run as it is."""

@@ -109,8 +109,15 @@ def test_eager_learns(agent):
     assert all((first[key] != second[key]).any() for key in first)
 
 
-@pytest.mark.parametrize("distinct", [False, True])
-@pytest.mark.parametrize("agent", FAST)
+@pytest.mark.parametrize(
+    ("agent", "distinct"),
+    [
+        ("dqn", True),
+        pytest.param("dqn", False, marks=pytest.mark.slow),
+        pytest.param("qrdqn", True, marks=pytest.mark.slow),
+        ("qrdqn", False),
+    ],
+)
 def test_what_a_callback_loads_is_learned_from(agent, distinct):
     """Parameters, targets and Adam's moments that were replaced are those that learning goes on with."""
     results = []
@@ -151,14 +158,17 @@ def on_grids(agent, implementation, normalize=None, env_id=GRID, n_envs=1, **opt
     return learned(agent, implementation, env_id, n_envs, env=env, **options)
 
 
+QUICK = {("dqn", "four"), ("qrdqn", "missions")}
+
+
 @pytest.mark.parametrize(
-    "options",
+    ("agent", "options"),
     [
-        pytest.param(options, id=name, marks=() if name in ("four", "missions") else pytest.mark.slow)
+        pytest.param(agent, options, id=f"{agent}, {name}", marks=() if (agent, name) in QUICK else pytest.mark.slow)
+        for agent in FAST
         for name, options in DISTINCT.items()
     ],
 )
-@pytest.mark.parametrize("agent", FAST)
 def test_storing_each_observation_once_changes_nothing_but_rounding(agent, options, monkeypatch):
     monkeypatch.setattr(replay, "SPARE", 2)  # so that rows are dropped and numbered anew, several times
     stock, fast = on_grids(agent, "sb3", **options), on_grids(agent, "eager", distinct=True, **options)
@@ -301,11 +311,12 @@ COMPILED = ("vectors", "several minibatches", "several steps", "weight decay", "
 COMPILED += ("several environments",)
 GRAPHS = [(agent, name, CASES[name]) for agent in FAST for name in COMPILED]
 GRAPHS += [(agent, name, options) for agent in FAST for name, options in OF_ONE[agent].items()]
+OFTEN = ("vectors", "several steps")
 
 
 @pytest.mark.parametrize(
     ("agent", "options"),
-    [pytest.param(a, o, id=f"{a}, {name}", marks=() if name in ALWAYS else pytest.mark.slow) for a, name, o in GRAPHS],
+    [pytest.param(a, o, id=f"{a}, {n}", marks=() if n in OFTEN else pytest.mark.slow) for a, n, o in GRAPHS],
 )
 def test_the_graphs_equal_the_operations_to_rounding(agent, options, monkeypatch):
     """What is handed to the compiler, run as it is."""
@@ -313,8 +324,15 @@ def test_the_graphs_equal_the_operations_to_rounding(agent, options, monkeypatch
     check_compiled(agent, **options)
 
 
-@pytest.mark.parametrize("n_envs", [1, 3])
-@pytest.mark.parametrize("agent", FAST)
+@pytest.mark.parametrize(
+    ("agent", "n_envs"),
+    [
+        pytest.param("dqn", 1, marks=pytest.mark.slow),
+        ("dqn", 3),
+        ("qrdqn", 1),
+        pytest.param("qrdqn", 3, marks=pytest.mark.slow),
+    ],
+)
 def test_the_graphs_of_grids_equal_the_operations_to_rounding(agent, n_envs, monkeypatch):
     monkeypatch.setattr(torch._inductor, "compile", lambda graph, examples: graph)
     check_compiled(agent, env_id=GRID, n_envs=n_envs)

@@ -75,6 +75,11 @@ CASES = [
     *[("Point", agent, {}) for agent in ("ppo", "a2c", "sac", "td3")],
 ]
 NAMES = [f"{env}-{agent}{'-dueling' * bool(options)}" for env, agent, options in CASES]
+QUICK = {
+    *((f"CartPole-{agent}", method) for agent in ("ppo", "a2c", "dqn") for method in ("hard", "average")),
+    *((name, "hard") for name in ("CartPole-qrdqn", "Acrobot-dqn-dueling", "Pendulum-ppo", "Point-ppo", "Point-sac")),
+    *((name, "average") for name in ("Pendulum-ppo", "Point-a2c", "Pendulum-td3")),
+}
 
 
 def environments(env_id, n_envs=2):
@@ -126,8 +131,15 @@ def obeys(policy, env_id):
     return single <= 2e-6 and double <= 1e-12
 
 
-@pytest.mark.parametrize("method", ["hard", "average"])
-@pytest.mark.parametrize(("env_id", "agent", "options"), CASES, ids=NAMES)
+# an agent's heads are the same in every environment: the slow suite has all of these
+HEADS = [
+    pytest.param(*case, method, id=f"{name}-{method}", marks=() if (name, method) in QUICK else pytest.mark.slow)
+    for name, case in zip(NAMES, CASES, strict=True)
+    for method in ("hard", "average")
+]
+
+
+@pytest.mark.parametrize(("env_id", "agent", "options", "method"), HEADS)
 def test_every_head_obeys_before_and_after_training_and_when_loaded(env_id, agent, options, method, tmp_path):
     model = make(env_id, "homomorphic" if method == "hard" else "mlp", agent, method, **options)
     assert obeys(Policy.of(model), env_id)

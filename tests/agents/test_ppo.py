@@ -191,7 +191,12 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+LARGER = {"a gnn", "a transformer on missions", "a hypernetwork", "pictures, cut short"}
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=pytest.mark.slow if case in LARGER else ()) for case in CASES]
+)
 def test_eager_is_sb3_s_ppo_bit_for_bit(case):
     sb3, fast = (learned(implementation, **CASES[case]) for implementation in ("sb3", "eager"))
     assert type(sb3) is PPO and type(fast) is FastPPO and len(sb3.rows) >= 3
@@ -269,13 +274,18 @@ SPOILT = {
 }
 
 
-@pytest.mark.parametrize("what", SPOILT)
-def test_a_single_change_is_noticed(what, monkeypatch):
-    options = {"env": PICTURES, "encoder": "cnn", "learning_rate": 1e-3, "n_epochs": 4}
-    if what != "the time limit":
-        options |= {"env": "CartPole", "encoder": "mlp", "clip_range": 0.02, "learning_rate": 1e-2}
+@cache
+def unspoilt(cut_short):
+    """Options, and the model that SB3 learns with them, which the eager one equals."""
+    options = {"env": CUT_SHORT if cut_short else "CartPole", "n_epochs": 4, "clip_range": 0.02, "learning_rate": 1e-2}
     sb3 = learned("sb3", **options)
     assert not differences(sb3, learned("eager", **options))
+    return options, sb3
+
+
+@pytest.mark.parametrize("what", SPOILT)
+def test_a_single_change_is_noticed(what, monkeypatch):
+    options, sb3 = unspoilt(what == "the time limit")
     spoilt(monkeypatch, *SPOILT[what])
     assert differences(sb3, learned("eager", **options))
 
@@ -478,6 +488,7 @@ def test_a_compiled_symmetric_policy_stays_symmetric():
     assert equivariance_error(model, "CartPole") < 1e-12
 
 
+@pytest.mark.slow
 def test_a_compiled_policy_acts_on_observations_however_they_are_laid_out():
     """Environments give transposed images, and wider numbers than they declare."""
     model = compiled_model("symmetric")

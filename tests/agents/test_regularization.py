@@ -130,7 +130,12 @@ LAWFUL = {
 }
 
 
-@pytest.mark.parametrize("case", LAWFUL)
+LONGEST = {"both, recurrent", "dropout in windows", "both, sb3-contrib's own class"}
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=pytest.mark.slow if case in LONGEST else ()) for case in LAWFUL]
+)
 def test_before_an_update_s_first_step_the_ratio_is_one_for_every_sample(case):
     assert furthest_ratio(untrained(**LAWFUL[case])) < 1e-6
 

@@ -145,6 +145,7 @@ def test_gpu_runs_its_tests_and_leaves_out_what_it_has_no_time_for():
     assert "not done in the" in late["failed"]
 
 
+@pytest.mark.slow
 def test_gpu_says_where_there_is_none():
     done = command("benchmarks/gpu.py", CUDA_VISIBLE_DEVICES="")
     assert done.returncode == 2 and done.stdout == ""

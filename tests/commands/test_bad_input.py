@@ -154,12 +154,12 @@ NOTICES = ("engine=auto: ", "compiling the batched engine")  # what is said on t
     ("arguments", "code"),
     [
         (["train.py", "env=CartPol"], 2),
-        (["train.py", "encoder=gnn"], 2),
+        pytest.param(["train.py", "encoder=gnn"], 2, marks=pytest.mark.slow),
         (["train.py", "-m", "encoder=mlp,cnnn"], 2),
         (["evaluate.py", "policy=nowhere"], 2),
-        (["evaluate.py", "episodes=3"], 2),
-        (["compare.py", "runs=nowhere"], 2),
-        (["compare.py", "runs/a", "runs/b"], 2),
+        pytest.param(["evaluate.py", "episodes=3"], 2, marks=pytest.mark.slow),
+        pytest.param(["compare.py", "runs=nowhere"], 2, marks=pytest.mark.slow),
+        pytest.param(["compare.py", "runs/a", "runs/b"], 2, marks=pytest.mark.slow),
         (["train.py", *FAST, "run_dir=/proc/inductive"], 1),
     ],
 )
@@ -186,6 +186,7 @@ def test_a_run_dir_that_holds_something_else_is_left_alone(tmp_path):
     assert done.returncode == 2 and "run_dir is the folder of one run" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_said():
     """A limit on the size of files stands for the full disk: the same OSError from the same calls."""
     program = f"""

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 
 import pytest
 from conftest import PROJECT, command
@@ -54,6 +55,15 @@ def jobs_of(entry: str, words: list[str]) -> list[list[str]]:
     return jobs(settle(entry, grid_of(settled)) + settled)
 
 
+def each_choice_once(combinations: list[list[str]]) -> Iterator[list[str]]:
+    """As many of a sweep's combinations as hold every choice."""
+    met: set[str] = set()
+    for job in combinations:
+        if not met.issuperset(job):
+            met.update(job)
+            yield job
+
+
 def check(text: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """Whether a command of a page would be taken; returns what kind it is.
 
@@ -65,7 +75,7 @@ def check(text: str, monkeypatch: pytest.MonkeyPatch) -> str:
         entry, options = words[0].removesuffix(".py"), [word for word in words[1:] if not word.startswith("-")]
         needed = {"evaluate": ["policy=run"], "compare": ["runs=run"]}.get(entry, [])
         named = [word for word in options if "=" in word] if entry in ("train", "tune") else options
-        for job in jobs_of(entry, named) if named or not needed else []:
+        for job in each_choice_once(jobs_of(entry, named)) if named or not needed else []:
             assert compose(entry, job)
         return entry
     if program == "python" and words[0] == "-m":
@@ -151,6 +161,14 @@ def test_commands_of_every_kind_are_found():
 def test_a_command_that_would_fail_is_noticed(text, monkeypatch):
     with pytest.raises((Exception, SystemExit)):
         check(text, monkeypatch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", [each for each in COMMANDS if each.startswith("python train.py -m")])
+def test_every_combination_of_a_sweep_composes(text):
+    combinations = jobs_of("train", shlex.split(text)[3:])
+    for job in sorted({tuple(word for word in job if not word.startswith("seed=")) for job in combinations}):
+        assert compose("train", job)
 
 
 @pytest.mark.slow

@@ -15,11 +15,12 @@ TINY = {"evaluation": {"episodes": 2, "final_episodes": 2}, "encoder": {"width":
 @pytest.mark.parametrize(
     ("env", "agent", "total"),
     [
-        ({"name": "gym", "id": "Acrobot-v1"}, "ppo", 512),
-        ({"name": "gym", "id": "FrozenLake-v1"}, "ppo", 512),  # without settings of its own: 8 x 2,048 steps
+        pytest.param({"name": "gym", "id": "Acrobot-v1"}, "ppo", 512, marks=pytest.mark.slow),
+        # without settings of its own: 8 x 2,048 steps
+        pytest.param({"name": "gym", "id": "FrozenLake-v1"}, "ppo", 512, marks=pytest.mark.slow),
         ({"name": "CartPole"}, "ppo", 520),  # one step more than two rollouts
         ({"name": "CartPole"}, "a2c", 100),
-        ({"name": "CartPole"}, "recurrent_ppo", 200),
+        pytest.param({"name": "CartPole"}, "recurrent_ppo", 200, marks=pytest.mark.slow),
     ],
 )
 def test_a_short_run_is_short_and_progress_ends_at_the_total(env, agent, total, capsys):

@@ -56,7 +56,7 @@ def size_of(picture):
 
 
 def test_tensorboard_holds_curves_and_the_configuration():
-    folder = train(TINY, env="DoorKey-5x5", encoder="mlp", total_timesteps=2048).folder
+    folder = train(TINY, env="DoorKey-5x5", encoder="mlp", **{"agent.n_steps": 32}).folder
     events = EventAccumulator(str(folder)).Reload()
     scalars = set(events.Tags()["scalars"])
     assert scalars >= {"evaluation/return", "evaluation/success", "evaluation/length", "final/return", "final/success"}
@@ -131,8 +131,15 @@ def test_the_engine_is_decided_and_changes_no_number(capsys):
     assert (mine / name).read_bytes() != (other / name).read_bytes()
 
 
-@pytest.mark.parametrize("engine", ["batched", "gymnasium"])
-@pytest.mark.parametrize("bank", [30, 0])
+@pytest.mark.parametrize(
+    ("engine", "bank"),
+    [
+        ("batched", 0),
+        ("gymnasium", 30),
+        pytest.param("batched", 30, marks=pytest.mark.slow),
+        pytest.param("gymnasium", 0, marks=pytest.mark.slow),
+    ],
+)
 def test_evaluations_play_levels_that_training_never_draws(engine, bank, monkeypatch):
     made = []
 
@@ -223,6 +230,7 @@ def test_run_folders_are_named_by_what_differs_from_the_defaults():
         assert str(run_folder(compose("train", overrides), compose_defaults(overrides))) == expected
 
 
+@pytest.mark.slow
 def test_a_rollout_needs_neither_the_compiler_nor_matplotlib():
     Path("start.py").write_text(
         "import sys\n"
@@ -257,7 +265,7 @@ def test_all_settings_of_a_pair_or_a_triple_compose():
 
 
 def test_a_sweep_trains_the_grid_and_compare_reports_it():
-    sweep = ["train.py", "-m", "env=DoorKey-5x5", "encoder=mlp,cnn", "seed=0,1", *FAST]
+    sweep = ["train.py", "-m", "env=DoorKey-5x5", "agent.n_steps=16", "encoder=mlp,cnn", "seed=0,1", *FAST]
     done = command(*sweep)
     assert done.returncode == 0, done.stderr
     assert command(*sweep).stdout.count("was finished") == 4
@@ -281,7 +289,8 @@ def test_a_failing_run_does_not_stop_the_sweep():
 
 
 def test_evaluating_writes_scores_and_a_replay(capsys):
-    folder = train(TINY, env="DoorKey-5x5", encoder="gnn", **{"env.view": "full"}).folder
+    small = {"env.view": "full", "env.kwargs.max_steps": 40, "encoder.width": 16, "encoder.channels": 8}
+    folder = train(TINY, env="DoorKey-5x5", encoder="gnn", **small).folder
     scores = evaluate(policy=str(folder), episodes=2, seed=5, video="replay.gif")
     assert json.loads((folder / "evaluation-DoorKey-5x5-5.json").read_text()) == scores
     assert {"return", "success", "length"} == set(scores["sampled"]) == set(scores["greedy"])

@@ -61,7 +61,22 @@ REPRESENTATIVES = {
 }
 
 
-@pytest.mark.parametrize("env_id", REPRESENTATIVES)
+LARGE = {  # their levels take Farama long to make; smaller neighbours have the same rules
+    "MiniGrid-FourRooms-v0",
+    "MiniGrid-LavaCrossingS9N1-v0",
+    "MiniGrid-KeyCorridorS3R1-v0",
+    "MiniGrid-ObstructedMaze-1Dlhb-v0",
+    "BabyAI-GoToLocal-v0",
+    "BabyAI-OpenDoorsOrderN4Debug-v0",
+    "BabyAI-KeyInBox-v0",
+    "BabyAI-MiniBossLevel-v0",
+}
+
+
+@pytest.mark.parametrize(
+    "env_id",
+    [pytest.param(id, marks=pytest.mark.slow if id in LARGE else ()) for id in REPRESENTATIVES],
+)
 def test_every_step_equals_farama_s(env_id):
     seen = play(env_id, 2_000)
     assert seen["steps"] == 2_000

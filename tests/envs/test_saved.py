@@ -24,8 +24,17 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("engine", ["batched", "gymnasium"])
-@pytest.mark.parametrize("id", CASES)
+SLOW = {("DynamicObstacles-5x5", "gymnasium"), ("GoToDoor-5x5", "gymnasium")}
+
+
+@pytest.mark.parametrize(
+    ("id", "engine"),
+    [
+        pytest.param(id, engine, marks=pytest.mark.slow if (id, engine) in SLOW else ())
+        for id in CASES
+        for engine in ("batched", "gymnasium")
+    ],
+)
 def test_an_environment_in_a_saved_state_plays_on_like_the_one_that_was_saved(id, engine):
     def made(seed: int) -> Any:
         env = make_vec_env(id, n_envs=3, seed=seed, engine=engine, **CASES[id])

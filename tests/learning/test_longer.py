@@ -36,6 +36,12 @@ def finished(tmp_path_factory):
     return train(VECTORS, total_timesteps=256, run_dir=str(tmp_path_factory.mktemp("finished") / "run")).folder
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run that took all of its 384 steps at once."""
+    return train(VECTORS, run_dir=str(tmp_path_factory.mktemp("whole") / "run"))
+
+
 @pytest.fixture
 def run(finished, tmp_path):
     """A copy of it."""
@@ -46,13 +52,13 @@ def contents(folder: Path) -> list[bytes]:
     return [(folder / name).read_bytes() for name in FILES]
 
 
-def test_a_run_made_longer_equals_one_that_was_as_long_from_its_start(run, capsys):
-    whole = train(VECTORS, run_dir="whole")
+def test_a_run_made_longer_equals_one_that_was_as_long_from_its_start(run, whole, capsys):
     longer = train(VECTORS, run_dir=str(run))
     assert "goes on after 256 steps\n" in capsys.readouterr().out
-    assert differences("whole", run) == [] and longer.scores == whole.scores
+    assert differences(whole.folder, run) == [] and longer.scores == whole.scores
     config = read_run(run).config
-    assert {**config, "run_dir": "whole"} == {**whole.config, "command": config["command"], "decided_for": 256}
+    own = {"run_dir": config["run_dir"], "command": config["command"], "decided_for": 256}
+    assert config == {**whole.config, **own}
     assert compare_runs(runs=str(run.parent), figures=False).environments[0].contenders[0].budget == 384
     stamps = [(run / name).stat().st_mtime_ns for name in FILES]
     train(VECTORS, run_dir=str(run))
@@ -70,14 +76,13 @@ def test_so_does_that_of_every_agent(name):
     assert differences("whole", "longer") == []
 
 
-def test_an_interrupted_run_can_be_made_longer(monkeypatch):
-    train(VECTORS, run_dir="whole")
+def test_an_interrupted_run_can_be_made_longer(whole, monkeypatch):
     interrupt(monkeypatch, {**VECTORS, "total_timesteps": 256})
     train(VECTORS, run_dir="killed")
-    assert differences("whole", "killed") == []
+    assert differences(whole.folder, "killed") == []
 
 
-def test_the_old_result_is_kept_until_the_longer_run_is_complete(run, monkeypatch, capsys):
+def test_the_old_result_is_kept_until_the_longer_run_is_complete(run, whole, monkeypatch, capsys):
     before, old = contents(run), read_run(run)
     interrupt(monkeypatch, VECTORS, at=350, folder=str(run))
     assert contents(run) == before and read_snapshot(run)["steps"] > 256
@@ -90,9 +95,8 @@ def test_the_old_result_is_kept_until_the_longer_run_is_complete(run, monkeypatc
         assert train(VECTORS, run_dir=str(run)).scores is None
     assert "result.json and policy/ are still those of 256 steps" in capsys.readouterr().out
     assert contents(run) == before
-    train(VECTORS, run_dir="whole")
     train(VECTORS, run_dir=str(run))
-    assert differences("whole", run) == []
+    assert differences(whole.folder, run) == []
 
 
 def test_a_run_is_not_made_shorter(run, monkeypatch):

@@ -24,11 +24,11 @@ from train import train
 
 QUICK = {
     "CartPole": of("CartPole", encoder="homomorphic"),
-    "Gymnasium's CartPole": of("CartPole", env__engine="gymnasium"),
-    "DoorKey": of("DoorKey-5x5", encoder="cnn", encoder__dropout=0.2, encoder__normalization="batch"),
     "DQN": of("DoorKey-5x5", "dqn", agent__buffer_size=200, agent__target_update_interval=60, n_envs=2),
 }
 EVERY = {
+    "Gymnasium's CartPole": of("CartPole", env__engine="gymnasium"),
+    "DoorKey": of("DoorKey-5x5", encoder="cnn", encoder__dropout=0.2, encoder__normalization="batch"),
     "SAC": of("Pendulum", "sac", env__normalize=True),
     "Acrobot": of("Acrobot"),
     "Pendulum": of("Pendulum", encoder="homomorphic", env__normalize=True, env__engine="gymnasium"),
@@ -77,6 +77,12 @@ COMPILED = {
 }
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The folder of a run of QUICK["CartPole"] that was never interrupted."""
+    return train(QUICK["CartPole"], run_dir=str(tmp_path_factory.mktemp("whole") / "run")).folder
+
+
 def check_that_it_ends_alike(config: dict[str, Any], monkeypatch: Any, capsys: Any, deaths: list[int]) -> None:
     longer = config["total_timesteps"] // SHORT["total_timesteps"]
     train(config, run_dir="whole")
@@ -103,12 +109,11 @@ def test_so_do_compiled_ones(name, monkeypatch, capsys):
     check_that_it_ends_alike(COMPILED[name], monkeypatch, capsys, DEATHS[:1])
 
 
-def test_what_a_run_goes_on_from_decides_its_end(monkeypatch):
+def test_what_a_run_goes_on_from_decides_its_end(whole, monkeypatch):
     """The comparison finds a run that forgets one thing of its snapshot."""
-    train(QUICK["CartPole"], run_dir="whole")
     monkeypatch.setattr("learning.randomness.restore", lambda model, state: None)
     train_killed(monkeypatch, DEATHS[:1], QUICK["CartPole"], "killed")
-    assert {"policy/policy.safetensors", "progress.csv", "train/loss"} <= {*differences("whole", "killed")}
+    assert {"policy/policy.safetensors", "progress.csv", "train/loss"} <= {*differences(whole, "killed")}
 
 
 def test_a_resumed_run_counts_the_time_before_its_interruption(monkeypatch):
@@ -140,12 +145,11 @@ def test_processes_killed_at_any_moment_lose_no_snapshot_and_end_alike():
     assert int(re.search(r"8 kills, (\d+) of them within a save", done.stdout)[1])
 
 
-def test_when_snapshots_are_taken_changes_no_byte_of_a_result(monkeypatch):
+def test_when_snapshots_are_taken_changes_no_byte_of_a_result(whole, monkeypatch):
     config = QUICK["CartPole"]
-    train(config, run_dir="whole")
     train(config, run_dir="few", **{"snapshot.every": 10**12})
     train_killed(monkeypatch, DEATHS, {**config, "snapshot": {"every": "0.00001min", "keep": 1}}, "many")
-    assert differences("whole", "few") == differences("whole", "many") == []
+    assert differences(whole, "few") == differences(whole, "many") == []
     taken = [folder.name for folder in Path("many/checkpoints").iterdir()]
     assert taken == ["steps=384"] and read_snapshot(Path("few"))["steps"] == 384
 
@@ -161,9 +165,8 @@ def test_changed_options_are_named_and_refused(monkeypatch):
     assert train({**config, **changed}, run_dir="killed").scores is not None
 
 
-def test_the_snapshot_before_is_read_if_the_last_one_is_damaged(monkeypatch, caplog):
+def test_the_snapshot_before_is_read_if_the_last_one_is_damaged(whole, monkeypatch, caplog):
     config = QUICK["CartPole"]
-    train(config, run_dir="whole")
     interrupt(monkeypatch, config)
     folder = Path("killed/snapshot")
     Path("killed/.snapshot.old").mkdir()
@@ -174,7 +177,7 @@ def test_the_snapshot_before_is_read_if_the_last_one_is_damaged(monkeypatch, cap
     (folder / "state.safetensors").write_bytes(content)
     train(config, run_dir="killed")
     assert "the version before it is read instead" in caplog.text
-    assert differences("whole", "killed") == []
+    assert differences(whole, "killed") == []
 
 
 def test_a_damaged_snapshot_is_an_error_that_names_it_and_leaves_the_run_as_it_is(monkeypatch):
@@ -202,7 +205,7 @@ def test_a_run_without_a_snapshot_begins_anew_and_says_so(monkeypatch, capsys):
 
 
 def test_what_cannot_be_resumed_is_said_by_name(monkeypatch, capsys):
-    config = {**EVERY["SAC"], "agent.use_sde": True}
+    config = {**EVERY["SAC"], "agent.use_sde": True, "total_timesteps": 128}
     interrupt(monkeypatch, config, at=100)
     assert not Path("killed/snapshot").exists()
     assert train(config, run_dir="killed").scores is not None

@@ -69,6 +69,7 @@ def test_damaged_data_are_an_error_that_names_the_file(tmp_path, content):
 
 
 @needs_fork
+@pytest.mark.slow
 def test_a_writer_killed_at_any_step_leaves_the_old_data_or_the_new(tmp_path):
     def write(version: int) -> None:
         with replacing(tmp_path / "snapshot") as folder:
