@@ -217,17 +217,18 @@ def test_an_option_that_cannot_be_is_refused(options, message):
         build(3, 3, **options)
 
 
-def policy_file(folder: str, env_id: str, encoder: str) -> str:
+def policy_file(folder: str, env_id: str, encoder: str, **options) -> str:
     env = make_vec_env(env_id, n_envs=1, bank=0)
-    save_policy(make_agent(env, encoder, n_steps=8, batch_size=8), folder, environment={"id": env_id})
+    agent = make_agent(env, encoder, n_steps=8, batch_size=8, encoder_options=options)
+    save_policy(agent, folder, environment={"id": env_id})
     return folder
 
 
 def test_attention_is_drawn_and_refused_where_there_is_none():
-    policy = policy_file("mine", "MiniGrid-Empty-5x5-v0", "transformer")
+    policy = policy_file("mine", "MiniGrid-Empty-5x5-v0", "transformer", layers=1)
     evaluate(policy=policy, episodes=1, attention="maps.png")
     with Image.open("maps.png") as picture:
-        assert picture.size[0] > 1000 and len(picture.getcolors(10**6)) > 50
+        assert picture.size[0] > 700 and len(picture.getcolors(10**6)) > 50
     with pytest.raises(ValueError, match=r"attention is the name of a \.png file; got maps.jpg"):
         evaluate(policy=policy, attention="maps.jpg")
     with pytest.raises(ValueError, match="there is no folder nowhere"):
