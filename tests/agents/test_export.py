@@ -23,10 +23,10 @@ from evaluate import evaluate
 @pytest.mark.parametrize(
     ("env_id", "kind"),
     [
-        ("BabyAI-GoToLocal-v0", "grid"),
+        pytest.param("BabyAI-GoToLocal-v0", "grid", marks=pytest.mark.slow),
         pytest.param("DoorKey-5x5", "grid", marks=pytest.mark.slow),
         pytest.param("GoToDoor-5x5", "grid", marks=pytest.mark.slow),
-        pytest.param("CartPole", "vector", marks=pytest.mark.slow),
+        ("CartPole", "vector"),
     ],
 )
 def test_every_encoder_acts_from_its_file_as_in_its_policy(env_id, kind):

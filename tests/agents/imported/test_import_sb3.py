@@ -195,6 +195,7 @@ def test_a_model_is_evaluated_by_name_and_its_scores_lie_beside_it(tmp_path, cap
     assert "note:" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_model_of_minigrid_is_evaluated_on_flat_observations(tmp_path):
     env = VecNormalize(DummyVecEnv([lambda: FlatObsWrapper(gymnasium.make("MiniGrid-Empty-Random-5x5-v0"))]))
     env.seed(0)
