@@ -460,9 +460,7 @@ def check_compiled(case):
     return eager, compiled
 
 
-@pytest.mark.parametrize(
-    "case", [pytest.param(case, marks=pytest.mark.slow if case == "distinct" else ()) for case in COMPILED]
-)
+@pytest.mark.parametrize("case", COMPILED)
 def test_compiled_equals_eager_to_rounding(case):
     eager, _ = check_compiled(case)
     for change in ({"max_grad_norm": 0.49}, {"vf_coef": 0.51}, {"ent_coef": 0.1}, {"gae_lambda": 0.94}):
