@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from configs.compose import FOLDER, GROUPS_OF, NEEDED, compose
+from configs.compose import FOLDER, GROUPS, GROUPS_OF, NEEDED, TRAINING, compose, existing
 from configs.flatten import flatten
 
 ENTRY = re.compile(r"(?P<indent> *)(?P<key>[\w-]+):(?P<value>.*?)(?: # (?P<comment>.*))?")
@@ -21,19 +21,29 @@ NARROWEST = 80  # characters of a line
 
 
 def explained(name: str, overrides: Sequence[str]) -> str:
-    """A line `option=value  explanation` for each option of a command.
+    """The choices of a command, and a line `option=value  explanation` for each of its options.
 
     Raises:
         UsageError: the choices do not compose.
     """
     width = max(shutil.get_terminal_size((120, 24)).columns, NARROWEST)
-    lines = ["== Options (option=value), with their values for these choices =="]
+    lines = [*_choices(name, width), "== Options (option=value), with their values for these choices =="]
     for option, (value, text) in options_of(name, overrides).items():
         first = f"{option}={shown(value)}"
         first = first.ljust(COLUMN - 2) + "  " if len(first) < COLUMN else f"{first}\n{' ' * COLUMN}"
         wrapped = textwrap.wrap(text, width - COLUMN)
         lines.append(f"{first}{f'{chr(10)}{chr(32) * COLUMN}'.join(wrapped)}".rstrip())
     return "\n".join(lines)
+
+
+def _choices(name: str, width: int) -> list[str]:
+    """What training chooses from; other commands choose a policy or runs."""
+    if name not in TRAINING:
+        return []
+    offered = [f"{group}: {', '.join(existing(group))}" for group in GROUPS]
+    lines = [textwrap.fill(each, width, subsequent_indent="    ", break_on_hyphens=False) for each in offered]
+    also = "env= also takes every registered Gymnasium id; env=gym env.id=<id> any other"
+    return ["== Choices (group=option) ==", *lines, f"{also}\n"]
 
 
 def options_of(name: str, overrides: Sequence[str]) -> dict[str, tuple[Any, str]]:

@@ -38,6 +38,14 @@ def test_a_comment_is_found_where_it_stands(tmp_path):
     assert comments(file) == {"a": "one", "b.c": "two", "e": "three: four # five"}
 
 
+@pytest.mark.parametrize("name", ["train", "tune"])
+def test_the_choices_of_training_are_listed_without_the_files_that_they_are_made_of(name):
+    said = " ".join(explained(name, []).partition("== Options")[0].split())
+    for group in ("env", "agent", "encoder", "symmetry", "experiment"):
+        assert f"{group}: {', '.join(existing(group))}" in said
+    assert said.count(":") == 5 and "tuned" not in said
+
+
 def test_values_are_those_of_the_choices_and_of_what_is_given():
     said = explained("train", ["env=DoorKey-5x5", "agent=ppo_fast", "agent.gamma=0.5"])
     assert "\nagent.gamma=0.5 " in said and "\nn_envs=16 " in said and "\nagent.target_kl=null " in said
