@@ -160,9 +160,9 @@ bias can be seen to win or to fail.
 
 Success is that of the last policy with sampled actions in 200 episodes, as a mean over seeds with Student's 95%
 interval. In parentheses are the number of seeds, and of how many the last fifth of the learning curve is on average
-more than 0.05 above the fifth before it: those were still learning. The encoders of one task have equally many
-parameters to within 10%, and one setting of `ppo_fast` and one budget. None was tuned for a task, but `recurrent_ppo`
-was for MemoryS7.
+more than 0.15 above the fifth before it, two standard errors: those were still learning. The encoders of one task have
+equally many parameters to within 10%, and one setting of `ppo_fast` and one budget. None was tuned for a task, but
+`recurrent_ppo` was for MemoryS7.
 
 ```sh
 python train.py -m experiment=atlas seed=0,1,2,3,4  # six encoders on nine tasks; repeat the line to go on
