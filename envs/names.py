@@ -38,8 +38,8 @@ def short_names() -> dict[str, str]:
 
 
 def short_name_of(env_id: str) -> str | None:
-    """The short name of a Gymnasium id, if it has one."""
-    return next((name for name, known in short_names().items() if known == env_id), None)
+    """The short name of a Gymnasium id, if it has one. Of several, the shortest: the others set more than the id."""
+    return min((name for name, known in short_names().items() if known == env_id), key=len, default=None)
 
 
 def id_of(name: str) -> str:

@@ -220,6 +220,7 @@ def test_run_folders_are_named_by_what_differs_from_the_defaults():
         (["env=DoorKey-5x5", "env.levels=20"], "runs/DoorKey-5x5/ppo-mlp/env.levels=20/seed=0"),
         (["env=minigrid", "env.id=my_pkg:Room-v0"], "runs/my_pkg_Room-v0/ppo-mlp/default/seed=0"),
         (["env=minigrid", "env.id=MiniGrid-DoorKey-5x5-v0"], "runs/DoorKey-5x5/ppo-mlp/default/seed=0"),
+        (["env=MiniGrid-DoorKey-6x6-v0"], "runs/DoorKey-6x6/ppo-mlp/default/seed=0"),  # and not DoorKey-6x6-full
         (["experiment=van-der-pol-2020"], "runs/CartPole/ppo-mlp/experiment=van-der-pol-2020/seed=0"),
         (
             ["env=DoorKey-5x5", "encoder=gnn", "encoder.relations=[right,under]"],
