@@ -460,6 +460,7 @@ def check_compiled(case):
     return eager, compiled
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", COMPILED)
 def test_compiled_equals_eager_to_rounding(case):
     eager, _ = check_compiled(case)

@@ -106,6 +106,7 @@ def test_yaml_and_constructor_have_the_same_options_with_the_same_defaults(name)
     assert resolve(config["encoder"]["class"]) is encoder_named(name)
 
 
+@pytest.mark.slow
 def test_every_option_works_or_is_refused_by_its_name_whatever_its_value():
     done = command("tests/strange_options.py", PYTHONPATH=str(PROJECT))
     assert done.returncode == 0, done.stderr

@@ -224,6 +224,7 @@ def policy_file(folder: str, env_id: str, encoder: str, **options) -> str:
     return folder
 
 
+@pytest.mark.slow
 def test_attention_is_drawn_and_refused_where_there_is_none():
     policy = policy_file("mine", "MiniGrid-Empty-5x5-v0", "transformer", layers=1)
     evaluate(policy=policy, episodes=1, attention="maps.png")

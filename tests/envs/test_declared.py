@@ -93,7 +93,12 @@ def needs_mujoco(name: str) -> None:
 # ── declared, and tested ──
 
 
-@pytest.mark.parametrize("name", ["Field-v0", *symmetric_ids()])
+SLOW = {"Ant-v5": pytest.mark.slow}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=SLOW.get(name, ())) for name in ("Field-v0", *symmetric_ids())]
+)
 def test_every_declared_symmetry_holds_in_the_simulator(name, registered):
     needs_mujoco(name)
     check = check_symmetry(make_env(name), steps=60)
@@ -440,6 +445,7 @@ def test_the_check_is_a_command(monkeypatch, capsys):
     assert "DOES NOT HOLD: " in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_commands_run_as_modules():
     words = [sys.executable, "-m", "envs.discover", "env=Pendulum"]
     found = subprocess.run(words, capture_output=True, text=True, cwd=PROJECT, timeout=240)
