@@ -201,7 +201,7 @@ def test_an_encoder_added_as_the_readme_says_meets_the_laws_of_all_others(tmp_pa
     own = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = run("train.py", "env=DoorKey-5x5", "encoder=rowsandcolumns", *SHORT)
     assert done.returncode == 0, done.stderr
-    laws = ["-k", "rowsandcolumns or option", "tests/encoders/test_encoders.py"]
+    laws = ["-m", "slow or not slow", "-k", "rowsandcolumns or option", "tests/encoders/test_encoders.py"]
     for tests in (laws, ["tests/agents/test_cuda.py"]):
         done = run("-m", "pytest", "-n0", *tests)
         assert done.returncode == 0, done.stdout

@@ -124,7 +124,7 @@ def test_the_engine_is_decided_and_changes_no_number(capsys):
     assert train(TINY, env={"name": "DoorKey-5x5", "engine": "batched"}, run_dir="theirs").scores is not None
     assert "is finished" in capsys.readouterr().out
     environment = load_policy(mine).spec["environment"]
-    assert environment.keys() == {"id", "view", "shuffle", "history", "reward_scale", "kwargs"}
+    assert environment.keys() == {"id", "view", "shuffle", "history", "reward_scale", "kwargs", "bank"}
     with pytest.raises(ValueError, match=r"env.bank was 10000, now 5"):
         train(TINY, env={"name": "DoorKey-5x5", "bank": 5}, run_dir="theirs")
     other = train(TINY, env={"name": "DoorKey-5x5", "bank": 5}, run_dir="other").folder
