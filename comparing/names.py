@@ -25,7 +25,7 @@ def short_names(labels: Iterable[str]) -> dict[str, str]:
     for label in labels:
         agent, encoder, options = _parts(label)
         kind = encoder if agent in shared else f"{agent}-{encoder}"
-        called[label] = " ".join([kind, *filter(None, [",".join(each for each in options if each not in shared)])])
+        called[label] = f"{kind} {','.join(each for each in options if each not in shared)}".rstrip()
     return called
 
 
