@@ -92,7 +92,7 @@ def command_line(name: str, run: Callable[[list[str]], int], sweepable: Sweepabl
     says how many jobs were not started.
 
     Args:
-        name: the name of the configuration: train, tune, evaluate or compare.
+        name: the name of the configuration: train, tune, evaluate, compare or lab.
         run: takes the overrides of one job and returns its exit code.
         sweepable: how its jobs run in processes of their own.
     """

@@ -29,15 +29,15 @@ from envs.names import id_of, is_minigrid, not_registered, short_name_of, short_
 
 FOLDER = Path(__file__).resolve().parent
 GROUPS = ("env", "agent", "encoder", "symmetry", "experiment")
-GROUPS_OF = {"train": GROUPS, "tune": (*GROUPS, "space"), "evaluate": ("env",), "compare": ()}
+GROUPS_OF = {"train": GROUPS, "tune": (*GROUPS, "space"), "evaluate": ("env",), "compare": (), "lab": ()}
 TRAINING = ("train", "tune")
-BARE = {"evaluate": "policy", "compare": "runs"}  # what a word alone means
-NEEDED = {"train": (), "tune": (), "evaluate": (), "compare": ("runs",)}  # without which nothing composes
+BARE = {"evaluate": "policy", "compare": "runs", "lab": "claim"}  # what a word alone means
+NEEDED = {"train": (), "tune": (), "evaluate": (), "compare": ("runs",), "lab": ()}  # without which nothing composes
 IDENTITY = (*GROUPS, "env.id", "encoder.class")  # what a run's defaults belong to
 # run folders hold `=`
 PATHS = (
     *("policy", "initial", "encoder.initial", "normalization", "runs"),
-    *("run_dir", "video", "attention", "output", "replay"),
+    *("run_dir", "video", "attention", "output", "replay", "write"),
 )
 OPEN = ("env.kwargs", "agent.policy_kwargs", "encoder.trunk_options", "transfer")  # mappings that take any key
 OWN = {"env=gym", "env=minigrid"}  # choices whose env.id the user gives
@@ -48,7 +48,7 @@ class UsageError(ValueError):
 
 
 def compose(name: str, overrides: Sequence[str]) -> dict[str, Any]:
-    """The configuration `name` (train, tune, evaluate or compare); each group carries the choice as its `name`.
+    """The configuration `name` (train, tune, evaluate, compare or lab); each group carries the choice as its `name`.
 
     Raises:
         UsageError: an unknown choice or option, a missing one, or a value that cannot be parsed.

@@ -62,6 +62,9 @@ ROOMS: dict[str, set[str]] = {
     "compare": {"comparing", "configs", "evaluation", "storage"},
     "tuning": {"agents.saved", "configs", "envs", "evaluation", "storage", "sweeps", "train"},
     "tune": {"configs", "sweeps", "tuning"},
+    "laboratory": {"comparing", "evaluation", "laboratory.claims", "storage"},
+    "laboratory.claims": {"*"},
+    "lab": {"configs", "envs", "laboratory", "laboratory.claims", "sweeps"},
     "benchmarks": {"*"},
 }
 LONGEST = 300  # lines

@@ -20,7 +20,7 @@ CHOICES = [
     ("evaluate", "env=DoorKey-8x8"),
     ("compare",),
 ]
-USUAL = [("train",), ("tune",), ("evaluate",), ("compare",)]
+USUAL = [("train",), ("tune",), ("evaluate",), ("compare",), ("lab",)]
 
 
 @pytest.mark.parametrize("choices", [*USUAL, *(pytest.param(each, marks=pytest.mark.slow) for each in CHOICES)])

@@ -1,0 +1,19 @@
+"""The claims: a file here is one, and its name is the claim's. Each has a `CLAIM`."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from laboratory.claim import Claim
+
+NAMES = ("reductions",)  # in the lecture's order
+
+
+def claims() -> dict[str, Claim]:
+    """Every claim by its name."""
+    return {name: claim(name) for name in NAMES}
+
+
+def claim(name: str) -> Claim:
+    """The claim of this name, of NAMES."""
+    return import_module(f"laboratory.claims.{name}").CLAIM
