@@ -15,6 +15,7 @@ ROOMS: dict[str, set[str]] = {
     "encoders.layers": {"encoders", "symmetry"},
     "encoders": {"encoders.layers", "reductions", "symmetry"},  # encoders/reductions.py is the old name of reductions
     "reductions": {"encoders.layers"},
+    "analysis": {"encoders", "encoders.layers", "storage", "symmetry"},
     "envs": {"envs.engine", "envs.symmetries", "symmetry"},
     "envs.engine": {"envs", "envs.engine.makers"},
     "envs.engine.makers": {"envs", "envs.engine"},
@@ -45,7 +46,7 @@ ROOMS: dict[str, set[str]] = {
         "storage",
         "symmetry",
     },
-    "playing": {"agents", "agents.*", "configs", "envs", "evaluation", "storage"},
+    "playing": {"agents", "agents.*", "analysis", "configs", "envs", "evaluation", "storage"},
     "pretrained": {"storage"},
     "train": {"agents", "agents.*", "configs", "encoders", "envs", "evaluation", "learning", "storage", "sweeps"},
     "evaluate": {
