@@ -6,6 +6,7 @@
     python evaluate.py policy=pretrained/DoorKey-6x6-gnn shift=mirror
     python evaluate.py policy=runs/DoorKey-5x5/ppo-transformer/default/seed=0 attention=maps.png
     python evaluate.py policy=pretrained/DoorKey-6x6-gnn export=policy.onnx
+    python evaluate.py policy=pretrained/CartPole-homomorphic lipschitz=true
     python evaluate.py replay=runs/CartPole/ppo-mlp/default/seed=0/crash.json
     python evaluate.py policy=Pendulum-v1.zip normalization=vecnormalize.pkl env=Pendulum
 
@@ -67,6 +68,8 @@ def evaluate(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> 
     for key in ("video", "attention"):
         if settings["shift"] is not None and settings[key] is not None:
             raise UsageError(f"{key}= draws levels as they are, and shift= changes them; leave one of the two out")
+    if not isinstance(settings["lipschitz"], bool):
+        raise UsageError(f"lipschitz is true or false; got {settings['lipschitz']!r}")
     if settings["replay"] is not None:
         return _replay(settings)
     if settings["policy"] is None:
@@ -92,6 +95,7 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     from agents.export import check_export
     from agents.saved.specification import versions
     from playing.choose import another_family, beside, environment_options, is_sb3, load, make, prepared
+    from playing.lipschitz import actor_of, lipschitz, lipschitz_line
     from playing.measure import measure, score_table, symmetry_line
 
     if settings["device"] not in ("auto", "cpu", "cuda"):
@@ -104,6 +108,8 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
         transformer_of(policy)  # or say now that there is none
     if settings["export"]:
         check_export(policy, settings["export"])
+    if settings["lipschitz"]:
+        actor_of(policy)
     options = environment_options(policy, settings)
     policy, env = prepared(policy, options, settings)
     shift = settings["shift"]
@@ -139,6 +145,9 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     print(score_table(result))
     if env.symmetry is not None:
         print(symmetry_line(policy, env, result))
+    if settings["lipschitz"]:
+        result["lipschitz"] = lipschitz(policy, states)
+        print(lipschitz_line(result["lipschitz"]))
     changed = (f"-{shift}" if shift else "") + ("" if shuffle is None else f"-shuffle={shuffle}")
     file = f"evaluation-{re.sub(r'[/:]', '_', name)}-{settings['seed']}{changed}.json"
     output = Path(settings["output"]) if settings["output"] else beside(settings, file)

@@ -11,15 +11,28 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from gymnasium import spaces
 from torch import Tensor, nn
 
 from encoders.average import Average
-from encoders.base import Flatten
+from encoders.base import Flatten, kind_of
 from encoders.layers.equivariant import EquivariantGrid
 from encoders.layers.stem import CellEmbedding
 
 Observations = Tensor | Mapping[str, Tensor]
 Function = Callable[[Tensor], Tensor]
+
+INPUTS = {
+    "grid": "the cells in one-hot form, with direction, carried object and mission as they are",
+    "window": "the whole window of observations, cells in one-hot form",
+    "image": "pixels in [0, 1]",
+    "graph": "the features of the nodes",
+}
+
+
+def input_of(space: spaces.Space) -> str:
+    """What the input of the function is for observations of this space, in words."""
+    return INPUTS.get(kind_of(space), "the observation, normalized if the policy normalizes it")
 
 
 def as_function(network: nn.Module, observations: Observations) -> tuple[Function, Tensor]:

@@ -9,20 +9,13 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import nn
 
 from agents.diagnostics import as_encoded
-from analysis.cells import as_function
+from analysis.cells import as_function, input_of
 from analysis.lipschitz import gradient_norms, upper_bound
-from encoders.base import kind_of
 
 if TYPE_CHECKING:
     from agents import Policy
 
 AT_ONCE = 128  # observations whose gradients are held at a time
-READS = {
-    "grid": "the cells in one-hot form, with direction, carried object and mission as they are",
-    "window": "the whole window of observations, cells in one-hot form",
-    "image": "pixels in [0, 1]",
-    "graph": "the features of the nodes",
-}
 
 
 def actor_of(policy: Policy) -> tuple[str, nn.Sequential]:
@@ -57,8 +50,13 @@ def lipschitz(policy: Policy, states: Any) -> dict[str, Any]:
     """
     output, network = actor_of(policy)
     policy.module.set_training_mode(False)
-    reads = READS.get(kind_of(policy.observation_space), "the observation, normalized if the policy normalizes it")
-    found: dict[str, Any] = {"of": output, "to": reads, "states": 0, "lower": 0.0, "upper": None}
+    found: dict[str, Any] = {
+        "of": output,
+        "to": input_of(policy.observation_space),
+        "states": 0,
+        "lower": 0.0,
+        "upper": None,
+    }
     observations = as_encoded(policy, states)
     number = len(next(iter(observations.values())) if isinstance(observations, dict) else observations)
     for rows in torch.arange(number).split(AT_ONCE):

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from jacobians import jacobian_norms
 from torch import nn
 
 from analysis.lipschitz import gradient_norms, lower_bound, upper_bound
@@ -65,14 +66,6 @@ def met(norm: nn.Module) -> nn.Module:
     norm.running_mean.normal_(), norm.running_var.uniform_(0.3, 2)
     nn.init.normal_(norm.weight), nn.init.normal_(norm.bias)
     return norm
-
-
-def jacobian_norms(module: nn.Module, points: torch.Tensor) -> torch.Tensor:
-    """‖J(x)‖₂ at each point, from all entries of J."""
-    x = points.clone().requires_grad_()
-    output = module(x).flatten(1)
-    rows = [torch.autograd.grad(output[:, row].sum(), x, retain_graph=True)[0] for row in range(output.shape[1])]
-    return torch.linalg.matrix_norm(torch.stack(rows, 1).flatten(2), 2)
 
 
 @SEVERAL

@@ -7,7 +7,7 @@ import pytest
 import torch
 from conftest import PROJECT
 from encoder_cases import case
-from test_lipschitz import jacobian_norms
+from jacobians import jacobian_norms
 from torch import nn
 
 from agents import load_policy, make_agent
