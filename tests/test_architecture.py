@@ -17,6 +17,7 @@ ROOMS: dict[str, set[str]] = {
     "reductions": {"encoders.layers"},
     "analysis": {"encoders", "encoders.layers", "storage", "symmetry"},
     "envs": {"envs.engine", "envs.symmetries", "symmetry"},
+    "envs.chomsky": {"envs"},
     "envs.engine": {"envs", "envs.engine.makers"},
     "envs.engine.makers": {"envs", "envs.engine"},
     "envs.symmetries": {"envs", "symmetry"},

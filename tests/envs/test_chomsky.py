@@ -1,0 +1,112 @@
+"""Laws of the Chomsky tasks: every answer is what the task's definition says, spelled out here string by string."""
+
+import numpy as np
+import pytest
+
+from envs.chomsky import LEVELS, TASKS
+
+LENGTHS = (1, 2, 3, 4, 5, 6, 7, 8, 13, 40, 41)
+every_task = pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+
+
+def even_pairs(string):
+    return [sum(left != right for left, right in zip(string, string[1:], strict=False)) % 2]
+
+
+def parity_check(string):
+    return [string.count(1) % 2]
+
+
+def cycle_navigation(string):
+    place = 0
+    for step in string:
+        place = (place + (-1, 0, 1)[step]) % 5
+    return [place]
+
+
+def reverse_string(string):
+    return [*reversed(string)]
+
+
+def stack_manipulation(string):
+    stack = []
+    for token in string:
+        if token != 2:
+            stack.append({0: 0, 1: 1, 3: 0, 4: 1}[token])
+        elif stack:
+            stack.pop()
+    answer = [*reversed(stack), 2]
+    return answer + [0] * (len(string) + 1 - len(answer))
+
+
+def duplicate_string(string):
+    return string + string
+
+
+def missing_duplicate(string):
+    if string == [1]:
+        return [1]
+    half = len(string) // 2
+    first, second = string[:half], string[half : 2 * half]
+    assert string[2 * half :] == [3] * (len(string) % 2)
+    assert sum(one != other for one, other in zip(first, second, strict=True)) == string.count(2) == 1
+    return [min(pair) for pair in zip(first, second, strict=True) if 2 in pair]
+
+
+def odds_first(string):
+    return [symbol for number, symbol in enumerate(string, start=1) if number % 2 == 1] + [
+        symbol for number, symbol in enumerate(string, start=1) if number % 2 == 0
+    ]
+
+
+def bucket_sort(string):
+    return sorted(string)
+
+
+@every_task
+@pytest.mark.parametrize("seed", range(5))
+def test_every_answer_is_what_the_definition_says(task, seed):
+    generator = np.random.default_rng(seed)
+    for length in LENGTHS:
+        for string, answer in zip(*task.sample(generator, 20, length), strict=True):
+            assert answer.tolist() == globals()[task.name](string.tolist())
+
+
+@every_task
+def test_strings_and_answers_have_the_lengths_and_alphabets_stated(task):
+    generator = np.random.default_rng(0)
+    strings, answers = set(), set()
+    for length in LENGTHS:
+        string, answer = task.sample(generator, 60, length)
+        assert string.shape == (60, task.input_length(length))
+        assert answer.shape == (60, task.output_length(length))
+        assert string.dtype == answer.dtype == np.int64
+        strings |= set(string.ravel().tolist())
+        answers |= set(answer.ravel().tolist())
+    assert answers == set(range(task.outputs))
+    assert strings <= set(range(task.inputs))
+    assert task.level in LEVELS
+
+
+@every_task
+def test_a_seed_decides_the_data(task):
+    one, same, other = (task.sample(np.random.default_rng(seed), 8, 20) for seed in (1, 1, 2))
+    assert all((left == right).all() for left, right in zip(one, same, strict=True))
+    assert (one[0] != other[0]).any()
+
+
+@every_task
+def test_what_follows_the_end_of_an_answer_is_not_counted(task):
+    _, answers = task.sample(np.random.default_rng(0), 50, 12)
+    for answer, counted in zip(answers.tolist(), task.counted(answers), strict=True):
+        last = answer.index(task.outputs - 1) if task.ends else len(answer) - 1
+        assert counted.tolist() == [place <= last for place in range(len(answer))]
+
+
+@every_task
+def test_lengths_and_batches_below_1_are_refused(task):
+    generator = np.random.default_rng(0)
+    with pytest.raises(ValueError, match=f"a string of {task.name} has at least 1 token, got length=0"):
+        task.sample(generator, 4, 0)
+    with pytest.raises(ValueError, match="at least 1 string, got batch=0"):
+        task.sample(generator, 0, 4)
