@@ -66,6 +66,7 @@ ROOMS: dict[str, set[str]] = {
     "tune": {"configs", "sweeps", "tuning"},
     "laboratory": {"comparing", "evaluation", "laboratory.claims", "storage"},
     "laboratory.claims": {"*"},
+    "laboratory.sequence": {"encoders", "encoders.layers", "envs"},
     "lab": {"configs", "envs", "laboratory", "laboratory.claims", "sweeps"},
     "benchmarks": {"*"},
 }
