@@ -66,7 +66,7 @@ ROOMS: dict[str, set[str]] = {
     "tune": {"configs", "sweeps", "tuning"},
     "laboratory": {"comparing", "evaluation", "laboratory.claims", "storage"},
     "laboratory.claims": {"*"},
-    "laboratory.sequence": {"encoders", "encoders.layers", "envs"},
+    "laboratory.sequence": {"encoders", "envs", "envs.chomsky"},
     "lab": {"configs", "envs", "laboratory", "laboratory.claims", "sweeps"},
     "benchmarks": {"*"},
 }

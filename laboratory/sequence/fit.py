@@ -4,35 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from envs.chomsky import Task
 from laboratory.sequence.networks import Network, check_whole, network
 
 LONGER = tuple(range(41, 501, 51))  # the lengths of tests: 41, 92, …, 500
 TOKENS = 20_000  # that are read at once in tests
-
-
-class Task(Protocol):
-    """What there is to learn: sequences and their answers.
-
-    Attributes:
-        name: of the task.
-        inputs, outputs: sizes of the two alphabets.
-    """
-
-    name: str
-    inputs: int
-    outputs: int
-
-    def output_length(self, length: int) -> int:
-        """How long the answer to a sequence of this length is."""
-
-    def sample(self, generator: torch.Generator, batch: int, length: int) -> tuple[Tensor, Tensor]:
-        """Sequences (batch, length) and answers (batch, output_length)."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +53,11 @@ def fit(architecture: str, task: Task, seed: int, budget: Budget, **options: Any
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         made = network(architecture, task.inputs, task.outputs, seed=seed, **options)
-    generator = torch.Generator().manual_seed(seed)
-    lengths = torch.randint(1, budget.longest + 1, (budget.steps,), generator=generator).tolist()
+    generator = np.random.default_rng(seed)
     optimizer = torch.optim.Adam(made.parameters(), lr=budget.rate, fused=True)
-    for length in lengths:
-        step(made, optimizer, *task.sample(generator, budget.batch, length), budget.clip)
+    for length in generator.integers(1, budget.longest, budget.steps, endpoint=True).tolist():
+        tokens, answers = map(torch.from_numpy, task.sample(generator, budget.batch, length))
+        step(made, optimizer, tokens, answers, budget.clip)
     return made.eval()
 
 
@@ -90,19 +73,19 @@ def step(made: Network, optimizer: torch.optim.Optimizer, tokens: Tensor, answer
 
 @torch.no_grad()
 def accuracies(made: Network, task: Task, lengths: Sequence[int], sequences: int = 64, seed: int = 0) -> list[float]:
-    """For each length, the share of answers' positions that are right, over fresh sequences.
+    """For each length, the share of the answers' tokens that are right, over fresh strings.
 
     Raises:
         ValueError: a length below 1, or one that the network cannot read.
     """
     for length in lengths:
         check_whole(1, length=length)
-    generator = torch.Generator().manual_seed(seed)
-    return [_accuracy(made, *task.sample(generator, sequences, length)) for length in lengths]
+    generator = np.random.default_rng(seed)
+    return [_accuracy(made, task, *task.sample(generator, sequences, length)) for length in lengths]
 
 
-def _accuracy(made: Network, tokens: Tensor, answers: Tensor) -> float:
-    at_once = max(1, TOKENS // (tokens.shape[1] + answers.shape[1]))
-    parts = zip(tokens.split(at_once), answers.split(at_once), strict=True)
-    right = sum(int((made(some, theirs.shape[1]).argmax(2) == theirs).sum()) for some, theirs in parts)
-    return right / answers.numel()
+def _accuracy(made: Network, task: Task, strings: np.ndarray, answers: np.ndarray) -> float:
+    at_once = max(1, TOKENS // (strings.shape[1] + answers.shape[1]))
+    parts = torch.from_numpy(strings).split(at_once)
+    said = torch.cat([made(some, answers.shape[1]).argmax(2) for some in parts]).numpy()
+    return float((said == answers)[task.counted(answers)].mean())

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
+from envs.chomsky import LEVELS, Task
 from laboratory.sequence import ARCHITECTURES, Budget, accuracies, fit, network
 from laboratory.sequence.memory import CELL, StackRNN, TapeRNN
 from laboratory.sequence.positions import HIGHEST, POSITIONS, Randomized, within
@@ -13,20 +17,17 @@ from laboratory.sequence.positions import HIGHEST, POSITIONS, Randomized, within
 WIDTH, HEADS, TOKENS = 16, 2, 11
 
 
-class Last:
-    """The answer is the last token, or a coin that no token knows."""
+def last(generator, batch, length):
+    tokens = generator.integers(0, 3, (batch, length))
+    return tokens, tokens[:, -1:]
 
-    name, inputs, outputs = "last", 3, 3
 
-    def __init__(self, coin: bool = False):
-        self.coin = coin
+def coin(generator, batch, length):
+    return generator.integers(0, 3, (batch, length)), generator.integers(0, 3, (batch, 1))
 
-    def output_length(self, length):
-        return 1
 
-    def sample(self, generator, batch, length):
-        tokens = torch.randint(3, (batch, length), generator=generator)
-        return tokens, torch.randint(3, (batch, 1), generator=generator) if self.coin else tokens[:, -1:]
+LAST = Task("last", LEVELS[0], 3, 3, last)
+COIN = Task("coin", LEVELS[0], 3, 3, coin)
 
 
 def one_hot(move, moves):
@@ -147,16 +148,16 @@ def test_behind_the_sequence_a_network_reads_empty_tokens_only(computation):
 def test_an_answer_is_learned_only_if_it_follows_from_the_sequence(architecture):
     budget = Budget(steps=40, batch=64, rate=2e-2, longest=3)
     options = {"layers": 1, "heads": HEADS, "positions": "sine"} if architecture == "transformer" else {}
-    for coin, least, most in ((False, 0.9, 1.0), (True, 0.2, 0.45)):
-        made = fit(architecture, Last(coin), 0, budget, width=WIDTH, **options)
-        assert least <= accuracies(made, Last(coin), [3], sequences=512)[0] <= most
+    for task, least, most in ((LAST, 0.9, 1.0), (COIN, 0.2, 0.45)):
+        made = fit(architecture, task, 0, budget, width=WIDTH, **options)
+        assert least <= accuracies(made, task, [3], sequences=512)[0] <= most
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_a_seed_gives_one_network_and_another_seed_another(architecture):
     options = {"positions": "randomized", "layers": 1, "heads": HEADS} if architecture == "transformer" else {}
     once, again, other = (
-        [*fit(architecture, Last(), seed, Budget(steps=3, batch=4), width=WIDTH, **options).parameters()]
+        [*fit(architecture, LAST, seed, Budget(steps=3, batch=4), width=WIDTH, **options).parameters()]
         for seed in (0, 0, 1)
     )
     assert all(map(torch.equal, once, again))
@@ -166,7 +167,7 @@ def test_a_seed_gives_one_network_and_another_seed_another(architecture):
 def test_training_leaves_the_generator_of_torch_as_it_was():
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    fit("rnn", Last(), 0, Budget(steps=1, batch=2), width=4)
+    fit("rnn", LAST, 0, Budget(steps=1, batch=2), width=4)
     assert torch.equal(before, torch.get_rng_state())
 
 
@@ -175,11 +176,13 @@ def test_accuracy_is_the_share_of_positions_that_are_right():
         def __call__(self, tokens, answers):
             return F.one_hot(torch.zeros(len(tokens), answers, dtype=torch.long), 2)
 
-    class Halves(Last):
-        def sample(self, generator, batch, length):
-            return torch.zeros(batch, length, dtype=torch.long), torch.arange(length).expand(batch, -1) % 2
+    def halves(generator, batch, length):
+        return np.zeros((batch, length), int), np.arange(length).repeat(batch).reshape(-1, batch).T % 2
 
-    assert accuracies(Zero(), Halves(), [4, 5, 30_000], sequences=3) == [1 / 2, 3 / 5, 1 / 2]
+    task = Task("halves", LEVELS[0], 1, 2, halves, lambda length: length)
+    assert accuracies(Zero(), task, [4, 5, 30_000], sequences=3) == [1 / 2, 3 / 5, 1 / 2]
+    ending = replace(task, outputs=3, ends=True, draw=lambda *_: (np.zeros((1, 4), int), np.array([[1, 0, 2, 0]])))
+    assert accuracies(Zero(), ending, [4]) == [1 / 3], "what fills up after the end does not count"
 
 
 @pytest.mark.parametrize(
@@ -201,11 +204,11 @@ def test_a_network_that_cannot_be_is_refused_in_one_line(options, message):
 
 def test_lengths_below_one_and_beyond_the_learned_positions_are_refused():
     made = network("transformer", 3, 3, width=WIDTH, positions="learned", layers=1, heads=HEADS, longest=5)
-    assert accuracies(made, Last(), [4], sequences=2)
+    assert accuracies(made, LAST, [4], sequences=2)
     with pytest.raises(ValueError, match="has vectors for 5 tokens and cannot read 6; make it with longest=6"):
-        accuracies(made, Last(), [5])
+        accuracies(made, LAST, [5])
     with pytest.raises(ValueError, match="length is a whole number, at least 1; got 0"):
-        accuracies(made, Last(), [0])
+        accuracies(made, LAST, [0])
     with pytest.raises(ValueError, match="have 1 token or more; got 0 and 1"):
         made(torch.zeros(2, 0, dtype=torch.long), 1)
     with pytest.raises(ValueError, match="longest is a whole number, at least 1; got 0"):
