@@ -1,5 +1,8 @@
 """Laws of the Chomsky tasks: every answer is what the task's definition says, spelled out here string by string."""
 
+import ast
+import math
+
 import numpy as np
 import pytest
 
@@ -22,6 +25,40 @@ def cycle_navigation(string):
     for step in string:
         place = (place + (-1, 0, 1)[step]) % 5
     return [place]
+
+
+def modular_arithmetic(string):
+    return [value("".join("01234+-*"[token] for token in string))]
+
+
+def modular_arithmetic_brackets(string):
+    return [value("".join("01234+-*()"[token] for token in string))]
+
+
+def value(text):
+    """Of an expression, modulo 5, as Python's grammar reads it."""
+
+    def of(node):
+        match node:
+            case ast.Constant(number):
+                return number
+            case ast.UnaryOp(ast.USub(), inner):
+                return -of(inner)
+            case ast.BinOp(left, operator, right):
+                one, other = of(left), of(right)
+                return {ast.Add: one + other, ast.Sub: one - other, ast.Mult: one * other}[type(operator)]
+
+    return of(ast.parse(text, mode="eval").body) % 5
+
+
+def solve_equation(string):
+    if len(string) < 3:
+        assert set(string) == {0}
+        return [0]
+    text, right = "".join("01234+-()x="[token] for token in string).split("=")
+    (x,) = (digit for digit in "01234" if value(text.replace("x", digit)) == int(right))
+    assert text.count("x") == 1
+    return [int(x)]
 
 
 def reverse_string(string):
@@ -61,6 +98,37 @@ def odds_first(string):
 
 def bucket_sort(string):
     return sorted(string)
+
+
+def binary_addition(string):
+    numbers = operands(string)
+    assert all(numbers) or len(string) < 3
+    return ended(sum(numbers), len(string) + 1)
+
+
+def binary_multiplication(string):
+    if len(string) < 3:
+        return ended(0, 2)[2 - len(string) :]
+    one, other = operands(string)
+    assert one * other > 0
+    return ended(one * other, len(string))
+
+
+def operands(string):
+    """The numbers of a string, whose lowest bits come first; one below 2^length - 1 for lengths 1 and 2."""
+    parts = "".join(map(str, string)).split("2")
+    assert len(parts) == 2 or (len(parts) == 1 and len(string) < 3 and not all(string))
+    return [int(part[::-1], 2) for part in parts]
+
+
+def ended(number, length):
+    return [int(token) for token in (f"{number:b}"[::-1] + "2").ljust(length, "0")]
+
+
+def compute_sqrt(string):
+    number = int("".join(map(str, string)), 2)
+    assert number > 0
+    return [int(bit) for bit in f"{math.isqrt(number):b}".zfill((len(string) + 1) // 2)]
 
 
 @every_task
