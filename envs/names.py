@@ -21,6 +21,7 @@ gymnasium.register("Inductive-AlignedNear-v0", "envs.tasks:AlignedEnv", kwargs={
 gymnasium.register("Inductive-Recall-v0", "envs.tasks:RecallEnv")
 gymnasium.register("Inductive-Majority-v0", "envs.tasks:MajorityEnv")
 gymnasium.register("Inductive-OneBall-v0", "envs.tasks:MajorityEnv", kwargs={"balls": 1})
+gymnasium.register("Inductive-Chomsky-v0", "envs.chomsky.environment:ChomskyEnv")
 
 PROVIDERS = {"ALE": "ale_py"}  # namespace of ids -> the module that registers them when it is imported
 CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "env"

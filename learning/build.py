@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from inspect import signature
 from typing import Any
 
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -18,7 +19,7 @@ from agents.saved.policy import described
 from configs.check import TUNING
 from configs.compose import UsageError
 from encoders.base import kind_of
-from envs import make_vec_env, symmetric_ids
+from envs import make_env, make_vec_env, symmetric_ids
 from envs.levels import FRESH, FRESH_FOR_TUNING, PLAYED
 from envs.split import Split, split_of
 from evaluation.runs import is_of_tuning
@@ -139,9 +140,11 @@ def _model(config: Mapping[str, Any], env: VecEnv, symmetry: Symmetry | None) ->
 
 
 def env_options(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a configuration that `envs.make_env` takes."""
+    """The options of a configuration that `envs.make_env` takes; those of one environment alone are keywords of it."""
     others = ("name", "normalize", "engine", *PLAYED, *(["words"] if not config["env"].get("words") else []))
-    return {key: value for key, value in config["env"].items() if key not in others}
+    options = {key: value for key, value in config["env"].items() if key not in others}
+    own = {key: options.pop(key) for key in [*options] if key not in signature(make_env).parameters}
+    return {**options, "kwargs": {**own, **options["kwargs"]}} if own else options
 
 
 def saved_options(config: Mapping[str, Any]) -> dict[str, Any]:

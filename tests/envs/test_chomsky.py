@@ -1,12 +1,19 @@
 """Laws of the Chomsky tasks: every answer is what the task's definition says, spelled out here string by string."""
 
 import ast
+import copy
 import math
+import re
 
 import numpy as np
 import pytest
+from gymnasium.utils.env_checker import check_env
 
+from configs.compose import compose
+from envs import make_env
 from envs.chomsky import LEVELS, TASKS
+from envs.chomsky.environment import ChomskyEnv
+from learning.build import env_options
 
 LENGTHS = (1, 2, 3, 4, 5, 6, 7, 8, 13, 40, 41)
 every_task = pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
@@ -178,3 +185,80 @@ def test_lengths_and_batches_below_1_are_refused(task):
         task.sample(generator, 4, 0)
     with pytest.raises(ValueError, match="at least 1 string, got batch=0"):
         task.sample(generator, 0, 4)
+
+
+def played(env, seed, answer_of):
+    """(tokens seen, rewards, last info) of an episode in which `answer_of(number of empty tokens seen)` acts."""
+    observation, info = env.reset(seed=seed)
+    seen, rewards, ended = [observation], [], False
+    while not ended:
+        action = answer_of(seen.count(env.observation_space.n - 1) - 1)
+        observation, reward, ended, truncated, info = env.step(action)
+        assert not truncated
+        rewards.append(reward)
+        seen += [observation] * (not ended)
+    return seen, rewards, info
+
+
+@every_task
+def test_the_environment_plays_what_the_task_samples(task):
+    env = ChomskyEnv(task.name, lengths=[1, 12])
+    for seed in range(5):
+        env.reset(seed=seed)
+        generator = copy.deepcopy(env.np_random)
+        length = int(generator.integers(1, 13))
+        (string,), answers = task.sample(generator, 1, length)
+        answer = answers[task.counted(answers)].tolist()
+        empty = [task.inputs] * len(answer)
+
+        seen, rewards, info = played(env, None, lambda place, answer=answer: answer[max(place, 0)])
+        assert seen == [*string.tolist(), *empty]
+        assert rewards == [0] * len(string) + [1 / len(answer)] * len(answer) and info["is_success"]
+
+
+@every_task
+def test_one_wrong_token_costs_its_share_and_the_success(task):
+    env = ChomskyEnv(task.name, lengths=[9, 9])
+    env.reset(seed=0)
+    generator = copy.deepcopy(env.np_random)
+    generator.integers(9, 10)
+    _, answers = task.sample(generator, 1, 9)
+    answer = answers[task.counted(answers)].tolist()
+    answer[-1] = (answer[-1] + 1) % task.outputs
+    _, rewards, info = played(env, None, lambda place: answer[max(place, 0)])
+    assert sum(rewards) == pytest.approx(1 - 1 / len(answer)) and rewards[-1] == 0 and not info["is_success"]
+
+
+@every_task
+def test_gymnasium_accepts_the_environment(task):
+    check_env(make_env("chomsky", kwargs={"task": task.name, "lengths": [1, 6]}).unwrapped, skip_render_check=True)
+
+
+def test_every_length_asked_for_is_played():
+    env = ChomskyEnv("even_pairs", lengths=[3, 5])
+    env.reset(seed=0)
+    lengths = {len(played(env, None, lambda place: 0)[0]) - 1 for _ in range(50)}
+    assert lengths == {3, 4, 5}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"task": "parity"}, "no task is called 'parity'; did you mean parity_check. There is: binary_addition, .*"),
+        ({"lengths": [0, 4]}, "env.lengths is .shortest, longest., whole numbers from 1 on, .*; got .0, 4."),
+        ({"lengths": [5, 4]}, ".*; got .5, 4."),
+        ({"lengths": [4]}, ".*; got .4."),
+        ({"lengths": [1, 2.5]}, ".*; got .1, 2.5."),
+        ({"lengths": 4}, ".*; got 4"),
+    ],
+)
+def test_what_an_environment_cannot_be_is_said_in_one_line(options, message):
+    with pytest.raises(ValueError) as refused:
+        make_env("chomsky", kwargs=options)
+    assert re.fullmatch(message, str(refused.value))
+
+
+def test_the_command_line_chooses_task_and_lengths():
+    config = compose("train", ["env=chomsky", "env.task=bucket_sort", "env.lengths=[2,3]"])
+    env = make_env(**env_options(config)).unwrapped
+    assert env.task == TASKS["bucket_sort"] and env.lengths == (2, 3)
