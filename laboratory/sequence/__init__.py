@@ -9,8 +9,19 @@ Chomsky Hierarchy", ICLR 2023.
 """
 
 from laboratory.sequence.attention import Transformer
-from laboratory.sequence.fit import LONGER, Budget, accuracies, fit
+from laboratory.sequence.fit import LONGER, TRAINED, Budget, accuracies, fit
 from laboratory.sequence.networks import ARCHITECTURES, Network, network
 from laboratory.sequence.positions import POSITIONS
 
-__all__ = ["ARCHITECTURES", "LONGER", "POSITIONS", "Budget", "Network", "Transformer", "accuracies", "fit", "network"]
+__all__ = [
+    "ARCHITECTURES",
+    "LONGER",
+    "POSITIONS",
+    "TRAINED",
+    "Budget",
+    "Network",
+    "Transformer",
+    "accuracies",
+    "fit",
+    "network",
+]

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from envs.chomsky import Task
 from laboratory.sequence.networks import Network, check_whole, network
 
+TRAINED = (1, *range(5, 41, 5))  # lengths of training at which accuracy is measured
 LONGER = tuple(range(41, 501, 51))  # the lengths of tests: 41, 92, …, 500
 TOKENS = 20_000  # that are read at once in tests
 
@@ -27,6 +28,8 @@ class Budget:
         batch: sequences in each, all of one length.
         rate: Adam's learning rate.
         longest: lengths are drawn uniformly from 1 to this.
+        growing: the share of the steps in which the greatest length grows from 1 to `longest`; none in the paper. A
+            network learns in fewer steps if short strings come first.
         clip: the largest norm of a gradient.
     """
 
@@ -34,10 +37,19 @@ class Budget:
     batch: int = 128
     rate: float = 1e-3
     longest: int = 40
+    growing: float = 0.0
     clip: float = 1.0
 
     def __post_init__(self) -> None:
         check_whole(1, steps=self.steps, batch=self.batch, longest=self.longest)
+        if not 0 <= self.growing <= 1:
+            raise ValueError(f"growing is a share of the steps, from 0 to 1; got {self.growing!r}")
+
+    def lengths(self, generator: np.random.Generator) -> list[int]:
+        """The length of each step's strings."""
+        grown = np.arange(1, self.steps + 1) / max(1.0, self.growing * self.steps)
+        greatest = np.ceil(self.longest * np.minimum(1, grown)).astype(int)
+        return generator.integers(1, greatest, endpoint=True).tolist()
 
 
 def fit(architecture: str, task: Task, seed: int, budget: Budget, **options: Any) -> Network:
@@ -55,7 +67,7 @@ def fit(architecture: str, task: Task, seed: int, budget: Budget, **options: Any
         made = network(architecture, task.inputs, task.outputs, seed=seed, **options)
     generator = np.random.default_rng(seed)
     optimizer = torch.optim.Adam(made.parameters(), lr=budget.rate, fused=True)
-    for length in generator.integers(1, budget.longest, budget.steps, endpoint=True).tolist():
+    for length in budget.lengths(generator):
         tokens, answers = map(torch.from_numpy, task.sample(generator, budget.batch, length))
         step(made, optimizer, tokens, answers, budget.clip)
     return made.eval()

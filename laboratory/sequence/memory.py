@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from laboratory.sequence.recurrent import start
+
 CELL = 8  # numbers in a cell of memory
 
 
@@ -26,6 +28,7 @@ class Memory(nn.Module):
         super().__init__()
         self.token = nn.Linear(tokens, width)
         self.state = nn.Linear(width + CELL, width, bias=False)
+        start(self.token.weight, self.state.weight[:, :width])
         self.control = nn.Linear(width, moves + CELL)
         self.moves = moves
 

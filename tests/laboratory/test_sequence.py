@@ -156,10 +156,11 @@ def test_an_answer_is_learned_only_if_it_follows_from_the_sequence(architecture)
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_a_seed_gives_one_network_and_another_seed_another(architecture):
     options = {"positions": "randomized", "layers": 1, "heads": HEADS} if architecture == "transformer" else {}
-    once, again, other = (
-        [*fit(architecture, LAST, seed, Budget(steps=3, batch=4), width=WIDTH, **options).parameters()]
-        for seed in (0, 0, 1)
-    )
+    budget, found = Budget(steps=3, batch=4), []
+    for seed in (0, 0, 1):
+        torch.rand(1)  # what went before does not matter
+        found.append([*fit(architecture, LAST, seed, budget, width=WIDTH, **options).parameters()])
+    once, again, other = found
     assert all(map(torch.equal, once, again))
     assert not any(map(torch.equal, once, other))
 
@@ -213,3 +214,13 @@ def test_lengths_below_one_and_beyond_the_learned_positions_are_refused():
         made(torch.zeros(2, 0, dtype=torch.long), 1)
     with pytest.raises(ValueError, match="longest is a whole number, at least 1; got 0"):
         Budget(steps=1, longest=0)
+
+
+def test_lengths_are_uniform_and_the_greatest_one_may_grow():
+    uniform = Budget(steps=4_000, longest=5).lengths(np.random.default_rng(0))
+    assert np.bincount(uniform).tolist()[1:] == pytest.approx([800] * 5, abs=100)
+    growing = np.array(Budget(steps=4_000, longest=5, growing=0.5).lengths(np.random.default_rng(0)))
+    assert [growing[k * 400 : (k + 1) * 400].max() for k in range(5)] == [1, 2, 3, 4, 5]
+    assert np.bincount(growing[2_000:])[1:].tolist() == pytest.approx([400] * 5, abs=80)
+    with pytest.raises(ValueError, match="growing is a share of the steps, from 0 to 1; got 2"):
+        Budget(steps=1, growing=2)
