@@ -20,7 +20,7 @@ from encoders.layers.regularization import Regularization
 from envs import make_vec_env
 from reductions import convolution_as_linear, max_pooling_as_selection
 
-SIZE = (16, 13)
+SIZE = (24, 21)
 NETWORKS = 30
 
 
