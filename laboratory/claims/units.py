@@ -84,7 +84,7 @@ def _notes(frames: int, units: int, episodes: int) -> list[str]:
 
 def _stacks(policy: Policy, observations: Sequence[Mapping[str, np.ndarray]]) -> tuple[Stack, Tensor]:
     """The stack at these observations, and its input where every cell is one that is not seen (code 0)."""
-    network = policy.module.pi_features_extractor  # type: ignore[union-attr]
+    network: Any = policy.module.pi_features_extractor
     states = {key: np.stack([each[key] for each in observations]) for key in observations[0]}
     encoded = as_encoded(policy, states)
     unseen = {**encoded, "image": torch.zeros_like(encoded["image"])}
