@@ -13,6 +13,8 @@ from torch import nn
 
 from analysis.lipschitz import gradient_norms, lower_bound, upper_bound
 from analysis.spectral import spectral_norm
+from encoders.layers.convolution import Residual
+from encoders.layers.regularization import Regularization
 from reductions import convolution_as_linear
 
 SEVERAL = pytest.mark.parametrize("networks", [12, pytest.param(250, marks=pytest.mark.slow)])
@@ -133,6 +135,15 @@ def test_a_map_of_rank_one_and_the_zero_map_have_their_norms():
 )
 def test_the_constant_of_a_layer_is_the_known_one(module, shape, expected):
     assert upper_bound(module, shape) == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_batch_norm_scales_by_its_weights_and_a_residual_sum_adds_one():
+    norm = met(nn.BatchNorm1d(5))
+    with torch.no_grad():
+        exact = float((norm.weight.abs() / (norm.running_var + norm.eps).sqrt()).max())
+    assert upper_bound(norm, (5,)) == pytest.approx(exact)
+    block = Residual(2, Regularization())
+    assert upper_bound(block, (2, 4, 4)) == pytest.approx(1 + upper_bound(nn.Sequential(*block.layers), (2, 4, 4)))
 
 
 def test_a_layer_without_a_constant_and_an_unknown_one_are_refused_by_name():

@@ -39,6 +39,9 @@ def made(encoder: str, env_id: str, options: dict, **agent) -> tuple[Policy, obj
     env = make_vec_env(env_id, n_envs=4, seed=0, **({} if env_id == "CartPole" else usual))
     model = make_agent(env, encoder, "ppo", encoder_options=options, seed=0, device="cpu", **agent)
     nn.init.normal_(next(model.policy.action_net.parameters()))
+    for name, parameter in model.policy.named_parameters():
+        if "film" in name and "weight" in name:
+            nn.init.normal_(parameter)  # else the context hardly modulates the cells
     first = env.reset()
     env.close()
     policy = Policy.of(model)
