@@ -5,8 +5,8 @@ A layer folds [0, 1]^n₀ onto itself: each coordinate x becomes the zigzag h₁
     h₁ = ReLU(p x),    h_i = ReLU(2p x - 2(i - 1)),  i = 2, ..., p
 
 which maps each of p intervals onto [0, 1] (section 3.1, figure 2). What later layers do once they then do in each of
-the p^n₀ cells, mirrored from cell to cell. The last layer cuts the cube by n_L hyperplanes in general position, which all
-meet inside it: Σ_{j ≤ n₀} C(n_L, j) parts, in each cell (Zaslavsky 1975). Together, theorem 4:
+the p^n₀ cells, mirrored from cell to cell. The last layer cuts the cube by n_L hyperplanes in general position, which
+all meet inside it: Σ_{j ≤ n₀} C(n_L, j) parts, in each cell (Zaslavsky 1975). Together, theorem 4:
 
     (Π_{l<L} ⌊n_l/n₀⌋^n₀) Σ_{j ≤ n₀} C(n_L, j)    regions
 """
