@@ -189,7 +189,8 @@ def draw(rows: Sequence[Row], drawn: Mapping[str, Any], figure: Any) -> None:
             axis.add_collection(mirrored)
             mirrored.set_clip_path(Rectangle((-0.21, -2), 0.21, 4, transform=axis.transData))
             axis.axvline(0, color="black", linewidth=0.8)
-            axis.text(-0.2, -1.92, "the right half, mirrored", color="#009e73", fontsize=7, backgroundcolor="white")
+            box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+            axis.text(-0.2, -1.9, "the right half, mirrored", color="#009e73", fontsize=7, bbox=box)
         axis.set(xlim=(-0.21, 0.21), ylim=(-2, 2), xlabel="pole angle", title=f"{encoder}: {len(polygons):,} regions")
         axis.grid(visible=False)
     planes[0].set_ylabel("angular velocity")
