@@ -1,6 +1,6 @@
 """Linear regions along a line: breakpoints traced, and the dense sampling that finds the same regions.
 
-    python -m benchmarks.regions
+    python benchmarks/regions.py
 
 For each random network and segment, regions are traced; then the segment is sampled at 2^k equal steps, k = 6, 7, ...,
 until as many activation patterns follow each other as there are regions. The sampling's time is that of its last pass
@@ -10,15 +10,20 @@ alone. Both are in NumPy, on one thread, in CPU seconds; traced is the least of 
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
+from timing import machine
 from torch import nn
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+
 from analysis.regions import Rectifier, line
-from benchmarks.timing import machine
 from encoders.base import mlp
 
 INPUTS, NETWORKS, REPEATS = 4, 10, 5

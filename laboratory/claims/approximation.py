@@ -149,8 +149,8 @@ def _existing(rows: Sequence[Row]) -> str:
     error = least(*_points("folded"), units + 1)
     layers = f"{row['depth']} layers of {row['width']}, {row['parameters']} parameters,"
     return (
-        f"The folded target is computed by {layers} with an error of {row['error']:g}; no single layer of {units} units, "
-        f"which has no fewer, goes below {error:.3g}."
+        f"The folded target is computed by {layers} with an error of {row['error']:g}; no single layer of {units} "
+        f"units, which has no fewer, goes below {error:.3g}."
     )
 
 
