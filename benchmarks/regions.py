@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from timing import machine
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
