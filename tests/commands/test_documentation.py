@@ -17,6 +17,7 @@ from collections.abc import Iterator
 import pytest
 from conftest import PROJECT, command
 
+import lab
 from configs.compose import compose, settle
 from configs.grid import grid_of, jobs, parted
 
@@ -78,6 +79,9 @@ def check(text: str, monkeypatch: pytest.MonkeyPatch) -> str:
         for job in each_choice_once(jobs_of(entry, named)) if named or not needed else []:
             assert compose(entry, job)
         return entry
+    if program == "python" and words[0] == "lab.py":
+        lab.can_be_measured(words[1:])
+        return "lab"
     if program == "python" and words[0] == "-m":
         assert importlib.util.find_spec(words[1])
         if words[2:]:
