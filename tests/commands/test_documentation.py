@@ -156,7 +156,7 @@ def test_commands_of_every_kind_are_found():
         "python evaluate.py policy=run episode=3",
         "python -m envs.check_symmetry env=CartPole step=3",
         "python benchmarks/overlap.py --no-such-option",
-        "python lab.py",
+        "python lab.py claim=no_such_claim",
         'pip install -e ".[no-such-extra]"',
         "make no-such-target",
         "pytest tests/no_such_test.py",
