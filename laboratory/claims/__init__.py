@@ -6,7 +6,18 @@ from importlib import import_module
 
 from laboratory.claim import Claim
 
-NAMES = ("approximation", "folding", "parity", "positions", "chomsky", "reductions", "units")  # in the lecture's order
+NAMES = (
+    # in the lecture's order
+    "approximation",
+    "folding",
+    "constraint",
+    "parity",
+    "positions",
+    "chomsky",
+    "reductions",
+    "units",
+    "averaging",
+)
 
 
 def claims() -> dict[str, Claim]:

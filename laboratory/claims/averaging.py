@@ -1,0 +1,129 @@
+"""Ties against averages: two ways to make a network equivariant, at equal cost, through the peak of double descent.
+
+    tied       every layer is equivariant (symmetry=hard): W = 1/|G| Σ_g ρ_out(g)⁻¹ W ρ_in(g)
+    averaged   a free network f, averaged over the group (symmetry=average): 1/|G| Σ_g ρ_out(g)⁻¹ f(ρ_in(g)x)
+    free       f alone
+
+All three learn the same EXAMPLES examples, whose targets are those of a random equivariant network with noise added, by
+minimizing the squared error until it no longer falls. Past the width at which a network can fit the noise, its error on
+fresh inputs peaks and falls again (Belkin et al. 2019). An averaged network of width u computes f |G| times, so a tied
+one of equal cost has width √|G| u. What decides is by how much the averaged one's error on fresh inputs, as a share of
+the target's variance, is greater at equal cost: the mean over costs, of each of several targets.
+
+With one hidden layer the two are the same functions, and only the numbers of parameters differ: the average of a unit
+over the group is the sum of an orbit of tied units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from comparing.figures import COLOURS
+from evaluation.scores import student_interval
+from laboratory.claim import Claim, Measured, Row
+from laboratory.claims.constraint import PLACES, ring
+from symmetry import EquivariantLinear
+
+EXAMPLES, FRESH, NOISE = 48, 2000, 0.5  # the noise's standard deviation; the target's is 1
+STEPS, RATE = 3000, 3e-3
+WIDTHS = {1: 3, 2: 6, 3: 8, 4: 11, 6: 17, 8: 23, 12: 34}  # of averaged networks -> of tied ones of the same cost
+QUICK = (1, 2, 4, 8)  # of the averaged ones
+
+
+def measure(quick: bool) -> Measured:
+    seeds = range(2 if quick else 10)
+    widths = {width: WIDTHS[width] for width in (QUICK if quick else WIDTHS)}
+    networks = [("averaged", width) for width in widths] + [("tied", width) for width in widths.values()]
+    networks += [] if quick else [("free", width) for width in widths.values()]
+    errors = {each: np.array([trained(*each, seed) for seed in seeds]) for each in networks}
+    worse = [errors["averaged", width][:, 1] - errors["tied", tied][:, 1] for width, tied in widths.items()]
+    rows = [_row(*each, *found.mean(0)) for each, found in errors.items()]
+    return Measured(student_interval(np.mean(worse, axis=0)), rows)
+
+
+class Network(nn.Module):
+    """A network of two hidden layers on signals on a ring, of one of the three kinds.
+
+    Args:
+        kind: free, averaged or tied.
+        width: units of each hidden layer, for each place.
+    """
+
+    def __init__(self, kind: str, width: int):
+        super().__init__()
+        first, hidden, last = (ring(PLACES if kind == "tied" else 1) * copies for copies in (2, width, 1))
+        self.layers = nn.Sequential(
+            *(EquivariantLinear(first, hidden), nn.ReLU(), EquivariantLinear(hidden, hidden), nn.ReLU()),
+            EquivariantLinear(hidden, last),
+        )
+        self.over = range(PLACES if kind == "averaged" else 1)
+        self.on_inputs, self.on_outputs = ring(PLACES) * 2, ring(PLACES)
+        weights = sum(layer.weight.numel() for layer in self.layers if isinstance(layer, EquivariantLinear))
+        self.cost = weights * len(self.over)  # multiplications for one input
+
+    def forward(self, x: Tensor) -> Tensor:
+        turned = self.layers(torch.cat([self.on_inputs(g, x) for g in self.over])).chunk(len(self.over))
+        back = [self.on_outputs(self.on_outputs.group.inverse(g), turned[g]) for g in self.over]
+        return torch.stack(back).mean(0)
+
+
+def trained(kind: str, width: int, seed: int) -> tuple[float, float]:
+    """The error on the examples, noise included, and on fresh inputs without noise, after training."""
+    torch.manual_seed(seed)
+    target = Network("tied", 2)
+    x = torch.randn(EXAMPLES + FRESH, 2 * PLACES)
+    with torch.no_grad():
+        for parameter in target.parameters():
+            parameter.mul_(1.5)
+        y = target(x)
+        y = (y - y.mean()) / y.std()
+    given, noisy = x[:EXAMPLES], y[:EXAMPLES] + NOISE * torch.randn(EXAMPLES, PLACES)
+    network = Network(kind, width)
+    optimizer = torch.optim.Adam(network.parameters(), RATE)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
+    for _ in range(STEPS):
+        loss = (network(given) - noisy).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    with torch.no_grad():
+        fresh = (network(x[EXAMPLES:]) - y[EXAMPLES:]).square().mean()
+    return float(loss.detach()), float(fresh)
+
+
+def _row(kind: str, width: int, training: float, fresh: float) -> Row:
+    network = Network(kind, width)
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    about = {"network": kind, "width": width, "parameters": parameters, "cost": network.cost}
+    return {**about, "error on examples": float(training), "error on fresh inputs": float(fresh)}
+
+
+def draw(rows: Sequence[Row], drawn: Mapping[str, Any], figure: Any) -> None:
+    axes = figure.subplots(1, 2, sharey=True)
+    for axis, over in zip(axes, ("parameters", "cost"), strict=True):
+        for colour, kind in zip(COLOURS, ("tied", "averaged", "free"), strict=False):
+            own = [row for row in rows if row["network"] == kind]
+            fresh = [row["error on fresh inputs"] for row in own]
+            axis.plot([row[over] for row in own], fresh, "o-", markersize=3, color=colour, label=kind if own else None)
+        axis.set(xscale="log", yscale="log", xlabel=over)
+    axes[0].axvline(EXAMPLES * PLACES, color="#5c6670", linewidth=0.8, linestyle="--")
+    axes[0].text(EXAMPLES * PLACES, axes[0].get_ylim()[0], " numbers to fit", fontsize=8, color="#5c6670")
+    axes[0].set_ylabel("error on fresh inputs (share of variance)")
+    axes[1].set_xlabel("cost: multiplications for one input")
+    axes[1].legend()
+
+
+CLAIM = Claim(
+    says="At equal cost, weights that are tied by a symmetry generalize better than outputs averaged over it.",
+    source="van der Pol et al. 2020, section 4; Puny et al. 2022; Belkin et al. 2019",
+    number="error of averaged networks less that of tied ones of equal cost, as a share of the target's variance",
+    measure=measure,
+    draw=draw,
+    quick="2 targets instead of 10, fewer widths, no free networks",
+)
