@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -97,4 +98,6 @@ def say(chosen: Sequence[Claim], rows: Sequence[Row]) -> None:
 
 
 if __name__ == "__main__":
+    if hasattr(signal, "SIGPIPE"):  # end without a word when whoever read the output has gone, as `head` does
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     sys.exit(main())
