@@ -28,6 +28,6 @@ def test_a_symmetric_actor_critic_learns_pendulum(agent):
     """A random policy scores about -1,200; a good one about -150."""
     options = {"total_timesteps": 4000, "evaluation.every": 4000, "progress": False}
     if agent == "td3":
-        options |= {"agent.learning_starts": 1000}
+        options |= {"agent.learning_starts": 1000, "total_timesteps": 6000, "evaluation.every": 6000}
     scores = train(env="Pendulum", encoder="homomorphic", agent={"name": agent}, **options).scores
     assert scores["return"]["mean"] > -400

@@ -157,12 +157,12 @@ def test_every_head_obeys_before_and_after_training_and_when_loaded(env_id, agen
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["hard", "average"])
 @pytest.mark.parametrize(("env_id", "agent", "options"), CASES, ids=NAMES)
-def test_every_head_obeys_after_10k_steps(env_id, agent, options, method):
+def test_every_head_obeys_after_4k_steps(env_id, agent, options, method):
     fewer = {"train_freq": 10}  # updates: they suffice to get away from where it began
     long = {"n_steps": 128, "batch_size": 64, "n_epochs": 10}
     options = {**options, **{"ppo": long, "qrdqn": fewer, "sac": fewer, "td3": fewer}.get(agent, {})}
     model = make(env_id, "homomorphic" if method == "hard" else "mlp", agent, method, **options)
-    model.learn(10_000)
+    model.learn(4_000)
     assert obeys(Policy.of(model), env_id)
 
 
@@ -466,7 +466,6 @@ def vector(model):
         ("CartPole", "mlp", "average"),
         ("CartPole", "mlp", "augment"),
         ("CartPole", "mlp", "loss"),
-        ("DoorKey-5x5", "gnn", "average"),
     ],
 )
 def test_every_method_compiles(env_id, encoder, method):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,17 +22,20 @@ def row(**values):
 
 
 @pytest.mark.slow
-def test_a_run_is_in_the_table_once_it_has_its_budget():
-    planned = job(CLAIM.matters, CLAIM.contenders["mlp"])
+def test_a_run_is_in_the_table_once_it_has_its_budget(monkeypatch):
+    brief = replace(CLAIM.matters, overrides=(*CLAIM.matters.overrides, "total_timesteps=4096"))
+    claim = replace(CLAIM, matters=brief)
+    planned = job(claim.matters, claim.contenders["mlp"])
     short = [*planned.overrides, "seed=0", "evaluation.final_episodes=5", "progress=false", "agent.n_steps=16"]
     short += [f"run_dir={planned.folder / 'seed=0'}", f"evaluation.every={planned.steps // 3}"]
     train([*short, "total_timesteps=512"])
-    rows, missing = rows_of([CLAIM], Path("runs"))
+    rows, missing = rows_of([claim], Path("runs"))
     assert rows == [] and f"python train.py {' '.join(planned.overrides)} seed=0" in missing
     train([*short, f"total_timesteps={planned.steps}"])
-    rows, still = rows_of([CLAIM], Path("runs"))
+    rows, still = rows_of([claim], Path("runs"))
     assert [(each["contender"], each["seed"], each["setting"]) for each in rows] == [("mlp", 0, "matters")]
     assert len(still) == len(missing) - 1
+    monkeypatch.setattr("atlas.__main__.claims", lambda names=(): [claim])
     assert main(["--collect", "runs", "--results", "table.csv", "locality"]) == 0
     [again] = read(Path("table.csv"))
     assert float(again["score"]) == rows[0]["score"] and set(again) == {*COLUMNS}

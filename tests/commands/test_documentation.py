@@ -183,6 +183,8 @@ def test_every_training_command_trains(text):
     if "--help" in text:
         return
     done = command("train.py", *job, *SHORT)
+    if "MuJoCo is not installed" in done.stderr:
+        pytest.skip("MuJoCo is not installed")
     assert done.returncode == 0, done.stderr
 
 

@@ -36,10 +36,8 @@ FAST += ["progress=false"]
         *[
             pytest.param(*case, marks=pytest.mark.slow)
             for case in (
-                (["env=CartPole,Pendulum", "agent=ppo,dqn"], {"Pendulum": "cannot act in Box"}, "CartPole"),
                 (["env=CartPole,MountainCar", "symmetry=augment"], {"MountainCar": "declares no symmetry"}, "CartPole"),
                 (["env=CartPole", "agent.gamma=0.9,7"], {"7": "agent.gamma is a number from 0 to 1"}, "0.9"),
-                (["env=CartPole", "encoder.width=16,0"], {"0": "encoder.width is a whole number"}, "16"),
             )
         ],
     ],

@@ -573,6 +573,8 @@ def test_what_the_engine_cannot_step_is_refused_or_left_to_gymnasium(name, optio
 @pytest.mark.slow
 def test_wave_function_collapse_runs_in_the_engine_where_it_has_its_pictures(tmp_path):
     """The wheels of MiniGrid 3.2.0 lack the pictures that WFC learns its patterns from; here is another."""
+    for package in ("imageio", "networkx"):  # of minigrid[wfc]
+        pytest.importorskip(package)
     field = np.full((8, 8, 3), 255, np.uint8)
     field[2:4, 2:4] = field[5, 6] = 0
     Image.fromarray(field).save(tmp_path / "field.png")
