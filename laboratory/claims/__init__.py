@@ -9,6 +9,7 @@ from laboratory.claim import Claim
 NAMES = (
     # in the lecture's order
     "approximation",
+    "lipschitz",
     "folding",
     "constraint",
     "parity",
@@ -16,6 +17,7 @@ NAMES = (
     "chomsky",
     "reductions",
     "units",
+    "regularization",
     "averaging",
 )
 

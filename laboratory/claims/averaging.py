@@ -6,8 +6,8 @@
 
 All three learn the same EXAMPLES examples, whose targets are those of a random equivariant network with noise added, by
 minimizing the squared error until it no longer falls. Past the width at which a network can fit the noise, its error on
-fresh inputs peaks and falls again (Belkin et al. 2019). An averaged network of width u computes f |G| times, so a tied
-one of equal cost has width √|G| u. What decides is by how much the averaged one's error on fresh inputs, as a share of
+fresh inputs peaks and falls again (Belkin et al. 2019). An averaged network computes f |G| times, so the tied one of
+equal cost is wider, by about √|G|. What decides is by how much the averaged one's error on fresh inputs, as a share of
 the target's variance, is greater at equal cost: the mean over costs, of each of several targets.
 
 With one hidden layer the two are the same functions, and only the numbers of parameters differ: the average of a unit
@@ -31,7 +31,8 @@ from symmetry import EquivariantLinear
 
 EXAMPLES, FRESH, NOISE = 48, 2000, 0.5  # the noise's standard deviation; the target's is 1
 STEPS, RATE = 3000, 3e-3
-WIDTHS = {1: 3, 2: 6, 3: 8, 4: 11, 6: 17, 8: 23, 12: 34}  # of averaged networks -> of tied ones of the same cost
+WIDTHS = {1: 4, 2: 8, 3: 11, 4: 14, 6: 19, 8: 25, 12: 36}  # of averaged networks -> of tied ones of the same cost
+NARROW = (2, 3, 6)  # further tied ones, on both sides of the peak
 QUICK = (1, 2, 4, 8)  # of the averaged ones
 
 
@@ -39,7 +40,9 @@ def measure(quick: bool) -> Measured:
     seeds = range(2 if quick else 10)
     widths = {width: WIDTHS[width] for width in (QUICK if quick else WIDTHS)}
     networks = [("averaged", width) for width in widths] + [("tied", width) for width in widths.values()]
-    networks += [] if quick else [("free", width) for width in widths.values()]
+    if not quick:
+        networks += [("tied", width) for width in NARROW] + [("free", width) for width in widths.values()]
+        networks.sort()
     errors = {each: np.array([trained(*each, seed) for seed in seeds]) for each in networks}
     worse = [errors["averaged", width][:, 1] - errors["tied", tied][:, 1] for width, tied in widths.items()]
     rows = [_row(*each, *found.mean(0)) for each, found in errors.items()]
@@ -113,7 +116,7 @@ def draw(rows: Sequence[Row], drawn: Mapping[str, Any], figure: Any) -> None:
             axis.plot([row[over] for row in own], fresh, "o-", markersize=3, color=colour, label=kind if own else None)
         axis.set(xscale="log", yscale="log", xlabel=over)
     axes[0].axvline(EXAMPLES * PLACES, color="#5c6670", linewidth=0.8, linestyle="--")
-    axes[0].text(EXAMPLES * PLACES, axes[0].get_ylim()[0], " numbers to fit", fontsize=8, color="#5c6670")
+    axes[0].text(EXAMPLES * PLACES, axes[0].get_ylim()[1] * 0.93, " numbers to fit", fontsize=8, color="#5c6670")
     axes[0].set_ylabel("error on fresh inputs (share of variance)")
     axes[1].set_xlabel("cost: multiplications for one input")
     axes[1].legend()

@@ -544,7 +544,7 @@ def test_the_types_of_edges_decide_and_only_layers_that_see_them_find_the_goal()
         env = vectorized(Forks, n_envs=8, seed=0)
         options = {"width": 32, "channels": 32, "layer": layer}
         hyperparameters = {"n_steps": 64, "batch_size": 256, "learning_rate": 3e-3, "seed": 0, "device": "cpu"}
-        model = make_agent(env, "gnn", "ppo_fast", encoder_options=options, **hyperparameters).learn(10_000)
+        model = make_agent(env, "gnn", "ppo", encoder_options=options, **hyperparameters).learn(10_000)
         return np.mean([episode["r"] for episode in model.ep_info_buffer])
 
     assert reward("rgcn") > 0.9 and reward("graph_network") > 0.9
