@@ -64,7 +64,7 @@ ROOMS: dict[str, set[str]] = {
     "compare": {"comparing", "configs", "evaluation", "storage"},
     "tuning": {"agents.saved", "configs", "envs", "evaluation", "storage", "sweeps", "train"},
     "tune": {"configs", "sweeps", "tuning"},
-    "laboratory": {"comparing", "evaluation", "laboratory.claims", "storage"},
+    "laboratory": {"comparing", "evaluation", "laboratory.claims", "storage", "train"},
     "laboratory.claims": {"*"},
     "laboratory.sequence": {"encoders", "envs", "envs.chomsky"},
     "lab": {"configs", "envs", "laboratory", "laboratory.claims", "sweeps"},

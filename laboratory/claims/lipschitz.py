@@ -26,7 +26,7 @@ LEVELS, EPISODES = 50, 50
 
 
 def measure(quick: bool) -> Measured:
-    rows = []
+    rows: list[dict[str, Any]] = []
     for method in METHODS:
         for seed in SEEDS[:2] if quick else SEEDS:
             run = trained(method, LEVELS, seed, quick)

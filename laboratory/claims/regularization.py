@@ -40,7 +40,7 @@ def measure(quick: bool) -> Measured:
     return Measured(difference(gaps["none"], gaps[DECIDES]), rows)
 
 
-def _gap(gaps: Sequence[float]) -> Row:
+def _gap(gaps: Sequence[float]) -> dict[str, float | None]:
     """The mean over seeds, and its interval."""
     if not gaps:
         return {"gap": None, "low": None, "high": None}

@@ -24,7 +24,7 @@ def test_a_claim_is_measured_and_drawn(tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["claim=reduction"], "did you mean reductions?"),
+        (["claim=reduction"], "did you mean reductions or"),
         (["claim=reductions", "quick=3"], "quick is true or false; got 3"),
         (["claim=all", "jobs=0"], "jobs is how many claims are measured at a time: auto, or 1 or more; got 0"),
         (["write=docs", "quick=true"], "write= writes the page from results/lab and measures nothing"),
