@@ -72,7 +72,7 @@ def check(text: str, monkeypatch: pytest.MonkeyPatch) -> str:
         Exception: it would not.
     """
     program, *words = shlex.split(text.replace("<run folder>", "run"))
-    if program == "python" and words[0] in ("train.py", "tune.py", "evaluate.py", "compare.py", "lab.py"):
+    if program == "python" and words[0] in ("train.py", "tune.py", "evaluate.py", "compare.py"):
         entry, options = words[0].removesuffix(".py"), [word for word in words[1:] if not word.startswith("-")]
         needed = {"evaluate": ["policy=run"], "compare": ["runs=run"]}.get(entry, [])
         named = [word for word in options if "=" in word] if entry in ("train", "tune") else options
