@@ -1,12 +1,12 @@
 """Laws of the Chomsky tasks: every answer is what the task's definition says, spelled out here string by string."""
 
-import ast
 import copy
 import math
 import re
 
 import numpy as np
 import pytest
+from conftest import PROJECT
 from gymnasium.utils.env_checker import check_env
 
 from configs.compose import compose
@@ -15,7 +15,7 @@ from envs.chomsky import LEVELS, TASKS
 from envs.chomsky.environment import ChomskyEnv
 from learning.build import env_options
 
-LENGTHS = (1, 2, 3, 4, 5, 6, 7, 8, 13, 40, 41)
+LENGTHS = (*range(1, 20), 40, 41, 90)
 every_task = pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
 
 
@@ -43,19 +43,8 @@ def modular_arithmetic_brackets(string):
 
 
 def value(text):
-    """Of an expression, modulo 5, as Python's grammar reads it."""
-
-    def of(node):
-        match node:
-            case ast.Constant(number):
-                return number
-            case ast.UnaryOp(ast.USub(), inner):
-                return -of(inner)
-            case ast.BinOp(left, operator, right):
-                one, other = of(left), of(right)
-                return {ast.Add: one + other, ast.Sub: one - other, ast.Mult: one * other}[type(operator)]
-
-    return of(ast.parse(text, mode="eval").body) % 5
+    """Of an expression, modulo 5, as Python reads it."""
+    return eval(text) % 5
 
 
 def solve_equation(string):
@@ -139,12 +128,25 @@ def compute_sqrt(string):
 
 
 @every_task
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_every_answer_is_what_the_definition_says(task, seed):
     generator = np.random.default_rng(seed)
     for length in LENGTHS:
         for string, answer in zip(*task.sample(generator, 20, length), strict=True):
             assert answer.tolist() == globals()[task.name](string.tolist())
+
+
+def test_the_page_lists_the_tasks_as_they_are():
+    rows = [
+        row.strip("| ").split(" | ") for row in (PROJECT / "docs/laboratory.md").read_text().splitlines() if "→" in row
+    ]
+    listed = {name.strip("`"): row for name, *row in rows if name.strip("`") in TASKS}
+    assert listed.keys() == TASKS.keys()
+    for name, (level, alphabets, example, _) in listed.items():
+        task = TASKS[name]
+        string, answer = ([int(token) for token in part.split()] for part in example.split("→"))
+        assert (level, alphabets) == (task.level, f"{task.inputs}, {task.outputs}")
+        assert answer == globals()[name](string) and len(answer) == task.output_length(len(string))
 
 
 @every_task
