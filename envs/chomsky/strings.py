@@ -45,7 +45,7 @@ def duplicate_string(generator: Generator, batch: int, length: int) -> Drawn:
 
 
 def odds_first(generator: Generator, batch: int, length: int) -> Drawn:
-    """s₁ s₃ s₅ … s₂ s₄ s₆ …, as the paper has it; the published code begins with s₂."""
+    """s₁ s₃ s₅ … s₂ s₄ s₆ …, as the paper and the text of the published code say; that code itself begins with s₂."""
     string = generator.integers(0, 2, (batch, length))
     return string, np.concatenate([string[:, ::2], string[:, 1::2]], axis=1)
 
