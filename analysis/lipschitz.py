@@ -43,7 +43,7 @@ def gradient_norms(function: Callable[[Tensor], Tensor], inputs: Tensor, steps: 
         u = torch.zeros_like(output, requires_grad=True)
         (pulled,) = torch.autograd.grad(output, x, u, create_graph=True)
         random = torch.Generator(device="cpu").manual_seed(0)
-        v = _normalized(torch.randn(x.shape, generator=random, dtype=torch.float64).to(x))[0]
+        v = _normalized(torch.randn(x.shape, generator=random, dtype=torch.float64).to(x))
         norms = torch.zeros(len(x)).to(x)
         for _ in range(steps):
             (pushed,) = torch.autograd.grad(pulled, u, v, retain_graph=True, allow_unused=True)
@@ -51,15 +51,15 @@ def gradient_norms(function: Callable[[Tensor], Tensor], inputs: Tensor, steps: 
                 return norms
             before, norms = norms, torch.maximum(norms, pushed.flatten(1).norm(dim=1))
             (v,) = torch.autograd.grad(output, x, pushed, retain_graph=True)
-            v = _normalized(v)[0]
+            v = _normalized(v)
             if ((norms - before) <= SETTLED * norms).all():
                 break
     return norms.detach()
 
 
-def _normalized(v: Tensor) -> tuple[Tensor, Tensor]:
-    norms = v.flatten(1).norm(dim=1)
-    return v / norms.clamp_min(torch.finfo(v.dtype).tiny).reshape(-1, *[1] * (v.dim() - 1)), norms
+def _normalized(v: Tensor) -> Tensor:
+    norms = v.flatten(1).norm(dim=1).clamp_min(torch.finfo(v.dtype).tiny)
+    return v / norms.reshape(-1, *[1] * (v.dim() - 1))
 
 
 def lower_bound(function: Callable[[Tensor], Tensor], inputs: Tensor, steps: int = STEPS) -> float:
