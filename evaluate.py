@@ -5,6 +5,7 @@
     python evaluate.py policy=pretrained/DoorKey-6x6-gnn env=DoorKey-8x8 episodes=200
     python evaluate.py policy=pretrained/DoorKey-6x6-gnn shift=mirror
     python evaluate.py policy=runs/DoorKey-5x5/ppo-transformer/default/seed=0 attention=maps.png
+    python evaluate.py policy=pretrained/DoorKey-8x8-cnn inspect=page.html
     python evaluate.py policy=pretrained/DoorKey-6x6-gnn export=policy.onnx
     python evaluate.py policy=pretrained/CartPole-homomorphic lipschitz=true
     python evaluate.py replay=runs/CartPole/ppo-mlp/default/seed=0/crash.json
@@ -36,7 +37,12 @@ from playing.show import attend, export, record
 from pretrained.shelf import READING, listing
 from storage.durable import write_file
 
-SUFFIXES = {"video": (".gif", ".mp4"), "attention": (".png",), "export": (".onnx", ".pt")}  # of files to write
+SUFFIXES = {
+    "video": (".gif", ".mp4"),
+    "attention": (".png",),
+    "inspect": (".html",),
+    "export": (".onnx", ".pt"),
+}  # of files to write
 
 
 def evaluate(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> dict[str, Any]:
@@ -62,10 +68,10 @@ def evaluate(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> 
     if settings["video"] is not None and Path(settings["video"]).suffix == ".mp4" and not can_write_mp4():
         needs = 'needs the package PyAV: pip install -e ".[video]"; a .gif needs nothing more'
         raise UsageError(f"video={settings['video']} {needs}")
-    for key in ("video", "attention", "export", "output"):
+    for key in ("video", "attention", "inspect", "export", "output"):
         if settings[key] is not None and not Path(settings[key]).parent.is_dir():
             raise UsageError(f"{key}={settings[key]}: there is no folder {Path(settings[key]).parent}")
-    for key in ("video", "attention"):
+    for key in ("video", "attention", "inspect"):
         if settings["shift"] is not None and settings[key] is not None:
             raise UsageError(f"{key}= draws levels as they are, and shift= changes them; leave one of the two out")
     if not isinstance(settings["lipschitz"], bool):
@@ -110,6 +116,8 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
         check_export(policy, settings["export"])
     if settings["lipschitz"]:
         actor_of(policy)
+    if settings["inspect"]:
+        actor_of(policy, "inspect")
     options = environment_options(policy, settings)
     policy, env = prepared(policy, options, settings)
     shift = settings["shift"]
@@ -159,6 +167,10 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
         print(export(policy, states, Path(settings["export"])))
     if settings["attention"]:
         print(attend(policy, options, settings["seed"], Path(settings["attention"])))
+    if settings["inspect"]:
+        from inspecting.page import inspect
+
+        print(inspect(policy, options, settings["seed"], str(settings["policy"]), Path(settings["inspect"])))
     return result
 
 

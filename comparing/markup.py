@@ -6,6 +6,8 @@ import html
 import json
 from typing import Any
 
+VOID = ("img", "input")  # without an end
+
 
 class Markup(str):
     """HTML that is complete and escaped."""
@@ -21,7 +23,7 @@ def element(tag: str, *children: Any, **attributes: Any) -> Markup:
         for name, value in attributes.items()
         if value is not None and value is not False
     )
-    return Markup(f"<{tag}{given}>{joined(*children)}</{tag}>")
+    return Markup(f"<{tag}{given}>" if tag in VOID else f"<{tag}{given}>{joined(*children)}</{tag}>")
 
 
 def joined(*children: Any) -> Markup:

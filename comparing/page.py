@@ -1,22 +1,16 @@
-"""A comparison as one HTML file that needs nothing else: no network, no library.
-
-Its style, its script and its data stand inside it. Its content security policy allows that one script by its checksum,
-and no request at all.
-"""
+"""A comparison as one HTML file that needs nothing else: no network, no library."""
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Sequence
-from hashlib import sha256
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import numpy as np
 
 from comparing.comparison import Comparison
-from comparing.markup import Markup, element, joined, script_data
+from comparing.document import document
+from comparing.markup import Markup, element, joined
 from comparing.page_tables import pair_tables, score_table, settings_table, total_table
 from comparing.panels import Panel, Series
 from comparing.views import figures, names
@@ -44,17 +38,10 @@ def write_page(comparison: Comparison, file: Path) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    script = f'"use strict";\n{_part("charts.js")}{_part("page.js")}'
     charts: list[Panel] = []
     body = joined(_head(comparison), _verdicts(comparison), *_sections(comparison, charts))
-    page = Template(_part("page.html")).substitute(
-        checksum=b64encode(sha256(script.encode()).digest()).decode(),
-        title=joined(title(comparison)),
-        style=_part("page.css"),
-        body=body,
-        data=script_data({"names": names(comparison), "panels": [panel_data(each) for each in charts]}),
-        script=script,
-    )
+    data = {"names": names(comparison), "panels": [panel_data(each) for each in charts]}
+    page = document(title(comparison), _part("page.css"), body, data, _part("charts.js") + _part("page.js"))
     write_file(file, page)
 
 

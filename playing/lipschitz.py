@@ -18,15 +18,18 @@ if TYPE_CHECKING:
 AT_ONCE = 128  # observations whose gradients are held at a time
 
 
-def actor_of(policy: Policy) -> tuple[str, nn.Sequential]:
+def actor_of(policy: Policy, option: str = "lipschitz") -> tuple[str, nn.Sequential]:
     """What the policy chooses its actions by, in words, and the network that computes it from encoded observations.
+
+    Args:
+        option: of `evaluate.py`, which an error names.
 
     Raises:
         ValueError: a policy with memory.
     """
     module: Any = policy.module
     if not module.encoders():
-        raise ValueError("lipschitz= needs a policy without memory: this one's outputs depend on the episode so far")
+        raise ValueError(f"{option}= needs a policy without memory: this one's outputs depend on the episode so far")
     if isinstance(module, ActorCriticPolicy):
         kind = "logits" if hasattr(policy.action_space, "n") else "means of the actions"
         return kind, nn.Sequential(module.pi_features_extractor, module.mlp_extractor.policy_net, module.action_net)

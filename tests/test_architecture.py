@@ -48,6 +48,7 @@ ROOMS: dict[str, set[str]] = {
         "symmetry",
     },
     "playing": {"agents", "agents.*", "analysis", "configs", "envs", "evaluation", "storage"},
+    "inspecting": {"agents", "analysis", "comparing", "encoders", "envs", "playing", "storage"},
     "pretrained": {"storage"},
     "train": {"agents", "agents.*", "configs", "encoders", "envs", "evaluation", "learning", "storage", "sweeps"},
     "evaluate": {
@@ -56,6 +57,7 @@ ROOMS: dict[str, set[str]] = {
         "configs",
         "encoders",
         "envs",
+        "inspecting",
         "learning",
         "playing",
         "pretrained",
