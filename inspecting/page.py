@@ -15,7 +15,7 @@ from comparing.markup import Markup, element, joined
 from envs.names import short_name_of
 from envs.shuffle import unshuffled
 from inspecting.images import frame
-from inspecting.measures import UNSEEN, Network, relations, replaced_by, shape_of, targets, units, weights
+from inspecting.measures import PATCH, UNSEEN, Network, relations, replaced_by, shape_of, targets, units, weights
 from inspecting.moments import Episode, played
 from inspecting.sections import (
     actions,
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 HERE = Path(__file__).resolve().parent
 
 SALIENCY = (
-    "Occlusion: how much higher the number is than without a {place}, which is replaced by {instead}; orange raises "
-    "it, blue lowers it. Saliency: how steeply the number changes with a {place}, the norm of its gradient."
+    "Occlusion: by how much an output falls when {place} is replaced by {instead}; orange where what is there raises "
+    "the output, blue where it lowers it. Saliency: {slope}. Each is drawn relative to where it is strongest."
 )
 UNITS = (
     "A unit is one channel of a convolutional layer at one place (its column and row); the most active ones are shown. "
@@ -81,7 +81,7 @@ def inspect(policy: Policy, options: dict[str, Any], seed: int, source: str, fil
     name = short_name_of(options["id"]) or options["id"]
     body = joined(_head(source, name, policy, episode), _controls(episode), *filter(None, parts), _closing(missing))
     style = _part(COMPARING / "page.css") + _part(HERE / "inspect.css") + _frames(episode)
-    write_file(file, document(f"What {source} sees", style, body, None, _part(HERE / "inspect.js")))
+    write_file(file, document(_title(name, policy), style, body, None, _part(HERE / "inspect.js")))
     return f"inspect: {file}, {len(episode.steps)} moments of one episode of {episode.length} steps"
 
 
@@ -98,14 +98,18 @@ def _tried(section: Any, episode: Episode, network: Network, options: Mapping[st
         return None
 
 
-def _head(source: str, name: str, policy: Policy, episode: Episode) -> Markup:
+def _title(name: str, policy: Policy) -> str:
     encoder = policy.spec["encoder"]["class"].rpartition(".")[2]
+    return f"What a policy with the encoder {encoder} sees in {name}"
+
+
+def _head(source: str, name: str, policy: Policy, episode: Episode) -> Markup:
     intro = (
-        f"One episode in {name}: {episode.length} steps, return {episode.total:.2f}, played by a policy whose encoder "
-        f"is {encoder}. Choose a moment; everything below shows that moment: what the policy is given, what it makes "
-        "of it, and what in its input and in its network that depends on."
+        f"{source} plays one episode of {episode.length} steps; its return is {episode.total:.2f}. Choose a moment, "
+        "and everything below shows that moment: what the policy is given, what it does, and what that depends on in "
+        "its input and inside its network."
     )
-    return element("header", element("h1", f"What {source} sees"), element("p", intro))
+    return element("header", element("h1", _title(name, policy)), element("p", intro))
 
 
 def _controls(episode: Episode) -> Markup:
@@ -139,7 +143,7 @@ def _what_it_does(episode: Episode, network: Network, missing: list[str]) -> Mar
         found = targets(network)
     except ValueError as reason:
         found = []
-        missing.append(f"No saliency and occlusion: {reason}.")
+        missing.append(f"Saliency and occlusion: {reason}.")
 
     def moment(number: int) -> Markup:
         pictures = []
@@ -156,15 +160,19 @@ def _what_it_does(episode: Episode, network: Network, missing: list[str]) -> Mar
         depends = [dependence(episode, each, number) for each in found]
         return joined(element("div", *pictures, class_="figures"), *depends)
 
+    return _section("What it does and why", _explained(network) if found else "", episode, moment)
+
+
+def _explained(network: Network) -> str:
     kind = shape_of(network)
-    cells = kind in ("cells", "window")
-    place = "cell" if cells else "number" if kind == "numbers" else "patch of 8 × 8 pixels"
-    instead = "its mean over these moments" if kind == "numbers" else "the picture's mean"
-    if cells:
-        unseen = replaced_by(network) == UNSEEN
-        instead = "one that the agent cannot see" if unseen else "an empty one"
-    explained = SALIENCY.format(place=place, instead=instead) if found else ""
-    return _section("What it does and why", explained, episode, moment)
+    if kind == "numbers":
+        slope = "the derivative of the output with respect to the input"
+        return SALIENCY.format(place="an input", instead="its mean over these moments", slope=slope)
+    slope = "how steeply the output changes with what is there, the norm of its gradient"
+    if kind in ("cells", "window"):
+        instead = "one that the agent cannot see" if replaced_by(network) == UNSEEN else "an empty one"
+        return SALIENCY.format(place="a cell", instead=instead, slope=slope)
+    return SALIENCY.format(place=f"a patch of {PATCH} × {PATCH} pixels", instead="the mean colour", slope=slope)
 
 
 def _convolutions(episode: Episode, network: Network, options: Mapping[str, Any]) -> Markup:

@@ -75,12 +75,11 @@ def dependence(episode: Episode, target: Target, moment: int) -> Markup:
             element("p", f"{left_out:,} numbers that matter less are left out.", class_="quiet") if left_out > 0 else ""
         )
         return joined(element("h3", f"{target.name}: {value}"), element("div", *parts, class_="pair"), note)
-    (place, largest), (steepest, _) = _strongest(occlusion), _strongest(saliency)
+    most, where = _strongest(occlusion)
+    steepest = _strongest(saliency)[1]
     maps = [
-        overlay(
-            occlusion, f"occlusion; {largest:+.2g} at {place}", f"occlusion of the {target.name}, strongest at {place}"
-        ),
-        overlay(saliency, f"saliency; strongest at {_strongest(saliency)[0]}", f"saliency of the {target.name}"),
+        overlay(occlusion, f"occlusion: {most:+.2g} at {where}", f"occlusion, strongest at {where}"),
+        overlay(saliency, f"saliency: strongest at {steepest}", f"saliency, strongest at {steepest}"),
     ]
     return joined(element("h3", f"{target.name}: {value}"), element("div", *maps, class_="figures"))
 
@@ -95,7 +94,7 @@ def layer_units(units: Sequence[Unit], layer: int, pixels: bool) -> Markup:
 
 def _unit(unit: Unit, pixels: bool) -> Markup:
     who = f"channel {unit.channel} at column {unit.cell[0] + 1}, row {unit.cell[1] + 1}"
-    label = f"deconvolution of {who}, strongest at {_strongest(unit.strength)[0]}"
+    label = f"deconvolution of {who}, strongest at {_strongest(unit.strength)[1]}"
     where = element(
         "div", element("img", src=heat(unit.strength), alt=""), class_="map seen", role="img", aria_label=label
     )
@@ -129,7 +128,7 @@ def attention_maps(cells: np.ndarray, others: dict[str, np.ndarray]) -> Markup:
         for head, values in enumerate(heads):
             shares = [f"{key} {part[layer, head].sum():.0%}" for key, part in others.items()]
             caption = f"head {head + 1}: " + ", ".join([f"cells {values.sum():.0%}", *shares])
-            label = f"attention of layer {layer + 1}, head {head + 1}, most to {_strongest(values)[0]}"
+            label = f"attention of layer {layer + 1}, head {head + 1}, most to {_strongest(values)[1]}"
             maps.append(overlay(values, caption, label))
         rows += [element("h3", f"Layer {layer + 1}"), element("div", *maps, class_="figures")]
     return joined(*rows)
@@ -137,18 +136,20 @@ def attention_maps(cells: np.ndarray, others: dict[str, np.ndarray]) -> Markup:
 
 def weight_maps(layers: Sequence[np.ndarray], moment: int, context: str) -> Markup:
     """The generated weights of each layer at one moment, and how they differ from their mean over the moments."""
-    figures = []
+    rows = [element("h3", f"Context: {context}")]
     for number, every in enumerate(layers):
         mean, here = every.mean(0), every[moment]
         relative = np.linalg.norm(here - mean) / np.linalg.norm(mean)
-        parts = (("weights", here, every), ("difference from the mean over the moments", here - mean, every - mean))
-        for name, values, scale in parts:
+        size = f"layer {number + 1}, {here.shape[0]} × {here.shape[1]}"
+        far = f"{size}: difference from the mean over the moments, {relative:.0%} of its size"
+        figures = []
+        for caption, values, scale in ((size, here, every), (far, here - mean, every - mean)):
             shown = values[:MOST_WEIGHTS, :MOST_WEIGHTS]
-            said = f"{name} of layer {number + 1}, {values.shape[0]} × {values.shape[1]}"
-            caption = said if values is here else f"{said}: {relative:.0%} of the mean's size"
-            image = element("img", src=heat(shown, float(np.abs(scale).max() or 1)), alt=said, class_="map weights")
-            figures.append(element("figure", image, element("figcaption", caption)))
-    return joined(element("h3", f"Context: {context}"), element("div", *figures, class_="figures wide"))
+            image = heat(shown, float(np.abs(scale).max() or 1))
+            picture = element("img", src=image, alt=f"weights of {caption}", class_="map weights")
+            figures.append(element("figure", picture, element("figcaption", caption)))
+        rows.append(element("div", *figures, class_="figures wide"))
+    return joined(*rows)
 
 
 def context_of(states: object, moment: int) -> str:
@@ -164,11 +165,11 @@ def context_of(states: object, moment: int) -> str:
     return ", ".join(said)
 
 
-def _strongest(values: np.ndarray) -> tuple[str, float]:
-    """Where the largest absolute value of a map lies, in words, and the value."""
-    y, x = np.unravel_index(np.abs(values).argmax(), values.shape)
-    return f"column {x + 1}, row {y + 1}", float(values[y, x])
+def _strongest(values: np.ndarray) -> tuple[float, str]:
+    """The entry of a map (y, x) with the largest absolute value, and where it lies, in words."""
+    row, column = divmod(int(np.abs(values).argmax()), values.shape[1])
+    return float(values[row, column]), f"column {column + 1}, row {row + 1}"
 
 
 def _number(value: float | np.ndarray) -> str:
-    return f"{float(value):.2f}"
+    return f"{round(float(value), 2) + 0.0:.2f}"  # + 0.0: no -0.00
