@@ -14,6 +14,7 @@ from PIL import Image
 RAISES, LOWERS = (255, 140, 0), (30, 140, 255)  # orange and blue, which the colour-blind tell apart too
 OPAQUE = 0.85  # of the strongest cell
 SIDE = 320  # pixels of a frame, at most
+HIDDEN = (45, 45, 110)
 TILE = 12  # pixels of a cell in a picture of contents
 UNSEEN, AGENT = 0, 10  # MiniGrid's types of a cell that is not seen, and of the agent
 
@@ -57,9 +58,9 @@ def contents(codes: np.ndarray, strength: Float[np.ndarray, "x y"]) -> str:
 
 
 def tile(kind: int, colour: int, state: int) -> np.ndarray:
-    """How a cell of these codes looks; one that is not seen is grey."""
+    """How a cell of these codes looks; one that is not seen is dark blue, which no object is."""
     if kind == UNSEEN:
-        return np.full((TILE, TILE, 3), 70, np.uint8)
+        return np.full((TILE, TILE, 3), HIDDEN, np.uint8)
     shown = None if kind == AGENT else WorldObj.decode(int(kind), int(colour), int(state))
     return Grid.render_tile(shown, agent_dir=int(state) if kind == AGENT else None, tile_size=TILE)
 

@@ -179,7 +179,7 @@ def _convolutions(episode: Episode, network: Network, options: Mapping[str, Any]
     layers = units(network, episode.states)
     cells = shape_of(network) in ("cells", "window")
     what = (
-        "what it favours in each cell there, of all that cells hold at these moments; grey is a cell that is not seen"
+        "what it favours in each cell there, of all that cells hold at these moments; dark blue is a cell not seen"
         if cells
         else "the pixels that it stands for, grey where there is no signal"
     )
