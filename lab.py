@@ -101,7 +101,7 @@ def main(overrides: list[str]) -> int:
         from laboratory.claims import claims
         from laboratory.show import listing
 
-        print(listing(claims(), _committed()))
+        print(listing(claims(), committed()))
     elif len(names) == 1:
         _measure(names[0], settings)
     else:
@@ -111,13 +111,13 @@ def main(overrides: list[str]) -> int:
 
 def _write(folder: Path) -> int:
     from laboratory.claims import claims
-    from laboratory.show import page
+    from laboratory.show import write_page
 
-    print(f"written: {', '.join(map(str, page(claims(), _committed(), folder)))}")
+    print(f"written: {', '.join(map(str, write_page(claims(), committed(), folder)))}")
     return 0
 
 
-def _committed() -> dict[str, Result]:
+def committed() -> dict[str, Result]:
     """The results in results/lab."""
     from laboratory.claims import claims
     from laboratory.result import read

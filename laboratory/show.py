@@ -53,28 +53,33 @@ def decides(claim: Claim, result: Result) -> str:
     return f"{claim.number}: {number}; it holds above {claim.least:g}"
 
 
-def page(claims: Mapping[str, Claim], results: Mapping[str, Result], folder: Path) -> list[Path]:
+def write_page(claims: Mapping[str, Claim], results: Mapping[str, Result], folder: Path) -> list[Path]:
     """Write claims.md, and a picture of each claim beside it; returns the files.
 
     Raises:
         OSError: a file cannot be written.
     """
-    files, parts = [], [TOP, _summary(claims, results)]
+    files = {name: folder / "claims" / f"{name}.png" for name in claims if name in results}
+    for name, file in files.items():
+        draw(claims[name], results[name], file)
+    write_file(folder / "claims.md", page(claims, results))
+    return [*files.values(), folder / "claims.md"]
+
+
+def page(claims: Mapping[str, Claim], results: Mapping[str, Result]) -> str:
+    """The text of claims.md."""
+    parts = [TOP, _summary(claims, results)]
     for name, claim in claims.items():
         result = results.get(name)
         parts += [f"## {name.capitalize()}: {verdict(result)}", f"{claim.says} ({claim.source})"]
         if result:
-            files.append(folder / "claims" / f"{name}.png")
-            draw(claim, result, files[-1])
             parts += [f"![{claim.number}](claims/{name}.png)", f"{_sentence(decides(claim, result))}."]
             parts += [*result.notes, _markdown([_shown(row) for row in result.rows[:MOST]])]
             if len(result.rows) > MOST:
                 parts.append(f"`results/lab/{name}.json` has all {len(result.rows):,} rows.")
             parts.append(_made(result))
         parts.append(f"```sh\npython lab.py claim={name}\n```")
-    files.append(folder / "claims.md")
-    write_file(files[-1], "\n\n".join(parts) + "\n")
-    return files
+    return "\n\n".join(parts) + "\n"
 
 
 def _summary(claims: Mapping[str, Claim], results: Mapping[str, Result]) -> str:

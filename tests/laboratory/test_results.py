@@ -9,10 +9,11 @@ import pytest
 from conftest import PROJECT
 
 from evaluation.scores import Interval
+from lab import committed
 from laboratory import claims, measured
 from laboratory.claims import NAMES, claim
 from laboratory.result import draw, read, write
-from laboratory.show import page, told
+from laboratory.show import page, told, write_page
 
 
 def test_a_file_in_claims_is_a_claim_and_its_name_is_in_the_list():
@@ -46,7 +47,7 @@ def test_a_result_is_the_same_when_it_was_read_back_and_damage_is_named(tmp_path
 def test_the_page_has_the_numbers_of_the_results_and_their_pictures(tmp_path):
     known = claims()
     result = measured(known["reductions"], quick=True)
-    files = page(known, {"reductions": result}, tmp_path)
+    files = write_page(known, {"reductions": result}, tmp_path)
     text = (tmp_path / "claims.md").read_text()
     assert files == [tmp_path / "claims" / "reductions.png", tmp_path / "claims.md"]
     number = f"{result.effect.mean:.4g}"
@@ -56,3 +57,9 @@ def test_the_page_has_the_numbers_of_the_results_and_their_pictures(tmp_path):
     draw(known["reductions"], result, tmp_path / "again.png")
     assert (tmp_path / "again.png").read_bytes() == files[0].read_bytes()
     assert text.count("not yet measured") == 2 * (len(NAMES) - 1)
+
+
+def test_the_page_of_the_documentation_is_what_its_command_writes():
+    assert (PROJECT / "docs" / "claims.md").read_text() == page(claims(), committed())
+    pictures = {file.stem for file in (PROJECT / "docs" / "claims").glob("*.png")}
+    assert pictures == {*committed()}
