@@ -71,7 +71,7 @@ def check(text: str, monkeypatch: pytest.MonkeyPatch) -> str:
     Raises:
         Exception: it would not.
     """
-    program, *words = shlex.split(text.replace("<run folder>", "run"))
+    program, *words = shlex.split(text.replace("<run folder>", "run").replace("claim=<name>", "claim=reductions"))
     if program == "python" and words[0] in ("train.py", "tune.py", "evaluate.py", "compare.py"):
         entry, options = words[0].removesuffix(".py"), [word for word in words[1:] if not word.startswith("-")]
         needed = {"evaluate": ["policy=run"], "compare": ["runs=run"]}.get(entry, [])
