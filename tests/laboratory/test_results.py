@@ -60,6 +60,7 @@ def test_the_page_has_the_numbers_of_the_results_and_their_pictures(tmp_path):
 
 
 def test_the_page_of_the_documentation_is_what_its_command_writes():
-    assert (PROJECT / "docs" / "claims.md").read_text() == page(claims(), committed())
+    text = (PROJECT / "docs" / "claims.md").read_text()
+    assert text == page(claims(), committed()), "python lab.py write=docs makes it anew"
     pictures = {file.stem for file in (PROJECT / "docs" / "claims").glob("*.png")}
     assert pictures == {*committed()}
