@@ -32,7 +32,8 @@ class Sine(Added):
 class Learned(Added):
     """A learned vector for each position (Gehring et al. 2017).
 
-    Those of positions that training never shows keep the values they start with.
+    Those of positions that training never shows keep the values they start with. Delétang et al. do not have this kind;
+    tokens without a vector are refused.
 
     Args:
         longest: how many positions there are.
