@@ -29,6 +29,7 @@ def test_the_papers_own_numbers_match_in_all_tasks_and_each_other_solved_cell_co
         assert chomsky._counted(table) == (14, 14, 14)
         row = chomsky._row(task, table[task])
         assert row["as in the paper"] == "no" and name in row["why not"]
+        assert chomsky._missed(table) == ([(task, name)] if task == "parity_check" else [])
     table = paper()
     table["parity_check"]["Tape-RNN"] = [{"trained": 0.0, "longer": 0.0}]
     assert chomsky._counted(table) == (15, 15, 15), "the tape does not decide"
