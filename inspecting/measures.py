@@ -16,6 +16,7 @@ from analysis.deconvolution import Deconvolution, strongest
 from analysis.saliency import generated_weights, gradient, occlusion, relation_importances, relations_of, squares
 from analysis.stacks import Stack, stack_of
 from encoders.base import kind_of
+from envs.shuffle import unshuffled
 from inspecting.moments import newest
 from playing.lipschitz import actor_of
 
@@ -75,14 +76,16 @@ class Network:
         observations: of the moments, as the encoder gets them.
         outputs: of the actor.
 
+        shuffle: the seed by which the cells of observations are moved; None: they are not.
+
     Raises:
         ValueError: a policy with memory.
     """
 
-    def __init__(self, policy: Policy, states: Any):
+    def __init__(self, policy: Policy, states: Any, shuffle: int | None = None):
         module: Any = policy.module
         module.set_training_mode(False)
-        self.space = policy.observation_space
+        self.space, self.shuffle = policy.observation_space, shuffle
         self.kind, self.actor = actor_of(policy, "inspect")
         self.critic: nn.Module | None = None
         if hasattr(module, "value_net"):
@@ -95,6 +98,10 @@ class Network:
     def chosen_by(self, outputs: Tensor) -> Tensor:
         """What the actions are chosen by: the mean of the quantiles of each action, where there are quantiles."""
         return outputs.unflatten(1, (-1, self.actions)).mean(1) if self.kind == "quantiles" else outputs
+
+    def in_place(self, cells: np.ndarray) -> np.ndarray:
+        """Values of cells (..., x, y) where these cells lie in the environment."""
+        return cells if self.shuffle is None else unshuffled(cells, self.shuffle)
 
     def probabilities(self) -> np.ndarray | None:
         """Of each action at each moment; None where actions are not drawn from logits."""
@@ -130,7 +137,7 @@ def targets(network: Network) -> list[Target]:
 
 def _target(name: str, network: Network, function: Any) -> Target:
     x = as_function(network.actor, network.observations)[1]
-    kind, flat = shape_of(network), x.dim() == 2
+    flat = x.dim() == 2
     patches, instead = _patches(network, x)
     with torch.no_grad():
         values = function(x)
@@ -138,7 +145,7 @@ def _target(name: str, network: Network, function: Any) -> Target:
     spread = torch.einsum("mp,pc->mc", changes, patches.flatten(1).to(changes)).unflatten(1, patches.shape[1:])
     if flat:
         return Target(name, values.numpy(), slope.numpy(), spread.numpy())
-    return Target(name, values.numpy(), _plane(slope, kind), _plane(spread, kind, covered=True))
+    return Target(name, values.numpy(), _plane(network, slope), _plane(network, spread, covered=True))
 
 
 def shape_of(network: Network) -> str:
@@ -184,13 +191,16 @@ def replaced_by(network: Network) -> tuple[int, int, int]:
     return EMPTY if full else UNSEEN
 
 
-def _plane(values: Tensor, kind: str, covered: bool = False) -> np.ndarray:
+def _plane(network: Network, values: Tensor, covered: bool = False) -> np.ndarray:
     """Values of the input as a picture, (moments, y, x): their norm over codes or channels; of a window, the newest."""
+    kind = shape_of(network)
     if kind == "window":
         values = values[:, -1]
-    axis = 1 if kind == "channels" else 3
-    flat = values.norm(dim=axis) if not covered else values.select(1, 0) if kind == "channels" else values
-    return (flat.mT if kind in ("cells", "window") else flat).numpy()
+    if not covered:
+        values = values.norm(dim=1 if kind == "channels" else 3)
+    elif kind == "channels":
+        values = values[:, 0]
+    return network.in_place(values.numpy()).swapaxes(1, 2) if kind in ("cells", "window") else values.numpy()
 
 
 def units(network: Network, states: Any) -> list[list[list[Unit]]]:
@@ -217,20 +227,23 @@ def _ranked(network: Network, stack: Stack, states: Any, layer: int, channels: T
     deconvolution = Deconvolution(stack.layers, stack.inputs)
     signal = deconvolution.of_units(layer, channels, places)
     activations = deconvolution.maps[layer][rows, channels, places[:, 0], places[:, 1]]
-    strength, codes, share = signal.norm(dim=1), None, None
+    strength = signal.norm(dim=1).numpy()
+    wanted: list[Any] = [None] * len(rows)
     if stack.contents is not None:
         known, one_hots = _met(network, states)
         scores = stack.contents(signal) @ one_hots.mT
         margin, best = (scores - scores.mean(-1, keepdim=True)).max(-1)
-        codes, share = known[best], margin / margin.flatten(1).amax(1).clamp_min(1e-9)[:, None, None]
+        share = margin / margin.flatten(1).amax(1).clamp_min(1e-9)[:, None, None]
+        wanted = [*zip(known[network.in_place(best.numpy())], network.in_place(share.numpy()), strict=True)]
+        strength = network.in_place(strength).swapaxes(1, 2)
     return [
         Unit(
             int(channels[row]),
             (int(places[row, 0]), int(places[row, 1])),
             float(activations[row]),
-            (strength[row] if share is None else strength[row].mT).numpy(),
-            None if codes is None or share is None else (codes[row], share[row].numpy()),
-            signal[row].permute(1, 2, 0).numpy() if share is None else None,
+            strength[row],
+            wanted[row],
+            signal[row].permute(1, 2, 0).numpy() if stack.contents is None else None,
         )
         for row in rows
     ]

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from agents.diagnostics import attention
 from comparing.document import HERE as COMPARING
 from comparing.document import document
 from comparing.markup import Markup, element, joined
 from envs.names import short_name_of
-from envs.shuffle import unshuffled
 from inspecting.images import frame
 from inspecting.measures import PATCH, UNSEEN, Network, relations, replaced_by, shape_of, targets, units, weights
 from inspecting.moments import Episode, played
@@ -72,12 +69,12 @@ def inspect(policy: Policy, options: dict[str, Any], seed: int, source: str, fil
         OSError: the page cannot be written.
     """
     episode = played(policy, options, seed)
-    network = Network(policy, episode.states)
+    network = Network(policy, episode.states, options.get("shuffle"))
     missing: list[str] = []
     parts: list[Markup | None] = [_what_it_does(episode, network, missing)]
     for section in (_convolutions, _relations, _weights):
-        parts.append(_tried(section, episode, network, options, missing))
-    parts.insert(3, _tried(lambda *some: _attention(policy, *some), episode, network, options, missing))
+        parts.append(_tried(section, episode, network, missing))
+    parts.insert(3, _tried(lambda *some: _attention(policy, *some), episode, network, missing))
     name = short_name_of(options["id"]) or options["id"]
     body = joined(_head(source, name, policy, episode), _controls(episode), *filter(None, parts), _closing(missing))
     style = _part(COMPARING / "page.css") + _part(HERE / "inspect.css") + _frames(episode)
@@ -89,10 +86,10 @@ def _part(file: Path) -> str:
     return file.read_text(encoding="utf-8")
 
 
-def _tried(section: Any, episode: Episode, network: Network, options: Mapping[str, Any], missing: list[str]) -> Any:
+def _tried(section: Any, episode: Episode, network: Network, missing: list[str]) -> Any:
     """A section; None, and a sentence in `missing`, where the policy has no such thing."""
     try:
-        return section(episode, network, options)
+        return section(episode, network)
     except ValueError as reason:
         missing.append(f"{str(reason)[:1].upper()}{str(reason)[1:]}.")
         return None
@@ -175,7 +172,7 @@ def _explained(network: Network) -> str:
     return SALIENCY.format(place=f"a patch of {PATCH} × {PATCH} pixels", instead="the mean colour", slope=slope)
 
 
-def _convolutions(episode: Episode, network: Network, options: Mapping[str, Any]) -> Markup:
+def _convolutions(episode: Episode, network: Network) -> Markup:
     layers = units(network, episode.states)
     cells = shape_of(network) in ("cells", "window")
     what = (
@@ -190,7 +187,7 @@ def _convolutions(episode: Episode, network: Network, options: Mapping[str, Any]
     return _section("Units of its convolutional layers", UNITS.format(what=what), episode, moment)
 
 
-def _relations(episode: Episode, network: Network, options: Mapping[str, Any]) -> Markup:
+def _relations(episode: Episode, network: Network) -> Markup:
     names, changes = relations(network)
     logits = network.kind == "logits"
     output = "the probabilities of actions move (half the sum of differences)" if logits else "the output moves"
@@ -198,11 +195,9 @@ def _relations(episode: Episode, network: Network, options: Mapping[str, Any]) -
     return _section("Relations", explained, episode, lambda number: relation_bars(names, changes[:, number]))
 
 
-def _attention(policy: Policy, episode: Episode, network: Network, options: Mapping[str, Any]) -> Markup:
+def _attention(policy: Policy, episode: Episode, network: Network) -> Markup:
     maps = attention(policy, episode.states)
-    cells = maps.pop("cells")
-    cells = cells if options.get("shuffle") is None else unshuffled(cells, options["shuffle"])
-    cells = np.swapaxes(cells, -1, -2)
+    cells = network.in_place(maps.pop("cells")).swapaxes(-1, -2)
 
     def moment(number: int) -> Markup:
         return attention_maps(cells[number], {key: part[number] for key, part in maps.items()})
@@ -210,7 +205,7 @@ def _attention(policy: Policy, episode: Episode, network: Network, options: Mapp
     return _section("Attention", ATTENTION, episode, moment)
 
 
-def _weights(episode: Episode, network: Network, options: Mapping[str, Any]) -> Markup:
+def _weights(episode: Episode, network: Network) -> Markup:
     layers = weights(network)
 
     def moment(number: int) -> Markup:

@@ -7,13 +7,17 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import PROJECT
 
 from agents import load_policy, make_agent
 from agents.saved.policy import Policy
 from envs import make_vec_env
+from envs.shuffle import unshuffled
 from evaluate import evaluate
+from inspecting.images import UNSEEN
+from inspecting.measures import Network, targets, units
 from inspecting.page import inspect
 from playing.choose import environment_options
 
@@ -88,6 +92,34 @@ def test_a_page_of_pixels_shows_the_picture_that_a_unit_stands_for(trunk):
     page = Path("page.html").read_text()
     assert "pixels that channel" in page and "patch of 8 × 8 pixels" in page and len(page) < LARGEST
     assert page.count("<h3>Layer ") == 6 * {"nature": 3, "impala": 6}[trunk]
+
+
+def test_in_a_shuffled_grid_what_is_said_of_a_cell_stands_where_the_cell_lies():
+    shuffle = 3
+    env = make_vec_env("DoorKey-5x5", n_envs=4, seed=0, shuffle=shuffle)
+    model = make_agent(env, "cnn", "ppo", seed=0, device="cpu")
+    states = env.reset()
+    env.close()
+    network = Network(Policy.of(model), states, shuffle)
+    hidden = unshuffled(states["image"][..., 0] == UNSEEN, shuffle).swapaxes(1, 2)
+    assert hidden.any() and not hidden.all()
+    for target in targets(network):  # a hidden cell is replaced by itself
+        assert ((target.occlusion == 0) == hidden).all()
+    for unit in units(network, states)[0][0]:
+        x, y = unit.cell
+        around = np.zeros(hidden.shape[1:], bool)
+        around[max(x - 1, 0) : x + 2, max(y - 1, 0) : y + 2] = True  # in the shuffled grid
+        assert ((unit.strength > 0) == unshuffled(around, shuffle).T).all()
+
+
+@pytest.mark.parametrize("agent", ["dqn", "qrdqn"])
+@pytest.mark.slow
+def test_a_policy_that_chooses_by_values_shows_them(agent):
+    env = make_vec_env("CartPole", n_envs=1, seed=0)
+    model = make_agent(env, "mlp", agent, seed=0, device="cpu")
+    env.close()
+    inspect(Policy.of(model), {"id": "CartPole"}, 0, agent, Path("page.html"))
+    assert "value of its best action" in Path("page.html").read_text()
 
 
 @pytest.mark.slow
