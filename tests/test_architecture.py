@@ -68,6 +68,7 @@ ROOMS: dict[str, set[str]] = {
     "tune": {"configs", "sweeps", "tuning"},
     "laboratory": {"comparing", "evaluation", "laboratory.claims", "storage", "train"},
     "laboratory.claims": {"*"},
+    "laboratory.prediction": {"agents", "encoders", "envs", "evaluation"},
     "laboratory.sequence": {"encoders", "envs", "envs.chomsky"},
     "lab": {"configs", "envs", "laboratory", "laboratory.claims", "sweeps"},
     "benchmarks": {"*"},

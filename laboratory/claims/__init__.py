@@ -18,6 +18,7 @@ NAMES = (
     "reductions",
     "units",
     "regularization",
+    "prediction",
     "averaging",
 )
 

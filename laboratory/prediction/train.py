@@ -1,4 +1,4 @@
-"""Imitation: of one policy by its own parameters, and of all variants at once by a hypernetwork that predicts theirs."""
+"""Imitation by one policy with its own parameters, and by all variants with those that a hypernetwork predicts."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from laboratory.prediction.network import GraphHypernetwork
 from laboratory.prediction.variants import Imitator, Options, drawn
 
 BATCH = 64  # states of a step
-VARIANTS = 4  # of a step of the hypernetwork
-RATE, BASES, CLIP = 1e-3, 1e-2, 1.0  # of Adam: but for the bases, and theirs; norm of the gradient
+VARIANTS = 3  # of a step of the hypernetwork
+RATE, CLIP = 3e-3, 1.0  # of Adam; norm of the gradient
 ALONE = 2e-3  # Adam's rate of a policy that is trained alone
 EPISODES, PATIENCE = 64, 500
 
@@ -29,9 +29,7 @@ def loss_of(policy: nn.Module, parameters: dict[str, Tensor], lessons: Lessons) 
     return -(lessons.probabilities * logits.log_softmax(1)).sum(1).mean()
 
 
-def pool(
-    course: Course, count: int, seed: int, without: Sequence[Options] = ()
-) -> list[tuple[Imitator, Graph]]:
+def pool(course: Course, count: int, seed: int, without: Sequence[Options] = ()) -> list[tuple[Imitator, Graph]]:
     """Policies of `count` different variants, none of them in `without`, and their graphs."""
     torch.manual_seed(seed)
     generator, chosen = np.random.default_rng(seed), [*without]
@@ -43,16 +41,12 @@ def pool(
     return [(policy, graph_of(policy, shown)) for policy in policies]
 
 
-def train(
-    course: Course, variants: Sequence[tuple[Imitator, Graph]], seed: int, steps: int
-) -> GraphHypernetwork:
+def train(course: Course, variants: Sequence[tuple[Imitator, Graph]], seed: int, steps: int) -> GraphHypernetwork:
     """A hypernetwork trained on variants drawn at random, each on a minibatch of its own; the same for a seed."""
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     network = GraphHypernetwork([graph for _, graph in variants])
-    bases = [*network.bases]
-    others = [parameter for name, parameter in network.named_parameters() if not name.startswith("bases")]
-    optimizer = torch.optim.Adam([{"params": bases, "lr": BASES}, {"params": others, "lr": RATE}])
+    optimizer = torch.optim.Adam(network.parameters(), RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in range(steps):
         chosen = [variants[i] for i in torch.randint(len(variants), (VARIANTS,), generator=generator)]
