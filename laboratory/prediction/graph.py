@@ -27,7 +27,7 @@ class Node:
     kind: of the operation, `relu`, or with the last part of its parameter's name, `conv2d.weight`.
     parameter: the parameter's name in the module; None without one.
     shape: the parameter's; () without one.
-    extents: the same numbers as a kernel, see `kernel`.
+    extents: of the same numbers as a kernel, see `shaped`.
     channels_last: whether the cells precede the channels in the parameter's inputs.
     """
 

@@ -4,12 +4,13 @@
     m_v = Σ_{u → v} MLP(h_u) + Σ_{1 < d(u, v) ≤ FARTHEST} MLP'(h_u) / d(u, v),    h_v ← GRU(m_v, h_v)
 
 along the edges, each node after those before it, and then against them. The second sum is that over virtual edges,
-d the length of the shortest path (Knyazev et al. 2021, section 3.2 and equation 4; without it, Zhang et al. 2019).
+d the length of the shortest path; MLP and MLP' share their first layer (Knyazev et al. 2021, section 3.2 and equation
+4; without virtual edges, Zhang et al. 2019).
 
 A node with a parameter is decoded into a kernel, W[o, i, x, y] = Σ_k basis[o, i, k] z[k, x, y] with z = ReLU(A h), of
-`TILE` numbers. What is smaller takes the first outputs and inputs and the cells in the middle, what is larger repeats
-it. Kernels are normalized by √(2 / fan-in), biases lie within ±1, and scales of normalizations within 0 and 2
-(section 3.3 and the authors' code).
+`TILE` numbers; each kind of parameter has a basis. What is smaller takes the first outputs and inputs and the cells in
+the middle, what is larger repeats it. Kernels are normalized by √(2 / fan-in), biases lie within ±1, and scales of
+normalizations within 0 and 2 (section 3.3 and the authors' code).
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ from laboratory.prediction.graph import Graph, Node, shaped
 
 TILE = (32, 64, 7, 7)  # outputs, inputs, cells along x and y
 FARTHEST = 5  # the length of the longest virtual edge
-OTHER = "other"  # the kind of an operation that the hypernetwork was not made for
 
 
 class GraphHypernetwork(nn.Module):
@@ -38,19 +38,23 @@ class GraphHypernetwork(nn.Module):
 
     def __init__(self, graphs: Sequence[Graph], width: int = 32, hidden: int = 64):
         super().__init__()
-        self.kinds = [OTHER, *sorted({node.kind for graph in graphs for node in graph.nodes})]
+        self.kinds = sorted({node.kind for graph in graphs for node in graph.nodes})
         self.kind = nn.Embedding(len(self.kinds), width)
         self.shape = _two_layers(4, width)
         self.message = _two_layers(width, 2 * width)
         self.update = nn.GRUCell(width, width)
         self.norm = nn.LayerNorm(width)
         self.cells = nn.Linear(width, hidden * TILE[2] * TILE[3])
-        self.decoded = [OTHER, *sorted({node.kind for graph in graphs for node in graph.nodes if node.parameter})]
+        self.decoded = sorted({node.kind for graph in graphs for node in graph.nodes if node.parameter})
         self.bases = nn.ParameterList(torch.randn(*TILE[:2], hidden) / hidden**0.5 for _ in self.decoded)
         nn.init.kaiming_normal_(self.cells.weight)
 
     def forward(self, graphs: Sequence[Graph]) -> list[dict[str, Tensor]]:
-        """The predicted parameters of each graph's module, by name."""
+        """The predicted parameters of each graph's module, by name.
+
+        Raises:
+            ValueError: a graph has an operation that none of the hypernetwork's had.
+        """
         states = self.norm(self._passed(graphs)).split([len(graph.nodes) for graph in graphs])
         return [
             {
@@ -64,8 +68,12 @@ class GraphHypernetwork(nn.Module):
     def _passed(self, graphs: Sequence[Graph]) -> Tensor:
         """The states of all nodes after messages went there and back: (nodes of all graphs, width)."""
         nodes = [node for graph in graphs for node in graph.nodes]
-        known = {kind: number for number, kind in enumerate(self.kinds)}
-        kinds = torch.tensor([known.get(node.kind, 0) for node in nodes])
+        if unknown := sorted({node.kind for node in nodes} - {*self.kinds}):
+            raise ValueError(
+                f"the hypernetwork was made for graphs of {', '.join(self.kinds)}, and this one has "
+                f"{', '.join(unknown)}; make and train one with such a graph among its own"
+            )
+        kinds = torch.tensor([self.kinds.index(node.kind) for node in nodes])
         extents = torch.tensor([node.extents for node in nodes], dtype=self.kind.weight.dtype)
         h = self.kind(kinds) + self.shape((extents + 1).log2())
         distances = torch.block_diag(*(torch.from_numpy(_finite(graph.distances)) for graph in graphs)).to(h)
@@ -91,7 +99,7 @@ class GraphHypernetwork(nn.Module):
         for axis, count in enumerate(cells, 1):
             first = max(TILE[axis + 1] - count, 0) // 2
             z = _repeated(z.narrow(axis, first, min(count, TILE[axis + 1])), axis, count)
-        basis = self.bases[self.decoded.index(node.kind) if node.kind in self.decoded else 0]
+        basis = self.bases[self.decoded.index(node.kind)]
         kernel = torch.tensordot(basis[:outputs, :inputs], z, 1)
         kernel = _repeated(_repeated(kernel, 0, outputs), 1, inputs)
         if len(node.shape) > 1:

@@ -164,3 +164,10 @@ def test_a_parameter_that_the_module_does_not_use_is_named(course, variants):
     policy.spare = torch.nn.Parameter(torch.zeros(3))
     with pytest.raises(ValueError, match="does not use its parameters spare"):
         graph_of(policy, course.training.observations)
+
+
+def test_an_operation_that_the_hypernetwork_was_not_made_for_is_named(variants):
+    known = [graph for policy, graph in variants if policy.options["encoder"] == "mlp"]
+    other = next(graph for policy, graph in variants if policy.options["encoder"] == "cnn")
+    with pytest.raises(ValueError, match=r"this one has .*conv2d.weight"):
+        predicted(GraphHypernetwork(known), other)
