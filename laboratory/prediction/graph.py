@@ -95,7 +95,7 @@ class _Recorder(TorchFunctionMode):
         self.cells: dict[int, tuple[tuple[int, ...], bool]] = {}  # -> its axes before views, and where channels are
         self.kept: list[Tensor] = []  # so that no id is given twice
         for key, part in observation.items():
-            self._put(part, self._add(Node(f"observation.{key}"), ()), True)
+            self._put(part, self._add(Node(f"observation.{key}"), ()), tuple(part.shape[1:]), True)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         output = func(*args, **(kwargs or {}))
@@ -111,7 +111,7 @@ class _Recorder(TorchFunctionMode):
         shown = name in COPIES or all(_shares(result, source) for result in results for source in sources)
         if len(sources) == 1 and not parameters and shown:
             for result in results:
-                self._put(result, self.made[id(sources[0])], *reversed(self.cells[id(sources[0])]))
+                self._put(result, self.made[id(sources[0])], *self.cells[id(sources[0])])
             return
         axes, last = self.cells[id(sources[0])] if sources else ((), True)
         before = [self.made[id(source)] for source in sources]
@@ -126,7 +126,7 @@ class _Recorder(TorchFunctionMode):
         if parameters:
             last = not name.startswith("conv") and (last or name in ROWS or name == "linear")
         for result in results:
-            self._put(result, before[0], last)
+            self._put(result, before[0], tuple(result.shape[1:]), last)
 
     def _present(self) -> set[str | None]:
         return {node.parameter for node in self.nodes}
@@ -136,10 +136,10 @@ class _Recorder(TorchFunctionMode):
         self.edges |= {(number, len(self.nodes) - 1) for number in before}
         return len(self.nodes) - 1
 
-    def _put(self, tensor: Tensor, node: int, last: bool, axes: tuple[int, ...] | None = None) -> None:
+    def _put(self, tensor: Tensor, node: int, axes: tuple[int, ...], last: bool) -> None:
         self.kept.append(tensor)
         self.made[id(tensor)] = node
-        self.cells[id(tensor)] = (tuple(tensor.shape[1:]) if axes is None else axes, last)
+        self.cells[id(tensor)] = (axes, last)
 
 
 COPIES = ("flatten", "reshape", "contiguous", "to", "long", "float")  # that views may be, too

@@ -68,7 +68,8 @@ def floats(observation: Any) -> dict[str, Tensor]:
 
 def _met(expert: Any, env: Any, seed: int, steps: int) -> dict[bytes, dict[str, np.ndarray]]:
     """The states that the expert, disturbed, meets: each once, in the order in which they were met."""
-    generator, states = np.random.default_rng(seed), {}
+    generator = np.random.default_rng(seed)
+    states: dict[bytes, dict[str, np.ndarray]] = {}
     observation = env.reset()
     for _ in range(steps):
         for i in range(ENVS):
