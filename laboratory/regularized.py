@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from storage.lock import locked, unlock
+from storage.plain import from_json
 from train import train
 
 TASK = ("env=Majority", "encoder=mlp", "encoder.parameters=32000", "agent=ppo_fast", "agent.batch_size=128")
@@ -32,11 +33,13 @@ class Trained:
     Attributes:
         folder: of the run, which has its policy.
         training, test: success on levels of training and on others; the same number if it was trained on all.
+        seconds: that training took.
     """
 
     folder: Path
     training: float
     test: float
+    seconds: float
 
     @property
     def gap(self) -> float:
@@ -68,4 +71,11 @@ def trained(method: str, levels: int | str, seed: int, quick: bool) -> Trained:
     parts = result.scores.get("levels") or {}
     test = result.scores["success"]["mean"]
     known = parts["training"]["success"]["mean"] if "training" in parts else test
-    return Trained(result.folder, known, test)
+    seconds = from_json((result.folder / "timing.json").read_bytes())["wall_seconds"]
+    return Trained(result.folder, known, test, seconds)
+
+
+def training_time(groups: Iterable[Sequence[Trained]]) -> str:
+    """How many agents there are and how long they took, in a sentence: they are trained once, for two claims."""
+    seconds = [run.seconds for runs in groups for run in runs]
+    return f"Its {len(seconds)} agents were trained once, in {sum(seconds):,.0f} s together."

@@ -3,7 +3,7 @@
 The constant of the policy's logits is bounded from below by the largest gradient norm over the states of 50 episodes,
 and from above by the product of its layers' constants (`analysis.lipschitz`). The agents are those of the claim
 `regularization` that were trained on 50 levels. What decides is log₂ of the lower bound without regularization less
-that with weight decay, over seeds. The notes have the correlation between the constant and the gap over all agents.
+that with weight decay, over seeds. The notes have the correlation between the constant and the gap over all of them.
 """
 
 from __future__ import annotations
@@ -20,23 +20,28 @@ from evaluate import evaluate
 from evaluation.scores import difference, student_interval
 from laboratory.claim import Claim, Measured, Row
 from laboratory.claims.regularization import DECIDES, SEEDS
-from laboratory.regularized import METHODS, Trained, trained
+from laboratory.regularized import METHODS, Trained, trained, training_time
 
 LEVELS, EPISODES = 50, 50
 
 
 def measure(quick: bool) -> Measured:
+    runs = {
+        (method, seed): trained(method, LEVELS, seed, quick)
+        for method in METHODS
+        for seed in (SEEDS[:2] if quick else SEEDS)
+    }
     rows: list[dict[str, Any]] = []
-    for method in METHODS:
-        for seed in SEEDS[:2] if quick else SEEDS:
-            run = trained(method, LEVELS, seed, quick)
-            lower, upper = bounds(run)
-            rows.append({"regularization": method, "seed": seed, "lower": lower, "upper": upper, "gap": run.gap})
+    for (method, seed), run in runs.items():
+        lower, upper = bounds(run)
+        rows.append({"regularization": method, "seed": seed, "lower": lower, "upper": upper, "gap": run.gap})
     logs = {
         method: student_interval(np.log2([row["lower"] for row in rows if row["regularization"] == method]))
         for method in METHODS
     }
-    return Measured(difference(logs["none"], logs[DECIDES]), rows, notes=[together(rows)])
+    return Measured(
+        difference(logs["none"], logs[DECIDES]), rows, notes=[together(rows), training_time([[*runs.values()]])]
+    )
 
 
 def bounds(run: Trained) -> tuple[float, float]:
@@ -47,13 +52,14 @@ def bounds(run: Trained) -> tuple[float, float]:
 
 
 def together(rows: Sequence[Row]) -> str:
-    """How the constant and the gap go together, with Fisher's interval, in a sentence."""
-    lower, gap = np.log2([row["lower"] for row in rows]), np.array([row["gap"] for row in rows])
-    r = float(np.corrcoef(lower, gap)[0, 1])
-    ends = np.tanh(np.arctanh(r) + np.array([-1, 1]) * 1.96 / np.sqrt(len(rows) - 3))
+    """How the constant and the gap go together, in a sentence: Spearman's rank correlation, which no outlier decides."""
+    ranks = [np.argsort(np.argsort([row[key] for row in rows])) for key in ("lower", "gap")]
+    r = float(np.corrcoef(*ranks)[0, 1])
+    spread = 1.96 * np.sqrt((1 + r**2 / 2) / (len(rows) - 3))  # Bonett and Wright 2000
+    low, high = np.tanh(np.arctanh(r) + np.array([-spread, spread]))
     return (
-        f"Over these {len(rows)} agents the correlation between log₂ of the lower bound and the generalization gap is "
-        f"{r:.2f} [{ends[0]:.2f}, {ends[1]:.2f}]."
+        f"Over these {len(rows)} agents the rank correlation between the lower bound and the generalization gap is "
+        f"{r:.2f} [{low:.2f}, {high:.2f}]."
     )
 
 
