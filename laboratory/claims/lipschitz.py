@@ -52,9 +52,9 @@ def bounds(run: Trained) -> tuple[float, float]:
 
 
 def together(rows: Sequence[Row]) -> str:
-    """How the constant and the gap go together, in a sentence: Spearman's rank correlation, which no outlier decides."""
-    ranks = [np.argsort(np.argsort([row[key] for row in rows])) for key in ("lower", "gap")]
-    r = float(np.corrcoef(*ranks)[0, 1])
+    """How the constant and the gap go together, in a sentence, by Spearman's rank correlation: no outlier decides it."""
+    lower, gap = (np.argsort(np.argsort([row[key] for row in rows])) for key in ("lower", "gap"))
+    r = float(np.corrcoef(lower, gap)[0, 1])
     spread = 1.96 * np.sqrt((1 + r**2 / 2) / (len(rows) - 3))  # Bonett and Wright 2000
     low, high = np.tanh(np.arctanh(r) + np.array([-spread, spread]))
     return (
