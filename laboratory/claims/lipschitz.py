@@ -52,7 +52,7 @@ def bounds(run: Trained) -> tuple[float, float]:
 
 
 def together(rows: Sequence[Row]) -> str:
-    """How the constant and the gap go together, in a sentence, by Spearman's rank correlation: no outlier decides it."""
+    """How the constant and the gap go together, in a sentence, by Spearman's rank correlation."""
     lower, gap = (np.argsort(np.argsort([row[key] for row in rows])) for key in ("lower", "gap"))
     r = float(np.corrcoef(lower, gap)[0, 1])
     spread = 1.96 * np.sqrt((1 + r**2 / 2) / (len(rows) - 3))  # Bonett and Wright 2000
