@@ -176,8 +176,8 @@ def draw(rows: Sequence[Row], drawn: Mapping[str, Any], figure: Any) -> None:
     ours = [[_best(table[task][name])["longer"] for name in NETWORKS] for task in table]
     theirs = [[PAPER[task][name] for name in NETWORKS] for task in table]
     for axis, numbers, title in (
-        (left, ours, f"{BUDGET.steps:,} steps here"),
-        (right, theirs, "1,000,000 steps, table 2"),
+        (left, ours, "here"),
+        (right, theirs, "Delétang et al. 2023"),
     ):
         axis.imshow(numbers, vmin=20, vmax=100, cmap="Blues", aspect="auto")
         for i, line in enumerate(numbers):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from envs.chomsky import TASKS
+from evaluation.pictures import pyplot
 from laboratory.claims import chomsky
 
 
@@ -56,3 +57,12 @@ def test_a_fit_is_read_from_its_file_unless_it_was_asked_for_otherwise(tmp_path,
     monkeypatch.setattr(chomsky, "STEPS", 3)
     with pytest.raises(AssertionError, match="trained again"):
         chomsky._fit("parity_check", "RNN", 0, quick=False)
+
+
+def test_a_table_is_drawn():
+    figure = pyplot().figure()
+    chomsky.draw([], {"table": paper()}, figure)
+    left, right = figure.axes
+    assert [text.get_text() for text in left.texts] == [text.get_text() for text in right.texts]
+    assert len(left.texts) == 15 * 5
+    pyplot().close(figure)
