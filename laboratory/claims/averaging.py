@@ -116,7 +116,8 @@ def draw(rows: Sequence[Row], drawn: Mapping[str, Any], figure: Any) -> None:
             axis.plot([row[over] for row in own], fresh, "o-", markersize=3, color=colour, label=kind if own else None)
         axis.set(xscale="log", yscale="log", xlabel=over)
     axes[0].axvline(EXAMPLES * PLACES, color="#5c6670", linewidth=0.8, linestyle="--")
-    axes[0].text(EXAMPLES * PLACES, axes[0].get_ylim()[1] * 0.93, " numbers to fit", fontsize=8, color="#5c6670")
+    beside = axes[0].get_xaxis_transform()  # x of the data, y of the axis
+    axes[0].text(EXAMPLES * PLACES, 0.03, " numbers to fit", fontsize=8, color="#5c6670", transform=beside)
     axes[0].set_ylabel("error on fresh inputs (share of variance)")
     axes[1].set_xlabel("cost: multiplications for one input")
     axes[1].legend()
