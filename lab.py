@@ -143,7 +143,7 @@ def in_a_sweep(overrides: list[str]) -> Outcome:
     from laboratory.show import decides
 
     ((name, result),) = lab(overrides).items()
-    return Outcome(0, f"{result.word}; {decides(claim(name), result)}")
+    return Outcome(0, f"{result.word}{' (quick)' * result.quick}; {decides(claim(name), result)}")
 
 
 def can_be_measured(overrides: list[str]) -> None:

@@ -59,7 +59,7 @@ class Job:
             print(f"error: {error}", file=sys.stderr)
             sys.exit(USAGE)
         count = len(self.sweep)
-        print(f"{count} runs, {min(hands.room(), count)} at a time; each prints into seed=<n>.log beside its folder")
+        print(f"{count} runs, {min(hands.room(), count)} at a time; each prints into a .log beside what it writes")
         sweep = Sweep(hands, self.sweep, View(sys.stdout))
         sweep.run()
         self.started = count - len(sweep.waiting)
