@@ -244,7 +244,9 @@ def _explain(error: Exception, name: str, overrides: Sequence[str]) -> str:
         group = key.split(".")[0] + "."
         nearby = [o for o in options if o.startswith(group)] or [o.split(".")[0] for o in options]
         meant = [o for o in ALIASES.get(key.rpartition(".")[2], ()) if o in options or o in GROUPS_OF[name]]
-        return unknown("option", key, meant or options, listed=sorted(set(nearby)), surely=bool(meant))
+        return unknown(
+            "option", key, meant or [*GROUPS_OF[name], *options], listed=sorted(set(nearby)), surely=bool(meant)
+        )
     if text.startswith("Ambiguous value"):
         key = text.split("'")[1]
         return f"{key}: several values train several agents, which needs -m (train.py -m ...); a list is written [a,b]"

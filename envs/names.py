@@ -92,7 +92,7 @@ def unknown(
     close = existing if surely else [folded[match] for match in matches]
     hint = f"; did you mean {' or '.join(close)}?" if close else "."
     shown = sorted(short_names()) if listed is None and what == "environment" else sorted(listed or existing)
-    return f"no {what} is called {name!r}{hint} There is: {', '.join(shown)}" + (
+    return f"no {what} is called {name!r}{hint} There are: {', '.join(shown)}" + (
         ", and every registered Gymnasium id (env=gym env.id=<id> for ids with / or :)" if what == "environment" else ""
     )
 

@@ -18,8 +18,9 @@ MOST = 60  # rows of a table on the page; the file has all
 TOP = """# The claims, measured
 
 `python lab.py claim=all output=results/lab`, then `python lab.py write=docs`, writes this page and its pictures: the
-second from the numbers in `results/lab` alone. `python lab.py claim=<name>` measures one claim, in minutes on two CPUs,
-and `quick=true` in under a minute with less of everything.
+second from the numbers in `results/lab` alone. `python lab.py claim=<name>` measures one claim. That takes minutes on
+one CPU, and for the table of tasks an hour; `quick=true` takes less of everything, and under a minute. The times below
+were taken on a machine that had other work, so a free one needs less.
 
 A claim **held** if the interval of its number lies above the bound that is stated with it, **did not hold here** if it
 lies below, and is **undecided** otherwise. Intervals are 95%, over seeds; a number without one is exact."""
@@ -32,7 +33,13 @@ def listing(claims: Mapping[str, Claim], results: Mapping[str, Result]) -> str:
     for name, claim in claims.items():
         text = f"{claim.says} ({claim.source}): {verdict(results.get(name))}"
         lines.append(textwrap.fill(text, WIDTH, initial_indent=name.ljust(width), subsequent_indent=" " * width))
-    return "\n".join([*lines, "", "python lab.py claim=<name> measures one; quick=true alone: all, in minutes"])
+    return "\n".join(
+        [
+            *lines,
+            "",
+            "python lab.py claim=<name> measures one, claim=all all of them; quick=true takes a minute for each",
+        ]
+    )
 
 
 def verdict(result: Result | None) -> str:

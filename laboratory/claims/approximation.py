@@ -173,7 +173,7 @@ def draw(rows: Sequence[Row], drawn: Mapping[str, Any], figure: Any) -> None:
 CLAIM = Claim(
     says="One wide hidden layer approximates any continuous function; depth does with less where the target is folded.",
     source="Funahashi 1989; Cybenko 1989; for ReLUs Leshno et al. 1993",
-    number="digits by which 4 trained layers of 16 are nearer the folded target than one layer of as many parameters",
+    number="digits by which 4 trained layers of 16 fit the folded target better than one layer of as many parameters",
     measure=measure,
     draw=draw,
     quick="2 seeds instead of 10, 800 steps instead of 3,000, fewer widths",

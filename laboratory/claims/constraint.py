@@ -149,7 +149,7 @@ def draw(rows: Sequence[Row], drawn: Mapping[str, Any], figure: Any) -> None:
 
 
 CLAIM = Claim(
-    says="Equivariance is a linear constraint on weights, and a group of n elements makes n times fewer examples do.",
+    says="Equivariance constrains weights linearly, and a group of n elements makes a target n times cheaper to learn.",
     source="van der Pol et al. 2020, section 4",
     number="exponent a of the examples needed, n^(-a), for a group of n rotations",
     measure=measure,

@@ -199,7 +199,7 @@ def draw(rows: Sequence[Row], drawn: Mapping[str, Any], figure: Any) -> None:
 CLAIM = Claim(
     says="Deep networks fold their inputs, and have more linear regions than shallow ones of as many parameters.",
     source="Montúfar et al. 2014, theorem 4",
-    number="regions of a folding network, 4 layers of 8, over the most of one layer with as many parameters",
+    number="regions of the deepest folding network over the most of one layer with as many parameters",
     measure=measure,
     draw=draw,
     quick="3 layers instead of 4, 2 seeds instead of 10, policies of 4,000 steps instead of 30,000",

@@ -74,7 +74,7 @@ def draw(rows: Sequence[Row], drawn: Mapping[str, Any], figure: Any) -> None:
 CLAIM = Claim(
     says="Positions decide what a transformer learns where order matters, and how much of it lasts at new lengths.",
     source="Delétang et al. 2023, section 5.4; Ruoss et al. 2023",
-    number="accuracy on lengths 41-500 with the best kind of positions less that without any",
+    number="accuracy on lengths 41-500 with the best kind of positions less that with none",
     measure=measure,
     draw=draw,
     quick="1 seed instead of 3, 300 steps on lengths 1-10 instead of 800 on 1-40",

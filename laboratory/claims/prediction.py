@@ -159,7 +159,7 @@ def _short(variant: str) -> str:
 CLAIM = Claim(
     says="A graph hypernetwork predicts parameters, without training, for encoders that it never saw.",
     source="Knyazev et al. 2021, GHN-2; Zhang et al. 2019, GHN-1",
-    number="success of predicted less that of random parameters, on levels of tests, over unseen encoders",
+    number="success of predicted less that of random parameters, on test levels, over unseen encoders",
     measure=measure,
     draw=draw,
     quick="2 hypernetworks of 100 steps instead of 3 of 600, and 2 unseen encoders instead of 6",

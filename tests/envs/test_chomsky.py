@@ -246,7 +246,7 @@ def test_every_length_asked_for_is_played():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"task": "parity"}, "no task is called 'parity'; did you mean parity_check. There is: binary_addition, .*"),
+        ({"task": "parity"}, "no task is called 'parity'; did you mean parity_check. There are: binary_addition, .*"),
         ({"lengths": [0, 4]}, "env.lengths is .shortest, longest., whole numbers from 1 on, .*; got .0, 4."),
         ({"lengths": [5, 4]}, ".*; got .5, 4."),
         ({"lengths": [4]}, ".*; got .4."),

@@ -177,7 +177,7 @@ class GreyObject(RoomGridLevel):
 @pytest.mark.parametrize(
     ("env", "shift", "message"),
     [
-        (partial(made, "DoorKey-5x5"), "turn", "no shift is called 'turn'. There is: colours, mirror, rotate"),
+        (partial(made, "DoorKey-5x5"), "turn", "no shift is called 'turn'. There are: colours, mirror, rotate"),
         (partial(made, "LavaGapS7"), "colours", "it has no doors, keys, balls or boxes"),
         (partial(made, "RedBlueDoors-6x6"), "colours", "its mission is always 'open the red door then the blue door'"),
         (GreyObject, "colours", "shift=colours would change the task of level 0 of GreyObject: it speaks of walls"),

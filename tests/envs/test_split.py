@@ -246,7 +246,7 @@ def test_things_are_left_in_training_and_right_in_tests():
     ("id", "name", "options", "message"),
     [
         ("Goal-8x8", "things", {}, "not every level has a key, a ball or a box"),
-        ("DoorKey-6x6", "left", {}, "no property of levels is called 'left'.* There is: pairs, right, things"),
+        ("DoorKey-6x6", "left", {}, "no property of levels is called 'left'.* There are: pairs, right, things"),
         ("DoorKey-6x6", "right", {}, "does not suit .*: 0 of 4,096 levels are left for training"),
         ("DoorKey-6x6", "pairs", {}, "does not suit .*: its targets are not doors, keys, balls or boxes"),
         ("GoToDoor-5x5", "pairs", {}, "training would never ask for some colour, since each has one pair only"),

@@ -39,7 +39,7 @@ def test_the_scores_on_the_levels_as_they_are_stay_the_same(policy, shift, said,
 @pytest.mark.parametrize(
     ("policy", "options", "message"),
     [
-        ("DoorKey-6x6-gnn", {"shift": "turn"}, "no shift is called 'turn'. There is: colours, mirror, rotate"),
+        ("DoorKey-6x6-gnn", {"shift": "turn"}, "no shift is called 'turn'. There are: colours, mirror, rotate"),
         ("DoorKey-6x6-gnn", {"shift": "colors"}, "no shift is called 'colors'; did you mean colours?"),
         (
             "DoorKey-6x6-gnn",
