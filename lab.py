@@ -16,9 +16,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from configs.command_line import Job, command_line
+from configs.command_line import command_line, sweep
 from configs.compose import UsageError, compose, overrides_of
-from configs.jobs import Sweepable, check_sweep
+from configs.jobs import Sweepable
 from envs.names import unknown
 from sweeps.attempt import Outcome
 
@@ -119,22 +119,17 @@ def _write(folder: Path) -> int:
 
 def committed() -> dict[str, Result]:
     """The results in results/lab."""
-    from laboratory.claims import claims
+    from laboratory.claims import NAMES, claim
     from laboratory.result import read
 
-    files = {name: RESULTS / f"{name}.json" for name in claims()}
-    return {name: read(claims()[name], file) for name, file in files.items() if file.exists()}
+    files = {name: RESULTS / f"{name}.json" for name in NAMES}
+    return {name: read(claim(name), file) for name, file in files.items() if file.exists()}
 
 
 def _measure_all(names: Sequence[str], overrides: Sequence[str], at_once: int | str) -> int:
     """Measure each claim in a process of its own, as a sweep; returns the exit code."""
     kept = [override for override in overrides if not override.startswith("claim=")]
-    job = Job(main, SWEEPABLE)
-    job.sweep = [[f"claim={name}", *kept] for name in names]
-    check_sweep("lab", job.sweep, SWEEPABLE)
-    job.run_sweep("processes", {"jobs": at_once})
-    job.report()
-    return max(job.codes, default=0)
+    return sweep("lab", main, SWEEPABLE, [[f"claim={name}", *kept] for name in names], at_once)
 
 
 def in_a_sweep(overrides: list[str]) -> Outcome:

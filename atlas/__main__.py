@@ -20,9 +20,8 @@ from atlas.claims import SEEDS, Claim, claims, jobs
 from atlas.collect import Row, read, rows_of, scores_of, write
 from atlas.show import draw, page, renew, summary
 from atlas.verdict import verdict
-from configs.command_line import Job
+from configs.command_line import sweep
 from configs.compose import UsageError
-from configs.jobs import check_sweep
 
 PROJECT = Path(__file__).resolve().parent.parent
 RESULTS, README = PROJECT / "results" / "atlas.csv", PROJECT / "README.md"
@@ -68,12 +67,8 @@ def train_all(chosen: Sequence[Claim], at_once: str) -> int:
     """Train the runs of some claims, as a sweep; returns the exit code."""
     import train
 
-    job = Job(train.main, train.SWEEPABLE)
-    job.sweep = [[*each.overrides, f"seed={seed}"] for seed in SEEDS for each in jobs(chosen)]
-    check_sweep("train", job.sweep, train.SWEEPABLE)
-    job.run_sweep("processes", {"jobs": at_once})
-    job.report()
-    return max(job.codes, default=0)
+    runs = [[*each.overrides, f"seed={seed}"] for seed in SEEDS for each in jobs(chosen)]
+    return sweep("train", train.main, train.SWEEPABLE, runs, at_once)
 
 
 def collect(runs: Path, file: Path) -> None:

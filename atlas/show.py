@@ -14,6 +14,7 @@ from atlas.collect import FLAT, PACKAGES, Row, scores_of
 from atlas.verdict import over_seeds, verdict
 from comparing.figures import COLOURS, STYLE
 from evaluation.pictures import pyplot
+from evaluation.report import markdown
 from storage.durable import write_file
 
 COLUMNS = 2  # of panels
@@ -52,7 +53,7 @@ def summary(chosen: Sequence[Claim], rows: Sequence[Row]) -> str:
         success = " against ".join(f"{value:.2f}" for value in both)
         effects = (str(each) if found.seeds > 1 else f"{each.mean:.2f}" for each in (found.advantage, found.due))
         lines.append([claim.name, who, success, *effects, str(found.seeds), f"**{found.word}**"])
-    return table(SUMMARY, lines)
+    return markdown(SUMMARY, lines)
 
 
 def renew(file: Path, table: str) -> None:
@@ -92,11 +93,6 @@ def draw(chosen: Sequence[Claim], rows: Sequence[Row], file: Path) -> None:
     write_file(file, content.getvalue())
 
 
-def table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown."""
-    return "\n".join("| " + " | ".join(line) + " |" for line in (header, ["---"] * len(header), *lines))
-
-
 def _panel(axis: Any, claim: Claim, rows: Sequence[Row]) -> None:
     scores = scores_of(rows, claim.name)
     names = [name for name in claim.contenders if any(name in each for each in scores.values())]
@@ -128,7 +124,7 @@ def _scores(claim: Claim, rows: Sequence[Row]) -> str:
             sizes = " and ".join(f"{size:,}" for size in sorted({int(row["parameters"]) for row in own}))
             lines.append([name, *means, sizes])
     shown = [setting.shown for setting in claim.settings.values()]
-    return table(["contender", *shown, "parameters"], lines)
+    return markdown(["contender", *shown, "parameters"], lines)
 
 
 def _cell(scores: Sequence[float], rows: Sequence[Row]) -> str:

@@ -84,6 +84,25 @@ class Job:
             print(f"{', '.join(rest)}; the same command goes on", file=sys.stderr)
 
 
+def sweep(name: str, run: Callable[[list[str]], int], sweepable: Sweepable, jobs: list[list[str]], at_once: Any) -> int:
+    """Run jobs that no command line lists, in processes of their own; returns the exit code.
+
+    Args:
+        name, run, sweepable: as of `command_line`.
+        jobs: the overrides of each.
+        at_once: how many at a time; auto: one for each CPU.
+
+    Raises:
+        UsageError: some of them are impossible; nothing was run.
+    """
+    job = Job(run, sweepable)
+    job.sweep = jobs
+    check_sweep(name, job.sweep, sweepable)
+    job.run_sweep("processes", {"jobs": at_once})
+    job.report()
+    return max(job.codes, default=0)
+
+
 def command_line(name: str, run: Callable[[list[str]], int], sweepable: Sweepable | None = None) -> None:
     """The main function of an entry point: one job, or all of a sweep (-m); exits with 0, 1 (failed) or 2 (usage).
 

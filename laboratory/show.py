@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from evaluation.report import markdown, table
 from laboratory.claim import Claim, Row
 from laboratory.result import Result, draw
 from storage.durable import write_file
@@ -124,20 +125,12 @@ def _cell(value: Any) -> str:
 
 
 def _markdown(rows: Sequence[Mapping[str, str]]) -> str:
-    header = [*rows[0]]
-    lines = [header, ["---"] * len(header), *([row[column] for column in header] for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return markdown([*rows[0]], [[*row.values()] for row in rows])
 
 
 def _aligned(rows: Sequence[Row]) -> list[str]:
     """A table in the terminal: text to the left, numbers to the right."""
-    shown = [_shown(row) for row in rows]
-    columns = [*shown[0]]
-    widths = {column: max(len(column), *(len(row[column]) for row in shown)) for column in columns}
-    texts = {column for column in columns if any(isinstance(row[column], str) for row in rows)}
-
-    def line(row: Mapping[str, str]) -> str:
-        cells = (row[each].ljust(widths[each]) if each in texts else row[each].rjust(widths[each]) for each in columns)
-        return "  ".join(cells).rstrip()
-
-    return [line({column: column for column in columns}), *map(line, shown)]
+    header = [*rows[0]]
+    texts = {number for number, column in enumerate(header) if any(isinstance(row[column], str) for row in rows)}
+    lines = table(header, [[*_shown(row).values()] for row in rows], texts).split("\n")
+    return [line.rstrip() for line in lines]

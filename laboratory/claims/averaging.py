@@ -26,11 +26,11 @@ from torch import Tensor, nn
 from comparing.figures import COLOURS
 from evaluation.scores import student_interval
 from laboratory.claim import Claim, Measured, Row
-from laboratory.claims.constraint import PLACES, ring
+from laboratory.rings import PLACES, drawn, error, fit, network, ring
 from symmetry import EquivariantLinear
 
-EXAMPLES, FRESH, NOISE = 48, 2000, 0.5  # the noise's standard deviation; the target's is 1
-STEPS, RATE = 3000, 3e-3
+EXAMPLES, NOISE = 48, 0.5  # the noise's standard deviation; the target's is 1
+STEPS = 3000
 WIDTHS = {1: 4, 2: 8, 3: 11, 4: 14, 6: 19, 8: 25, 12: 36}  # of averaged networks -> of tied ones of the same cost
 NARROW = (2, 3, 6)  # further tied ones, on both sides of the peak
 QUICK = (1, 2, 4, 8)  # of the averaged ones
@@ -59,11 +59,7 @@ class Network(nn.Module):
 
     def __init__(self, kind: str, width: int):
         super().__init__()
-        first, hidden, last = (ring(PLACES if kind == "tied" else 1) * copies for copies in (2, width, 1))
-        self.layers = nn.Sequential(
-            *(EquivariantLinear(first, hidden), nn.ReLU(), EquivariantLinear(hidden, hidden), nn.ReLU()),
-            EquivariantLinear(hidden, last),
-        )
+        self.layers = network(PLACES if kind == "tied" else 1, width)
         self.over = range(PLACES if kind == "averaged" else 1)
         self.on_inputs, self.on_outputs = ring(PLACES) * 2, ring(PLACES)
         weights = sum(layer.weight.numel() for layer in self.layers if isinstance(layer, EquivariantLinear))
@@ -78,32 +74,17 @@ class Network(nn.Module):
 def trained(kind: str, width: int, seed: int) -> tuple[float, float]:
     """The error on the examples, noise included, and on fresh inputs without noise, after training."""
     torch.manual_seed(seed)
-    target = Network("tied", 2)
-    x = torch.randn(EXAMPLES + FRESH, 2 * PLACES)
-    with torch.no_grad():
-        for parameter in target.parameters():
-            parameter.mul_(1.5)
-        y = target(x)
-        y = (y - y.mean()) / y.std()
-    given, noisy = x[:EXAMPLES], y[:EXAMPLES] + NOISE * torch.randn(EXAMPLES, PLACES)
-    network = Network(kind, width)
-    optimizer = torch.optim.Adam(network.parameters(), RATE)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
-    for _ in range(STEPS):
-        loss = (network(given) - noisy).square().mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-    with torch.no_grad():
-        fresh = (network(x[EXAMPLES:]) - y[EXAMPLES:]).square().mean()
-    return float(loss.detach()), float(fresh)
+    x, y = drawn(EXAMPLES, units=2)
+    noisy = y[:EXAMPLES] + NOISE * torch.randn(EXAMPLES, PLACES)
+    learner = Network(kind, width)
+    last = fit(learner, x[:EXAMPLES], noisy, STEPS)
+    return last, error(learner, x[EXAMPLES:], y[EXAMPLES:])
 
 
 def _row(kind: str, width: int, training: float, fresh: float) -> Row:
-    network = Network(kind, width)
-    parameters = sum(parameter.numel() for parameter in network.parameters())
-    about = {"network": kind, "width": width, "parameters": parameters, "cost": network.cost}
+    learner = Network(kind, width)
+    parameters = sum(parameter.numel() for parameter in learner.parameters())
+    about = {"network": kind, "width": width, "parameters": parameters, "cost": learner.cost}
     return {**about, "error on examples": float(training), "error on fresh inputs": float(fresh)}
 
 

@@ -19,71 +19,41 @@ from typing import Any
 import numpy as np
 import torch
 from gymnasium.error import DependencyNotInstalled
-from torch import nn
 
 from comparing.figures import COLOURS
 from envs import make_env
 from envs.symmetries import declared_symmetry, symmetric_ids
 from evaluation.scores import student_interval
 from laboratory.claim import Claim, Measured, Row
-from symmetry import EquivariantLinear, Representation, Symmetry, cyclic, symmetrize
+from laboratory.rings import PLACES, drawn, error, fit, network, ring
+from symmetry import EquivariantLinear, Representation, Symmetry, symmetrize
 
-PLACES, ORDERS = 8, (1, 2, 4, 8)
+ORDERS = (1, 2, 4, 8)
 EXAMPLES = (16, 32, 64, 128, 256, 512, 1024, 2048)
 ERROR = 0.3  # of a target's variance: the examples that a student needs are those with which it comes below this
-STEPS, BATCH, RATE, FRESH = 600, 128, 3e-3, 2000
+STEPS, BATCH = 600, 128
 
 
 def measure(quick: bool) -> Measured:
     seeds = range(3 if quick else 10)
-    curves = {order: [[error(order, n, seed) for n in EXAMPLES] for seed in seeds] for order in ORDERS}
+    curves = {order: [[learned(order, n, seed) for n in EXAMPLES] for seed in seeds] for order in ORDERS}
     needed = {order: [examples_needed(curve) for curve in curves[order]] for order in ORDERS}
     exponents = [
         -np.polyfit(np.log2(ORDERS), np.log2([needed[order][seed] for order in ORDERS]), 1)[0] for seed in seeds
     ]
     rings = [_row(f"ring of {PLACES} places", ring(n), ring(n), float(np.median(needed[n]))) for n in ORDERS]
     rows = [*declared(), *rings]
-    drawn = {"examples": EXAMPLES, "errors": {str(order): np.mean(curves[order], 0).tolist() for order in ORDERS}}
-    return Measured(student_interval(np.array(exponents)), rows, drawn, [cartpole()])
+    shown = {"examples": EXAMPLES, "errors": {str(order): np.mean(curves[order], 0).tolist() for order in ORDERS}}
+    return Measured(student_interval(np.array(exponents)), rows, shown, [cartpole()])
 
 
-def student(order: int, units: int = 8) -> nn.Sequential:
-    """A network of two hidden layers that commutes with the rotations of a ring by PLACES / order places."""
-    first, hidden, last = (ring(order) * copies for copies in (2, units, 1))
-    return nn.Sequential(
-        *(EquivariantLinear(first, hidden), nn.ReLU(), EquivariantLinear(hidden, hidden), nn.ReLU()),
-        EquivariantLinear(hidden, last),
-    )
-
-
-def ring(order: int) -> Representation:
-    """C_order on the places of the ring."""
-    turn = [(place + PLACES // order) % PLACES for place in range(PLACES)]
-    return Representation.permutation(cyclic(order), [turn])
-
-
-def error(order: int, examples: int, seed: int) -> float:
+def learned(order: int, examples: int, seed: int) -> float:
     """The error of a student on fresh inputs, as a share of the variance of the target, after training on examples."""
     torch.manual_seed(seed)
-    target = student(PLACES, units=4)
-    x = torch.randn(examples + FRESH, 2 * PLACES)
-    with torch.no_grad():
-        for parameter in target.parameters():
-            parameter.mul_(1.5)
-        y = target(x)
-        y = (y - y.mean()) / y.std()
-    learner = student(order)
-    optimizer = torch.optim.Adam(learner.parameters(), RATE)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
-    for _ in range(STEPS):
-        batch = torch.randint(examples, (min(examples, BATCH),))
-        loss = (learner(x[batch]) - y[batch]).square().mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-    with torch.no_grad():
-        return float((learner(x[examples:]) - y[examples:]).square().mean())
+    x, y = drawn(examples, units=4)
+    student = network(order, units=8)
+    fit(student, x[:examples], y[:examples], STEPS, BATCH)
+    return error(student, x[examples:], y[examples:])
 
 
 def examples_needed(errors: Sequence[float]) -> float:
