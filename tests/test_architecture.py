@@ -66,7 +66,7 @@ ROOMS: dict[str, set[str]] = {
     "compare": {"comparing", "configs", "evaluation", "storage"},
     "tuning": {"agents.saved", "configs", "envs", "evaluation", "storage", "sweeps", "train"},
     "tune": {"configs", "sweeps", "tuning"},
-    "laboratory": {"comparing", "evaluation", "laboratory.claims", "storage", "train"},
+    "laboratory": {"comparing", "evaluation", "laboratory.claims", "storage", "symmetry", "train"},
     "laboratory.claims": {"*"},
     "laboratory.prediction": {"agents", "encoders", "envs", "evaluation"},
     "laboratory.sequence": {"encoders", "envs", "envs.chomsky"},
