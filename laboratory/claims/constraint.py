@@ -67,13 +67,15 @@ def examples_needed(errors: Sequence[float]) -> float:
 
 
 def declared() -> list[Row]:
-    """The map from observations to actions in every environment that declares a symmetry of vectors."""
+    """The map from observations to actions in every installed environment that declares a symmetry of vectors."""
     rows = []
     for name in symmetric_ids():
         try:
             env = make_env(name)
-        except DependencyNotInstalled:
-            continue
+        except ValueError as error:
+            if isinstance(error.__cause__, DependencyNotInstalled):  # MuJoCo is an extra
+                continue
+            raise
         rows.append(_row(name, *representations(declared_symmetry(env))))
         env.close()
     return rows

@@ -116,18 +116,21 @@ def _row(name: str, each: Sequence[Mapping[str, Sequence[float]]]) -> Row:
 
 def draw(rows: Sequence[Row], drawn: Mapping[str, Any], figure: Any) -> None:
     left, right = figure.subplots(1, 2)
-    for (name, found), colour in zip(drawn.items(), COLOURS, strict=True):
-        left.plot([*TRAINED, *LONGER], [*found["trained"], *found["longer"]], color=colour, label=name)
-        right.plot(FLIPPED, found["flip"], color=colour, label=name)
+    for (name, found), colour, style in zip(drawn.items(), COLOURS, ("-", "--", "-", "-"), strict=True):
+        left.plot([*TRAINED, *LONGER], [*found["trained"], *found["longer"]], style, color=colour, label=name)
+        right.plot(FLIPPED, found["flip"], style, color=colour, label=name)
     for longest in (40, 10):
         left.axvspan(1, longest, color="#6b7280", alpha=0.15, lw=0)
+    left.axhline(0.5, color="#5c6670", linewidth=0.8, linestyle=":")
+    left.set_title("parity; grey: trained lengths, dotted: chance")
+    right.set_title("one bit flipped: ‖h - h'‖/‖h‖ at the answer")
     left.set(xlabel="length", ylabel="accuracy", xscale="log", ylim=(0.3, 1.03))
     right.set(xlabel="length", ylabel="effect of one bit on the state", xscale="log", yscale="log")
     left.legend(loc="lower left")
 
 
 CLAIM = Claim(
-    says="An LSTM learns the parity of strings of any length; a transformer fails beyond the lengths it has learned.",
+    says="An LSTM trained on short strings learns the parity of any string; a transformer trained on them does not.",
     source="Delétang et al. 2023, table 2; Hahn 2020; Chiang & Cholak 2022",
     number="accuracy on lengths 41-500 of the LSTM less that of the transformer, both trained on 1-40",
     measure=measure,

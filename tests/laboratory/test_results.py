@@ -12,6 +12,7 @@ from evaluation.scores import Interval
 from lab import committed
 from laboratory import claims, measured
 from laboratory.claims import NAMES, claim
+from laboratory.claims.constraint import declared
 from laboratory.result import draw, read, write
 from laboratory.show import page, told, write_page
 
@@ -64,3 +65,9 @@ def test_the_page_of_the_documentation_is_what_its_command_writes():
     assert text == page(claims(), committed()), "python lab.py write=docs makes it anew"
     pictures = {file.stem for file in (PROJECT / "docs" / "claims").glob("*.png")}
     assert pictures == {*committed()}
+
+
+def test_the_constraints_that_environments_declare_are_counted_whatever_is_installed():
+    rows = {row["map"]: row for row in declared()}
+    assert {"CartPole", "Acrobot", "Pendulum"} <= rows.keys()
+    assert (rows["CartPole"]["free"], rows["CartPole"]["constrained"]) == (8, 4)
