@@ -22,12 +22,14 @@ class Measured:
         rows: what was measured, a table with the same columns in each row.
         drawn: what only the picture needs, as JSON has it.
         notes: what a reader must know beside it, each a sentence.
+        seconds: that it took, where parts of it were measured earlier; None: as long as the call.
     """
 
     effect: Interval
     rows: Sequence[Row]
     drawn: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)

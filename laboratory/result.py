@@ -47,10 +47,11 @@ def measured(claim: Claim, quick: bool = False) -> Result:
     """Measure a claim."""
     began = time.perf_counter()
     found = claim.measure(quick)
-    seconds = round(time.perf_counter() - began, 1)
+    taken = time.perf_counter() - began if found.seconds is None else found.seconds
     effect = Interval(**found.effect.to_data())  # as the file will have it
     versions = {package: version(package) for package in PACKAGES}
-    return Result(effect, claim.word(effect), quick, seconds, [*found.rows], found.drawn, [*found.notes], versions)
+    said = claim.word(effect)
+    return Result(effect, said, quick, round(taken, 1), [*found.rows], found.drawn, [*found.notes], versions)
 
 
 def write(result: Result, file: Path) -> None:

@@ -13,6 +13,7 @@ Every fit is written to runs/lab/chomsky when it ends, and is not repeated while
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -75,7 +76,8 @@ NOTE = (
     "transformer do not solve them in the paper either."
 )
 
-Fit = Mapping[str, float]  # of one seed: "trained" and "longer", accuracies in percent on lengths 1-40 and 41-500
+# of one seed: "trained" and "longer", accuracies in percent on lengths 1-40 and 41-500, and the "seconds" it took
+Fit = Mapping[str, float]
 
 
 def measure(quick: bool) -> Measured:
@@ -90,7 +92,8 @@ def measure(quick: bool) -> Measured:
     for task, name in [] if quick else _missed(table):
         table[task][name].append(_fit(task, name, SEEDS[name], quick, again=True))
     rows = [_row(task, cells) for task, cells in table.items()]
-    return Measured(_counted(table), rows, {"table": table}, [NOTE])
+    seconds = sum(fit["seconds"] for cells in table.values() for fits in cells.values() for fit in fits)
+    return Measured(_counted(table), rows, {"table": table}, [NOTE], seconds)
 
 
 def _missed(table: Mapping[str, Mapping[str, Sequence[Fit]]]) -> list[tuple[str, str]]:
@@ -112,18 +115,20 @@ def _fit(task: str, name: str, seed: int, quick: bool, again: bool = False) -> F
     asked = {"task": task, "seed": seed, "budget": asdict(budget), "options": NETWORKS[name]}
     file = CELLS / f"{task}-{NETWORKS[name]['architecture']}-{seed}.json"
     if not quick and file.exists():
-        found = from_json(file.read_bytes())
-        if found["asked"] == asked:
-            return found["fit"]
+        earlier = from_json(file.read_bytes())
+        if earlier["asked"] == asked:
+            return earlier["fit"]
+    began = time.perf_counter()
     made = fit(task=TASKS[task], seed=seed, budget=budget, **NETWORKS[name])
     sequences = 8 if quick else 128 if TASKS[task].output_length(41) == 1 else 16  # long answers have many tokens
     trained, longer = (
         100 * float(np.mean(accuracies(made, TASKS[task], lengths, sequences))) for lengths in (TRAINED, LONGER)
     )
+    found = {"trained": trained, "longer": longer, "seconds": round(time.perf_counter() - began, 1)}
     if not quick:
-        write_file(file, json.dumps({"asked": asked, "fit": {"trained": trained, "longer": longer}}, indent=1))
+        write_file(file, json.dumps({"asked": asked, "fit": found}, indent=1))
         print(f"{task}, {name}, seed {seed}: {trained:.1f} on lengths 1-40, {longer:.1f} on 41-500", flush=True)
-    return {"trained": trained, "longer": longer}
+    return found
 
 
 def _best(fits: Sequence[Fit]) -> Fit:
