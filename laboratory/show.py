@@ -9,6 +9,7 @@ from typing import Any
 
 from evaluation.report import markdown, table
 from laboratory.claim import Claim, Row
+from laboratory.claims import how
 from laboratory.result import Result, draw
 from storage.durable import write_file
 
@@ -79,7 +80,7 @@ def page(claims: Mapping[str, Claim], results: Mapping[str, Result]) -> str:
     parts = [TOP, _summary(claims, results)]
     for name, claim in claims.items():
         result = results.get(name)
-        parts += [f"## {name.capitalize()}: {verdict(result)}", f"{claim.says} ({claim.source})"]
+        parts += [f"## {name.capitalize()}: {verdict(result)}", f"{claim.says} ({claim.source})", how(name)]
         if result:
             parts += [f"![{claim.number}](claims/{name}.png)", f"{_sentence(decides(claim, result))}."]
             parts += [*result.notes, _markdown([_shown(row) for row in result.rows[:MOST]])]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from importlib import import_module
 
 from laboratory.claim import Claim
@@ -31,3 +32,9 @@ def claims() -> dict[str, Claim]:
 def claim(name: str) -> Claim:
     """The claim of this name, of NAMES."""
     return import_module(f"laboratory.claims.{name}").CLAIM
+
+
+def how(name: str) -> str:
+    """How a claim is measured, what its table's columns are and what decides: the text at the top of its file."""
+    text = inspect.getdoc(import_module(f"laboratory.claims.{name}")) or ""
+    return text.partition("\n\n")[2]

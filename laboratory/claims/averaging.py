@@ -4,7 +4,7 @@
     averaged   a free network f, averaged over the group (symmetry=average): 1/|G| Σ_g ρ_out(g)⁻¹ f(ρ_in(g)x)
     free       f alone
 
-All three learn the same EXAMPLES examples, whose targets are those of a random equivariant network with noise added, by
+All three learn the same 48 examples, whose targets are those of a random equivariant network with noise added, by
 minimizing the squared error until it no longer falls. Past the width at which a network can fit the noise, its error on
 fresh inputs peaks and falls again (Belkin et al. 2019). An averaged network computes f |G| times, so the tied one of
 equal cost is wider, by about √|G|. What decides is by how much the averaged one's error on fresh inputs, as a share of

@@ -1,9 +1,9 @@
 """A recurrent network carries a state from token to token; a transformer weighs all tokens, the more the less each.
 
-They are trained to say whether a string of zeros and ones has an odd number of ones, on lengths 1 to 40 and, so that a
-small transformer learns them, on 1 to 10; all are tested on lengths up to 500. To see why a transformer fails, one bit
-of the string is flipped, which turns the answer over: its effect is ‖h - h'‖/‖h‖ for the state h from which the answer
-is read. Attention that weighs n tokens equally passes on 1/n of it (Hahn 2020).
+The networks are trained to say whether a string of zeros and ones has an odd number of ones: on lengths 1 to 40 and, so
+that a small transformer learns it, on 1 to 10. All are tested on lengths up to 500. To see why a transformer fails, one
+bit of the string is flipped, which turns the answer over: its effect is ‖h - h'‖/‖h‖ for the state h from which the
+answer is read. Attention that weighs n tokens equally passes on 1/n of it (Hahn 2020).
 """
 
 from __future__ import annotations
