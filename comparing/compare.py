@@ -17,7 +17,7 @@ from comparing.pairs import discoveries, probability, rank_interval, rank_test, 
 from comparing.settings import notes
 from comparing.statistics import Estimate, band, estimate, interquartile_mean
 from comparing.survival import Reached
-from evaluation.runs import Run, label
+from evaluation.runs import Run, environment_of, label
 from evaluation.scores import student_interval
 from evaluation.thresholds import solved_at, steps_to
 
@@ -45,12 +45,11 @@ def compare(
         raise ValueError("there is no finished run")
     if measure not in (names := offered(finished)):
         raise ValueError(f"these runs have no measure {measure!r}; they have: {', '.join(names)}")
-    names = sorted({run.config["env"]["name"] for run in finished})
+    names = sorted({environment_of(run) for run in finished})
     labels = sorted({label(run) for run in runs})
     called = short_names(labels)
     environments = tuple(
-        _environment([run for run in runs if run.config["env"]["name"] == name], measure, threshold, called)
-        for name in names
+        _environment([run for run in runs if environment_of(run) == name], measure, threshold, called) for name in names
     )
     pairs = tuple(pair for environment in environments for pair in _pairs(environment))
     shared = tuple(in_common(labels))
@@ -73,7 +72,8 @@ def _environment(runs: Sequence[Run], name: str, threshold: float | None, called
         groups.setdefault(called[label(run)], []).append(run)
     contenders = tuple(_contender(name, group, measure, curves, threshold) for name, group in groups.items())
     missing, noted = _missing(runs, called), notes(finished, called)
-    return Environment(env["name"], measure, curves.kind, threshold, contenders, tuple(missing), tuple(noted))
+    called_env = environment_of(finished[0])
+    return Environment(called_env, measure, curves.kind, threshold, contenders, tuple(missing), tuple(noted))
 
 
 def _contender(name: str, runs: Sequence[Run], measure: Measure, curves: Measure, threshold: float | None) -> Contender:

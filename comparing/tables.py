@@ -13,7 +13,7 @@ from comparing.measures import offered, scores_of
 from comparing.statistics import counts
 from comparing.views import names
 from evaluation.report import table
-from evaluation.runs import Run, label
+from evaluation.runs import Run, environment_of, label
 from evaluation.thresholds import steps_to
 
 COLUMNS = ("env", "contender", "agent", "encoder", "seed", "measure", "value", "low", "high", "note")
@@ -94,7 +94,7 @@ def to_csv(comparison: Comparison) -> str:
 def _rows(environment: Environment, run: Run) -> Iterator[list[Any]]:
     config, result = run.config, run.result
     assert result is not None
-    name = [config["env"]["name"], label(run), config["agent"]["name"], config["encoder"]["name"], config["seed"]]
+    name = [environment_of(run), label(run), config["agent"]["name"], config["encoder"]["name"], config["seed"]]
     for measure in offered([run]):
         if measure == "auto":
             continue

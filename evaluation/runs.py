@@ -209,6 +209,12 @@ def _read(
     return data
 
 
+def environment_of(run: Run) -> str:
+    """The name of a run's environment in a comparison, with its task where it has several: "chomsky odds_first"."""
+    env = run.config["env"]
+    return f"{env['name']} {env['task']}" if "task" in env else env["name"]
+
+
 def label(run: Run) -> str:
     """A run's name in a comparison: agent, encoder, symmetry and its differences from the defaults."""
     config = run.config
@@ -216,7 +222,8 @@ def label(run: Run) -> str:
     own = f"{config['agent']['name']}-{config['encoder']['name']}"
     if not kind.startswith(own):  # a folder given as run_dir
         return own
-    return kind if name == "default" else f"{kind} {name}"
+    options = [option for option in name.split(",") if not option.startswith("env.task=")]
+    return kind if options in ([], ["default"]) else f"{kind} {','.join(options)}"
 
 
 def look_for_runs(roots: Iterable[Path]) -> tuple[list[Run], list[tuple[Path, str]]]:

@@ -99,6 +99,15 @@ def test_intervals_are_possible_and_one_seed_has_none(copies):
     assert line.startswith("no interval: mlp on DoorKey-5x5; one seed tells nothing about others")
 
 
+def test_every_task_of_an_environment_has_a_table_of_its_own(copies):
+    for task in ("parity_check", "odds_first"):
+        for folder in copies("chomsky", options=f"env.task={task},seed_of=1", gnn=HIGH, cnn=LOW):
+            change(folder, "config.yaml", env__name="chomsky", env__task=task)
+    found = compared()
+    assert [each.name for each in found.environments] == ["chomsky odds_first", "chomsky parity_check"]
+    assert [one.label for one in found.environments[0].contenders] == ["cnn", "gnn"]
+
+
 def test_what_makes_runs_unequal_is_flagged(copies):
     folders = copies(gnn=HIGH, cnn=LOW)
     first, second, *_ = folders
