@@ -21,8 +21,8 @@ TOP = """# The claims, measured
 
 `python lab.py claim=all output=results/lab`, then `python lab.py write=docs`, writes this page and its pictures: the
 second from the numbers in `results/lab` alone. `python lab.py claim=<name>` measures one claim. That takes minutes on
-one CPU, and for the table of tasks two hours; `quick=true` takes less of everything, and under a minute. The times below
-were taken on a machine that had other work, so a free one needs less.
+one CPU, and two hours for the table of tasks; `quick=true` takes less of everything, and under a minute. The times
+below were taken on a machine that had other work, so a free one needs less.
 
 A claim **held** if the interval of its number lies above the bound that is stated with it, **did not hold here** if it
 lies below, and is **undecided** otherwise. Intervals are 95%, over seeds; a number without one is exact."""

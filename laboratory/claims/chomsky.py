@@ -7,7 +7,7 @@ the best accuracy of its seeds on lengths 41 to 500, and a task counts as solved
 What decides is in how many tasks the RNN, the LSTM and the transformer solve or do not solve it as in the paper. Its
 interval is that of 2,000 tables in which the seeds of every cell are drawn again.
 
-Every fit is written to runs/lab/chomsky when it ends, and is not repeated while it lies there: all take two hours on one CPU.
+Every fit is written to runs/lab/chomsky when it ends, and is not repeated while it lies there. All take two hours.
 """
 
 from __future__ import annotations
