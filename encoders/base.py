@@ -20,6 +20,7 @@ from stable_baselines3.common.preprocessing import get_flattened_obs_dim
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, nn
 
+from encoders.nodes import NodeFeatures
 from encoders.ranges import require_choice
 from symmetry import Representation
 
@@ -30,6 +31,7 @@ DESCRIPTIONS = {
     "vector": "vectors (Box(n,), Discrete, or a Dict of them)",
     "grid": "grids (a Dict with image: Box(0, 10, (x, y, 3), uint8), or bounds up to 254, as envs.make_env gives)",
     "graph": "graphs (a Dict of nodes (N, F), edge_index (2, E), edge_type (E,), and masks node_mask, edge_mask)",
+    "body": "bodies (a graph with node_type and actuated, (N,) both, as env=bodies gives)",
     "image": "images (Box(0, 255, (height, width, channels), uint8))",
     "window": "windows of observations (a leading axis and a mask `valid`, as env.history=K gives)",
     "array": "other arrays",
@@ -45,6 +47,8 @@ class Encoder(BaseFeaturesExtractor):
             takes that symmetry as the keyword `symmetry`, and sets `out_rep`.
         scaled: the options that make it larger or smaller, together and in proportion, until it has the number of
             parameters that is asked for (`encoders.size`); the first is the one that fits the last few.
+        per_node: where the features of each node of a body are among them, on which a head for each node is built; else
+            None.
         out_rep: ρ, a representation of the symmetry's group of size `features_dim`, on which equivariant heads are
             built; None without a promise.
 
@@ -59,6 +63,7 @@ class Encoder(BaseFeaturesExtractor):
     reads: ClassVar[tuple[str, ...]] = ()
     equivariant: ClassVar[bool] = False
     scaled: ClassVar[tuple[str, ...]] = ("width",)
+    per_node: NodeFeatures | None = None
     out_rep: Representation | None = None
 
     def __init__(self, observation_space: spaces.Space, features_dim: int):
@@ -113,7 +118,7 @@ def kind_of(space: spaces.Space) -> str:
         if "valid" in space.spaces:
             return "window"
         if "nodes" in space.spaces and "edge_index" in space.spaces:
-            return "graph"
+            return "body" if "actuated" in space.spaces else "graph"
         if "image" in space.spaces:
             return kind_of(space["image"])
         kinds = {kind_of(part) for part in space.spaces.values()}

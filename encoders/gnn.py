@@ -20,6 +20,7 @@ from encoders.layers.regularization import Regularization
 from encoders.layers.relational import RGCN, GridRGCN
 from encoders.layers.stem import Observation, Stem
 from encoders.layers.topology import GridGraph, Topology
+from encoders.nodes import NodeFeatures, TypedLinear, acting, node_types, one_hot_types
 from encoders.ranges import require_choice, require_whole
 
 LAYERS = {  # and the options that not all of them have
@@ -35,11 +36,12 @@ class GNN(Encoder):
     """Node features, layers that pass messages, a pooling over nodes, two linear layers.
 
     A grid is read as a graph (grid-to-graph, Jiang et al. 2021): cells are nodes, features come from the stem. An
-    explicit graph brings its own nodes and edges. Nothing depends on the number of nodes unless `positions` are
+    explicit graph brings its own nodes and edges. A body is one whose nodes have types, with weights of their own for what
+    a node shows, and its features are also those of each node (`encoders.nodes`). Nothing depends on the number of nodes unless `positions` are
     learned, so a policy for one size plays another.
 
     Args:
-        observation_space: a grid, or a graph (see `encoders.layers.graph`).
+        observation_space: a grid, a graph or a body (see `encoders.layers.graph`).
         width: number of features.
         channels: features per node.
         layers: number of layers.
@@ -60,7 +62,7 @@ class GNN(Encoder):
         ValueError: an unknown option, one that the layer does not have, or a malformed graph space.
     """
 
-    reads = ("grid", "graph")
+    reads = ("grid", "graph", "body")
     scaled = ("width", "channels")
 
     def __init__(
@@ -98,7 +100,12 @@ class GNN(Encoder):
         else:
             require_choice(("auto", "none"), positions=positions)  # of an explicit graph
             self.size, features, types = graph_sizes(observation_space)
-            self.stem = nn.Linear(features, channels)
+            if kind_of(observation_space) == "body":
+                self.per_node = NodeFeatures(self.size, node_types(observation_space), width, channels)
+                self._features_dim = self.per_node.size
+                self.stem = TypedLinear(features, channels, self.per_node.types)
+            else:
+                self.stem = nn.Linear(features, channels)
         self.on_grid, self.types = on_grid, types
 
         def build() -> nn.Module:
@@ -125,7 +132,8 @@ class GNN(Encoder):
     def forward(self, obs: Observation) -> Float[Tensor, "batch features"]:
         nodes, graph = self.read_grid(obs) if self.on_grid else self.read_graph(obs)
         if self.edges is not None and self.whole is not None:
-            return self.out(self.exchange(nodes, graph, self.edges, self.whole))
+            nodes, pooled = self.exchange(nodes, graph, self.edges, self.whole)
+            return self.features(obs, nodes, pooled)
         key = observation_key(obs) if self.drops else None
         for layer, after in zip(self.layers, self.after, strict=True):
             if isinstance(layer, GridRGCN):
@@ -133,7 +141,17 @@ class GNN(Encoder):
             else:
                 nodes = layer(nodes, graph)
             nodes = after(nodes.transpose(1, 2), key).transpose(1, 2)
-        return self.out(self.pooling(nodes, graph.nodes))
+        return self.features(obs, nodes, self.pooling(nodes, graph.nodes))
+
+    def features(
+        self, obs: Observation, nodes: Float[Tensor, "batch nodes channels"], pooled: Float[Tensor, "batch pooled"]
+    ) -> Float[Tensor, "batch features"]:
+        """What heads read: of the graph as a whole, and of each node where it is a body."""
+        whole = self.out(pooled)
+        if self.per_node is None:
+            return whole
+        assert isinstance(obs, dict)
+        return self.per_node.join(whole, nodes, acting(obs, one_hot_types(obs, self.per_node.types)))
 
     def read_grid(self, obs: Observation) -> tuple[Float[Tensor, "batch nodes channels"], Topology]:
         cells = self.stem(obs)
@@ -144,6 +162,8 @@ class GNN(Encoder):
     def read_graph(self, obs: Observation) -> tuple[Float[Tensor, "batch nodes channels"], Topology]:
         assert isinstance(obs, dict)
         graph, nodes = Graph(obs, self.size, self.types), obs["nodes"]
+        if self.per_node is not None:
+            return self.stem(nodes, one_hot_types(obs, self.per_node.types)), graph
         if graph.nodes is not None:
             nodes = nodes.masked_fill(~graph.nodes[..., None], 0)
         return self.stem(nodes), graph
@@ -154,14 +174,14 @@ class GNN(Encoder):
         graph: Topology,
         types: Float[Tensor, "types channels"],
         whole: Float[Tensor, "channels"],
-    ) -> Float[Tensor, "batch pooled_and_whole"]:
+    ) -> tuple[Float[Tensor, "batch nodes channels"], Float[Tensor, "batch pooled_and_whole"]]:
         """The blocks of a graph network: edges start as embeddings of their types, the global one as a constant."""
         # a product with the one-hot types: the gradient of a lookup costs several times as much
         one_hot = graph.types[..., None] == torch.arange(self.types, device=nodes.device)
         edges, whole = one_hot.to(nodes.dtype) @ types, whole.expand(nodes.shape[0], -1)
         for block in self.layers:
             nodes, edges, whole = block(nodes, edges, whole, graph)
-        return torch.cat([self.pooling(nodes, graph.nodes), whole], dim=1)
+        return nodes, torch.cat([self.pooling(nodes, graph.nodes), whole], dim=1)
 
 
 def learned(positions: str, space: spaces.Space) -> bool:

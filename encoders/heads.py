@@ -9,6 +9,7 @@ representation to that of its output:
     mean of a Gaussian            ψ;  its log standard deviation: |ψ|, where it is no function of the state
                                   one free number for each orbit of |ψ| (`ties`)
     value                         trivial
+    actions of a body's nodes     a head for each type of node (`NodeHead`)
     Q(s, a) of a continuous critic   from features ⊕ ψ to the trivial representation
 """
 
@@ -19,6 +20,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from encoders.base import mlp
+from encoders.nodes import NodeFeatures
 from symmetry import EquivariantLinear, Representation
 
 FEWEST, ROUND = 32, 8  # hidden units of a continuous critic
@@ -108,6 +110,42 @@ class Dueling(nn.Module):
 def ties(actions: Representation) -> Int[Tensor, " actions"]:
     """Which free number each component of an invariant scale shares: its orbit under |ψ|, numbered from 0."""
     return actions.source.amin(0).unique(return_inverse=True)[1]
+
+
+class NodeHead(nn.Module):
+    """The mean action of each node of a body, from its state, with weights for each type: μ_i = w_t(i)·h_i + b_t(i).
+
+    It gives means and, behind them, which nodes act: (batch, 2 · nodes). A node that does not act has the mean 0. Where
+    nodes have no states, one linear head reads all means off the pooled features.
+
+    Args:
+        layout: of the features.
+        gain: scale of the initial weights.
+    """
+
+    def __init__(self, layout: NodeFeatures, gain: float = 1.0):
+        super().__init__()
+        self.layout = layout
+        self.linear = (
+            head(layout.width, layout.types, gain) if layout.width else head(layout.pooled, layout.nodes, gain)
+        )
+
+    def forward(self, features: Float[Tensor, "batch features"]) -> Float[Tensor, "batch means_and_mask"]:
+        pooled, states, acting = self.layout.split(features)
+        mask = acting.sum(2)
+        means = (self.linear(states) * acting).sum(2) if self.layout.width else self.linear(pooled) * mask
+        return torch.cat([means, mask], dim=1)
+
+
+class PooledHead(nn.Module):
+    """A linear head on the pooled features of a body: its value."""
+
+    def __init__(self, layout: NodeFeatures, outputs: int = 1):
+        super().__init__()
+        self.layout, self.linear = layout, head(layout.pooled, outputs)
+
+    def forward(self, features: Float[Tensor, "batch features"]) -> Float[Tensor, "batch outputs"]:
+        return self.linear(features[:, : self.layout.pooled])
 
 
 class PointwiseTanh(nn.Module):

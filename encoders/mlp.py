@@ -12,11 +12,14 @@ from encoders.base import Encoder, Flatten, activation_named, kind_of
 from encoders.layers.dropout import Layers, observation_key
 from encoders.layers.regularization import Regularization
 from encoders.layers.stem import Observation, Stem
+from encoders.nodes import NodeFeatures, acting, node_types, one_hot_types
 from encoders.ranges import require_whole
 
 
 class MLP(Encoder):
     """features = σ(W₂ σ(W₁ flatten(obs))); grids pass the shared stem first.
+
+    Of a body it reads the numbers of its nodes and which there are, not the edges: it is tied to their number.
 
     Args:
         observation_space: anything.
@@ -30,7 +33,7 @@ class MLP(Encoder):
         ValueError: an unknown option.
     """
 
-    reads = ("vector", "grid", "graph", "image", "window", "array")
+    reads = ("vector", "grid", "graph", "body", "image", "window", "array")
     scaled = ("width", "embedding")
 
     def __init__(
@@ -54,6 +57,13 @@ class MLP(Encoder):
             stem = Stem(observation_space, embedding)
             self.flatten: nn.Module = nn.Sequential(stem, nn.Flatten())
             size = stem.grid[0] * stem.grid[1] * embedding
+        elif kind_of(observation_space) == "body":
+            assert isinstance(observation_space, spaces.Dict)
+            seen = {key: observation_space[key] for key in ("nodes", "node_mask", "actuated")}
+            self.flatten = Flatten(spaces.Dict(seen))
+            size = self.flatten.size
+            self.per_node = NodeFeatures(len(seen["nodes"].low), node_types(observation_space), width, 0)
+            self._features_dim = self.per_node.size
         else:
             self.flatten = Flatten(observation_space)
             size = self.flatten.size
@@ -66,7 +76,11 @@ class MLP(Encoder):
 
     def forward(self, obs: Observation) -> Float[Tensor, "batch features"]:
         key = (observation_key(obs),) if self.drops else ()
-        return self.trunk(self.flatten(obs), *key)
+        features = self.trunk(self.flatten(obs), *key)
+        if self.per_node is None:
+            return features
+        assert isinstance(obs, dict)
+        return self.per_node.join(features, None, acting(obs, one_hot_types(obs, self.per_node.types)))
 
-    def stages(self) -> tuple[nn.Module, ...]:
-        return self.flatten, self.trunk
+    def stages(self) -> tuple[nn.Module, ...] | None:
+        return (self.flatten, self.trunk) if self.per_node is None else None

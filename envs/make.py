@@ -164,6 +164,8 @@ def make_nth_env(
 
             hashes = partial(hashes_of, env.unwrapped, env.get_wrapper_attr("words"))
         env = BankLevels(env, index, chosen, hashes)
+    elif env.has_wrapper_attr("play_nth"):  # several bodies, of which each environment keeps to one
+        env.get_wrapper_attr("play_nth")(index)
     return Recorded(env, {"id": id, "index": index, **played, **options})
 
 

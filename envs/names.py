@@ -14,6 +14,8 @@ import minigrid  # noqa: F401  registers the MiniGrid and BabyAI ids
 import yaml
 from gymnasium.envs.registration import load_env_creator
 
+from envs.bodies.families import NAMES as BODIES
+
 for size in (8, 12, 16):
     gymnasium.register(f"Inductive-Goal-{size}x{size}-v0", "envs.tasks:GoalEnv", kwargs={"size": size})
 gymnasium.register("Inductive-AlignedFar-v0", "envs.tasks:AlignedEnv")
@@ -22,6 +24,9 @@ gymnasium.register("Inductive-Recall-v0", "envs.tasks:RecallEnv")
 gymnasium.register("Inductive-Majority-v0", "envs.tasks:MajorityEnv")
 gymnasium.register("Inductive-OneBall-v0", "envs.tasks:MajorityEnv", kwargs={"balls": 1})
 gymnasium.register("Inductive-Chomsky-v0", "envs.chomsky.environment:ChomskyEnv")
+gymnasium.register("Inductive-Bodies-v0", "envs.bodies.environment:BodyEnv", max_episode_steps=1000)
+for body in BODIES:
+    gymnasium.register(body, "envs.bodies.environment:BodyEnv", max_episode_steps=1000, kwargs={"train": [body]})
 
 PROVIDERS = {"ALE": "ale_py"}  # namespace of ids -> the module that registers them when it is imported
 CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "env"

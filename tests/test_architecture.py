@@ -16,7 +16,9 @@ ROOMS: dict[str, set[str]] = {
     "encoders": {"encoders.layers", "reductions", "symmetry"},  # encoders/reductions.py is the old name of reductions
     "reductions": {"encoders.layers"},
     "analysis": {"encoders", "encoders.layers", "storage", "symmetry"},
-    "envs": {"envs.engine", "envs.symmetries", "symmetry"},
+    "envs": {"envs.bodies.families", "envs.engine", "envs.symmetries", "symmetry"},
+    "envs.bodies": {"envs", "envs.bodies.families"},
+    "envs.bodies.families": {"envs", "envs.bodies"},
     "envs.chomsky": {"envs"},
     "envs.engine": {"envs", "envs.engine.makers"},
     "envs.engine.makers": {"envs", "envs.engine"},

@@ -18,7 +18,7 @@ from stable_baselines3.common.utils import explained_variance
 from torch import Tensor
 
 from agents.a2c.loss import STATISTICS, A2CLoss
-from agents.ppo.distributions import distribution_of
+from agents.ppo.distributions import distribution_for
 from agents.ppo.implementation import check_losses
 from agents.ppo.learning import Learning
 from agents.ppo.update import Settings
@@ -43,7 +43,7 @@ class FastA2C(Learning, A2C):
         return super().sb3_only({**options, "policy_kwargs": policy}, action_space)
 
     def _settings(self) -> Settings:
-        distribution = distribution_of(self.action_space)
+        distribution = distribution_for(self.policy)
         assert distribution is not None
         loss: Any = A2CLoss(distribution, self.normalize_advantage, self.ent_coef, self.vf_coef)
         return Settings(self.policy, loss, self.max_grad_norm, None)

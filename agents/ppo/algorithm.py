@@ -17,7 +17,7 @@ import torch
 from stable_baselines3 import PPO
 
 from agents.ppo.collect import not_overlapped
-from agents.ppo.distributions import distribution_of
+from agents.ppo.distributions import distribution_for
 from agents.ppo.learning import Epochs
 from agents.ppo.loss import Loss
 from agents.ppo.update import Settings
@@ -79,7 +79,7 @@ class FastPPO(Epochs, PPO):
         return super().decide(total_timesteps)
 
     def _settings(self) -> Settings:
-        distribution = distribution_of(self.action_space)
+        distribution = distribution_for(self.policy)
         assert distribution is not None
         normalize: Any = self.normalize_advantage
         loss = Loss(distribution, normalize is True, self.ent_coef, self.vf_coef, self.clip_range_vf is not None)

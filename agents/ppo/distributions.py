@@ -15,6 +15,7 @@ from typing import Protocol
 import torch
 from gymnasium import spaces
 from jaxtyping import Float, Int
+from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -104,6 +105,55 @@ class Gaussian:
         variance = std**2
         log_prob = -((actions - output) ** 2) / (2 * variance) - std.log() - math.log(math.sqrt(2 * math.pi))
         return log_prob.sum(1), (0.5 + 0.5 * math.log(2 * math.pi) + std.log()).sum(1)
+
+
+@dataclass(frozen=True)
+class MaskedGaussian:
+    """Continuous actions of which only some are somebody's: the output is their mean and, behind it, a mask.
+
+    Log probabilities and entropies are sums over the actions that are; the others are drawn as 0.
+    """
+
+    def noise(self, output: Float[Tensor, "batch means_and_mask"]) -> Float[Tensor, "batch actions"]:
+        return torch.empty_like(output[:, : output.shape[1] // 2]).normal_()
+
+    def draw(
+        self,
+        output: Float[Tensor, "batch means_and_mask"],
+        log_std: Float[Tensor, " actions"],
+        noise: Float[Tensor, "batch actions"],
+    ) -> Float[Tensor, "batch actions"]:
+        mean, mask = output.chunk(2, dim=1)
+        return mean + noise * mask * (torch.ones_like(mean) * log_std.exp())
+
+    def sample(
+        self,
+        output: Float[Tensor, "batch means_and_mask"],
+        log_std: Float[Tensor, " actions"],
+        noise: Float[Tensor, "batch actions"],
+    ) -> tuple[Float[Tensor, "batch actions"], Float[Tensor, " batch"]]:
+        actions = self.draw(output, log_std, noise)
+        return actions, self.measure(output, log_std, actions)[0]
+
+    def measure(
+        self,
+        output: Float[Tensor, "batch means_and_mask"],
+        log_std: Float[Tensor, " actions"],
+        actions: Float[Tensor, "batch actions"],
+    ) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]]:
+        mean, mask = output.chunk(2, dim=1)
+        std = torch.ones_like(mean) * log_std.exp()
+        variance = std**2
+        log_prob = -((actions - mean) ** 2) / (2 * variance) - std.log() - math.log(math.sqrt(2 * math.pi))
+        entropy = 0.5 + 0.5 * math.log(2 * math.pi) + std.log()
+        return (log_prob * mask).sum(1), (entropy * mask).sum(1)
+
+
+def distribution_for(policy: ActorCriticPolicy) -> Distribution | None:
+    """The distribution of a policy's actions; None if it is not implemented here."""
+    if getattr(policy, "per_node", None) is not None:
+        return MaskedGaussian()  # type: ignore[return-value]
+    return distribution_of(policy.action_space)
 
 
 def distribution_of(space: spaces.Space) -> Distribution | None:

@@ -20,7 +20,7 @@ from stable_baselines3.common.preprocessing import is_image_space, preprocess_ob
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from agents.ppo.distributions import Categorical, distribution_of
+from agents.ppo.distributions import Categorical, distribution_for, distribution_of
 from agents.ppo.learning import not_distinct
 from agents.ppo.rollout import ObservationTable
 from agents.ppo.update import ActorCritic
@@ -71,7 +71,7 @@ class Direct:
         with torch.no_grad():
             self.operations = operations(actor)
             self.log_std: Any = module.log_std.clone() if isinstance(self.space, spaces.Box) else None
-        distribution = distribution_of(self.space)
+        distribution = distribution_for(module)
         assert distribution is not None
         self.distribution = distribution
         seen = module.observation_space
@@ -87,6 +87,8 @@ class Direct:
                 output = operation(output)
             if not deterministic:
                 output = self.distribution.draw(output, self.log_std, self.distribution.noise(output))
+            elif getattr(self.module, "per_node", None) is not None:
+                output = output.chunk(2, dim=1)[0]
             elif isinstance(self.space, spaces.Discrete):
                 output = F.softmax(output - output.logsumexp(-1, keepdim=True), -1).argmax(-1)
             actions = output.cpu().numpy()

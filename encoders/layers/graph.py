@@ -7,6 +7,11 @@ An observation of the kind "graph" is a Dict; N and E are the largest numbers of
     edge_type (E,)       Box(0, types - 1, (E,), np.int64) says how many types there are
     node_mask (N,)       1 for nodes, 0 for padding; may be left out if there is no padding
     edge_mask (E,)       likewise
+
+One of the kind "body" has two parts more, and needs its node_mask:
+
+    node_type (N,)       Box(0, types - 1, (N,)) says how many types of nodes there are
+    actuated (N,)        1 for nodes that act, each by its entry of the action (N,)
 """
 
 from __future__ import annotations
@@ -30,7 +35,8 @@ PARTS = {
     "node_mask": ("N",),
     "edge_mask": ("E",),
 }
-MASKS = ("node_mask", "edge_mask")
+MASKS = ("node_mask", "edge_mask", "actuated")
+OF_BODIES = {"node_type": ("N",), "actuated": ("N",)}
 
 
 class Graph(Topology):
@@ -149,18 +155,27 @@ def graph_sizes(space: spaces.Space) -> tuple[int, int, int]:
     """
     assert isinstance(space, spaces.Dict)
     parts: dict[str, Any] = dict(space.spaces)
-    missing = [key for key in ("nodes", "edge_index", "edge_type") if key not in parts]
-    unknown = [key for key in parts if key not in PARTS]
+    known, needed = PARTS, ["nodes", "edge_index", "edge_type"]
+    if "actuated" in parts:
+        known, needed = PARTS | OF_BODIES, [*needed, "node_mask", *OF_BODIES]
+    missing = [key for key in needed if key not in parts]
+    unknown = [key for key in parts if key not in known]
     if missing or unknown:
         problem = f"{', '.join(missing)} is missing" if missing else f"{', '.join(unknown)} is none of them"
-        raise ValueError(f"a graph observation has {', '.join(PARTS)}; {problem}")
+        raise ValueError(f"a graph observation has {', '.join(known)}; {problem}")
     nodes, edges = parts["nodes"].shape[:1], parts["edge_index"].shape[1:]
-    shapes = [(*nodes, *parts["nodes"].shape[1:2]), (2, *edges[:1]), edges, nodes, edges]
-    for key, shape in zip(PARTS, shapes, strict=True):
+    shapes = {
+        "nodes": (*nodes, *parts["nodes"].shape[1:2]),
+        "edge_index": (2, *edges[:1]),
+        **dict.fromkeys(("edge_type", "edge_mask"), edges),
+        **dict.fromkeys(("node_mask", *OF_BODIES), nodes),
+    }
+    for key in known:
+        shape = shapes[key]
         part = parts.get(key)
         is_box = isinstance(part, spaces.Box) or (key in MASKS and isinstance(part, spaces.MultiBinary))
-        if part is not None and not (is_box and part.shape == shape and all(shape) and len(shape) == len(PARTS[key])):
-            named = f"({', '.join(PARTS[key])}{',' * (len(PARTS[key]) == 1)})"
+        if part is not None and not (is_box and part.shape == shape and all(shape) and len(shape) == len(known[key])):
+            named = f"({', '.join(known[key])}{',' * (len(known[key]) == 1)})"
             raise ValueError(f"{key} of a graph observation is a Box of the shape {named}, got {describe(space)}")
     most, edge_type = int(parts["edge_index"].high.max()), parts["edge_type"]
     if most >= nodes[0]:

@@ -1,0 +1,87 @@
+"""The numbers that a node shows, read off MuJoCo's positions and velocities after a step.
+
+    root     its height; the x axis and the z axis of its frame, in the world's; its velocities, linear in the world's frame
+             and angular in its own, in units of 10
+    joints   the angle, from -1 to 1 over its range (of a joint without limits in units of π, of a slide in metres), and
+             the velocity in units of 10
+
+A node has 15 numbers, of which those of the other kind are 0. All lie within ±5. Nothing shows where the body is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from envs.bodies.graph import BALL, FREE, HINGE, SLIDE, Body
+
+FEATURES = 15
+OF_ROOT = 13
+VELOCITY = 0.1
+MOST = 5.0
+
+
+class Features:
+    """Reads the features of one body off arrays over a batch.
+
+    Raises:
+        ValueError: the root is moved by a ball joint or several hinges.
+    """
+
+    def __init__(self, body: Body, name: str):
+        model = body.model
+        self.root = int(
+            next(b for b in range(1, model.nbody) if model.body_parentid[b] == 0 and _within(model, b, body))
+        )
+        joints = body.joints
+        self.angles, self.rates = model.jnt_qposadr[joints], model.jnt_dofadr[joints]
+        low, high = model.jnt_range[joints].T
+        limited = model.jnt_limited[joints].astype(bool) & (high > low)
+        hinge = model.jnt_type[joints] == HINGE
+        self.middle = np.where(limited, (low + high) / 2, 0.0)
+        self.half = np.where(limited, (high - low) / 2, np.where(hinge, np.pi, 1.0))
+        self.linear, self.angular = _motion(model, self.root, set(joints.tolist()), name)
+
+    def __call__(self, qpos: np.ndarray, qvel: np.ndarray, data: Mapping[str, np.ndarray]) -> np.ndarray:
+        """(batch, nodes, FEATURES), where `data` has xpos (batch, bodies, 3) and xmat (batch, bodies, 9)."""
+        seen = np.zeros((len(qpos), 1 + len(self.angles), FEATURES), np.float32)
+        axes = data["xmat"][:, self.root].reshape(-1, 3, 3)
+        seen[:, 0, 0] = data["xpos"][:, self.root, 2]
+        seen[:, 0, 1:4], seen[:, 0, 4:7] = axes[..., 0], axes[..., 2]
+        seen[:, 0, 7:10], seen[:, 0, 10:13] = VELOCITY * qvel @ self.linear, VELOCITY * qvel @ self.angular
+        seen[:, 1:, OF_ROOT] = (qpos[:, self.angles] - self.middle) / self.half
+        seen[:, 1:, OF_ROOT + 1] = VELOCITY * qvel[:, self.rates]
+        return np.clip(seen, -MOST, MOST, out=seen)
+
+
+def _within(model: Any, root: int, body: Body) -> bool:
+    """Whether a rigid body is the root of a tree that has joints."""
+    return any(model.body_rootid[model.jnt_bodyid[joint]] == root for joint in body.joints)
+
+
+def _motion(model: Any, root: int, nodes: set[int], name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Two matrices (nv, 3): the root's linear and angular velocity are the products of qvel with them.
+
+    Raises:
+        ValueError: as `Features`.
+    """
+    linear, angular = np.zeros((2, model.nv, 3))
+    first, hinges = int(model.body_jntadr[root]), 0
+    for joint in range(first, first + int(model.body_jntnum[root])):
+        kind, at = model.jnt_type[joint], int(model.jnt_dofadr[joint])
+        if joint in nodes:
+            continue
+        if kind == FREE:
+            linear[at : at + 3], angular[at + 3 : at + 6] = np.eye(3), np.eye(3)
+        elif kind == SLIDE:
+            linear[at] = model.jnt_axis[joint]
+        elif kind == HINGE:
+            angular[at] = model.jnt_axis[joint]
+            hinges += 1
+        if kind == BALL or hinges > 1:
+            raise ValueError(
+                f"the root of {name} turns by a ball joint or several hinges; a free joint is what it needs"
+            )
+    return linear, angular
