@@ -27,9 +27,9 @@ from torch import Tensor, nn
 from agents.dropout import DropsWhileCollecting
 from agents.equivariance.normalization import check_actions
 from agents.heads import ACTS, SAME, SCALES, Headed, Outputs
-from agents.masked import MaskedDiagGaussian
+from agents.nodes import actor_critic
 from agents.optimizers import Optimized
-from encoders.heads import SMALL, Dueling, NodeHead, PointwiseTanh, PooledHead, critic, head, ties, units_for
+from encoders.heads import SMALL, Dueling, PointwiseTanh, critic, head, ties, units_for
 from encoders.nodes import NodeFeatures
 from symmetry import Representation, Symmetry
 
@@ -64,14 +64,6 @@ def representations(
         )
     check_actions(symmetry, actions)
     return out_rep, symmetry.action
-
-
-def check_nodes(layout: NodeFeatures, actions: spaces.Space, use_sde: bool) -> None:
-    """Raise ValueError unless every node of a body has one action, without gSDE."""
-    if not isinstance(actions, spaces.Box) or actions.shape != (layout.nodes,):
-        raise ValueError(f"a body of {layout.nodes} nodes acts in Box(-1, 1, ({layout.nodes},)); got {actions}")
-    if use_sde:
-        raise ValueError("agent.use_sde=true explores by the features of the whole body; the heads of nodes need false")
 
 
 class HeadedActorCriticPolicy(Headed, DropsWhileCollecting, Optimized, ActorCriticPolicy):
@@ -110,7 +102,7 @@ class HeadedActorCriticPolicy(Headed, DropsWhileCollecting, Optimized, ActorCrit
         super()._build(lr_schedule)  # makes log_std, and the output layers replaced here
         reps = representations(self.pi_features_extractor, self.symmetry, self.action_space, self.use_sde)
         if self.per_node is not None:
-            self._build_for_nodes(self.per_node)
+            actor_critic.build(self, self.per_node)
         elif reps is None:
             features = self.action_net.in_features
             self.action_net = head(features, int(self.action_net.out_features), gain=SMALL)
@@ -126,14 +118,6 @@ class HeadedActorCriticPolicy(Headed, DropsWhileCollecting, Optimized, ActorCrit
             self.action_net = head(out_rep, action, gain=SMALL)
             self.value_net = head(out_rep, Representation.trivial(action.group))
         self.optimizer = self.optimizer_class(self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)
-
-    def _build_for_nodes(self, layout: NodeFeatures) -> None:
-        """A head for each node of a body, whose actions all have one standard deviation."""
-        check_nodes(layout, self.action_space, self.use_sde)
-        self.action_dist = MaskedDiagGaussian(layout.nodes)
-        self.ties = torch.zeros(layout.nodes, dtype=torch.long)
-        self._parameters["log_std"] = nn.Parameter(torch.ones(1) * self.log_std_init)
-        self.action_net, self.value_net = NodeHead(layout, SMALL), PooledHead(layout)
 
     def encoders(self) -> dict[str, nn.Module]:
         return {"actor": self.pi_features_extractor, "critic": self.vf_features_extractor}

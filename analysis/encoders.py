@@ -92,7 +92,7 @@ def stem(layer: Stem, shape: Shape) -> tuple[float, Shape]:
 
 @constant(MLP)
 def mlp(encoder: MLP, shape: Shape) -> tuple[float, Shape]:
-    return product(encoder.stages(), shape)
+    return product((encoder.flatten, encoder.trunk), shape)
 
 
 @constant(CNN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 from gymnasium import spaces
 from jaxtyping import Float
@@ -59,10 +60,10 @@ class MLP(Encoder):
             size = stem.grid[0] * stem.grid[1] * embedding
         elif kind_of(observation_space) == "body":
             assert isinstance(observation_space, spaces.Dict)
-            seen = {key: observation_space[key] for key in ("nodes", "node_mask", "actuated")}
+            seen: dict[str, Any] = {key: observation_space[key] for key in ("nodes", "node_mask", "actuated")}
             self.flatten = Flatten(spaces.Dict(seen))
             size = self.flatten.size
-            self.per_node = NodeFeatures(len(seen["nodes"].low), node_types(observation_space), width, 0)
+            self.per_node = NodeFeatures(seen["nodes"].shape[0], node_types(observation_space), width, 0)
             self._features_dim = self.per_node.size
         else:
             self.flatten = Flatten(observation_space)

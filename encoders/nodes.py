@@ -2,14 +2,15 @@
 
     features = pooled ⊕ (h_1 ⊕ acting_1) ⊕ ... ⊕ (h_N ⊕ acting_N)
 
-h_i is the state of node i. acting_i is the one-hot of its type if the node acts, else zeros: heads read from it with which
-weights they read h_i, and which actions are nobody's.
+h_i is the state of node i. acting_i is the one-hot of its type if the node acts, else zeros: it tells heads with which
+weights to read h_i, and which actions are nobody's.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from gymnasium import spaces
 from jaxtyping import Bool, Float
@@ -59,6 +60,12 @@ def node_types(space: spaces.Space) -> int:
     """How many types of nodes the bodies of a space may have."""
     assert isinstance(space, spaces.Dict)
     return int(space["node_type"].high.max()) + 1  # type: ignore[attr-defined]
+
+
+def action_space(space: spaces.Space) -> spaces.Box:
+    """The actions of the bodies of a space: a number from -1 to 1 for every node."""
+    assert isinstance(space, spaces.Dict)
+    return spaces.Box(-1, 1, space["node_mask"].shape, np.float32)
 
 
 def one_hot_types(obs: dict[str, Tensor], types: int) -> Float[Tensor, "batch nodes types"]:

@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from minigrid.minigrid_env import MiniGridEnv
 
 from envs.levels import BANK, BankLevels, Part
-from envs.names import resolve_id
+from envs.names import is_body, resolve_id
 from envs.recorded import Recorded
 from envs.shuffle import ShuffledEngine
 from envs.single import made, make_env
@@ -52,7 +52,8 @@ def make_vec_env(
         n_envs: the number of environments.
         seed: seeds the next reset; None draws a random seed.
         engine: "gymnasium" steps the real environments in turn; "batched" steps those of MiniGrid and classic control
-            in one compiled loop, with the same results; "auto" is "batched" where possible, else "gymnasium".
+            in one compiled loop, and bodies in several threads, with the same results; "auto" is "batched" where
+            possible, else "gymnasium".
         bank: the number of levels to draw from: those of the seeds first_level ... first_level + bank - 1. 0 draws
             each episode's level from 2^31. The default is 10,000. Only MiniGrid environments have levels.
         first_level: the seed of the first level.
@@ -202,14 +203,19 @@ def _batched(
             raise batched.Unsupported("it draws no pictures (render_mode)")
         env = made(resolve_id(id), None, options.get("kwargs"))
         classic = batched.CLASSICS.get(type(env.unwrapped))
+        bodies = is_body(env.spec.id) if env.spec else False
         if shift and not isinstance(env.unwrapped, MiniGridEnv):
             raise ValueError(f"{id} has no levels, which shift={shift} would change")
-        if classic and bank:
+        if (classic or bodies) and bank:
             raise batched.Unsupported("its episodes begin at random, not from a bank of levels")
         part = _part(id, played, options)
         batch: batched.Engine
         if classic:
             batch = classic(env, n_envs)
+        elif bodies:
+            from envs.bodies.batch import Bodies
+
+            batch = Bodies(env, n_envs)
         else:
             view = options.get("view", "partial")
             if view not in batched.VIEWS:
@@ -232,7 +238,7 @@ def _batched(
         log.warning("engine=auto: %s runs in Gymnasium: %s", id, reason)
         return None
     count = f", {f'on {part.count} levels' if part.count else 'a new level each episode'}"
-    log.info("engine=%s: %s runs in the batched engine%s", engine, id, "" if classic else count)
+    log.info("engine=%s: %s runs in the batched engine%s", engine, id, "" if classic or bodies else count)
     make = getattr(batched, adapter)
     space, actions = shown.observation_space, shown.action_space
     return make(batch, space, actions, options.get("history", 0), options.get("reward_scale", 1.0))

@@ -24,9 +24,10 @@ gymnasium.register("Inductive-Recall-v0", "envs.tasks:RecallEnv")
 gymnasium.register("Inductive-Majority-v0", "envs.tasks:MajorityEnv")
 gymnasium.register("Inductive-OneBall-v0", "envs.tasks:MajorityEnv", kwargs={"balls": 1})
 gymnasium.register("Inductive-Chomsky-v0", "envs.chomsky.environment:ChomskyEnv")
-gymnasium.register("Inductive-Bodies-v0", "envs.bodies.environment:BodyEnv", max_episode_steps=1000)
+BODY = "envs.bodies.environment:BodyEnv"
+gymnasium.register("Inductive-Bodies-v0", BODY, max_episode_steps=1000)
 for body in BODIES:
-    gymnasium.register(body, "envs.bodies.environment:BodyEnv", max_episode_steps=1000, kwargs={"train": [body]})
+    gymnasium.register(body, BODY, max_episode_steps=1000, kwargs={"train": [body]})
 
 PROVIDERS = {"ALE": "ale_py"}  # namespace of ids -> the module that registers them when it is imported
 CONFIGS = Path(__file__).resolve().parent.parent / "configs" / "env"
@@ -123,6 +124,12 @@ def family_of(env_id: str) -> list[str]:
     if spec is None or not is_minigrid(env_id):
         return []
     return [name for name, other in gymnasium.registry.items() if other.entry_point == spec.entry_point]
+
+
+def is_body(env_id: str) -> bool:
+    """Whether an id is one of the bodies of `envs.bodies`, or of several of them."""
+    spec = gymnasium.registry.get(env_id)
+    return spec is not None and spec.entry_point == BODY
 
 
 def is_minigrid(env_id: str) -> bool:

@@ -90,10 +90,14 @@ def add_transfer(folder: Path, config: Mapping[str, Any]) -> None:
 
 
 def _entries(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Those of `transfer` that are not null; none for runs of tune.py, which play no levels that reports play."""
+    """Those of `transfer` that are not null, and one for each of the bodies of `env.test`.
+
+    There are none for runs of tune.py, which play no levels that reports play.
+    """
     if is_of_tuning(config):
         return {}
-    return {name: entry for name, entry in config["transfer"].items() if entry is not None}
+    bodies = {body: {"id": body} for body in config["env"].get("test") or ()}
+    return {name: entry for name, entry in {**bodies, **config["transfer"]}.items() if entry is not None}
 
 
 @contextmanager
@@ -125,7 +129,7 @@ def _play(policy: Path, config: Mapping[str, Any], stop: Callable[[], bool] = la
 def _elsewhere(policy: Path, config: Mapping[str, Any], name: str) -> Iterator[tuple[Policy, VecEnv]]:
     """A policy and the environments that an entry of `transfer` means."""
     try:
-        settings = _settings(policy, config, config["transfer"][name])
+        settings = _settings(policy, config, _entries(config)[name])
         saved = load(settings)
         options = environment_options(saved, settings)
         player, env = prepared(saved, {**options, "shift": settings["shift"]}, settings)

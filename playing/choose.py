@@ -14,9 +14,10 @@ from agents.saved.hub import is_on_hub, title
 from agents.saved.policy import environment_id, find
 from agents.saved.schema import check_grid
 from configs.compose import UsageError
+from encoders.base import kind_of
 from envs.levels import FRESH, PLAYED
 from envs.missions import WORDS
-from envs.names import family_of, id_of
+from envs.names import family_of, id_of, is_body
 from envs.single import has_levels
 from envs.split import Split, split_of
 
@@ -60,7 +61,11 @@ def environment_options(policy: Policy, settings: Mapping[str, Any]) -> dict[str
     another = settings.get("env") or {}
     options["id"] = another.get("id") or environment_id(policy, settings["trust"])
     kwargs = another.get("kwargs") or {}
-    options["kwargs"] = {**(options.get("kwargs") or {}), **kwargs}
+    own = options.get("kwargs") or {}
+    other = id_of(options["id"]) != id_of(str(saved.get("id")))
+    if other and is_body(id_of(options["id"])) and kind_of(policy.observation_space) == "body":
+        own = as_body(saved)
+    options["kwargs"] = {**own, **kwargs}
     mission = getattr(policy.observation_space, "spaces", {}).get("mission")
     if mission is not None and mission.high.max() < len(WORDS):
         options["words"] = []  # it knows MiniGrid's own, whatever else the environment says
@@ -72,6 +77,16 @@ def environment_options(policy: Policy, settings: Mapping[str, Any]) -> dict[str
         options["shuffle"] = settings["shuffle"]
     known = split(policy, options, settings)
     return {**options, **({**_trained_on(policy), "part": "test"} if known is not None and known.apart else FRESH)}
+
+
+def as_body(saved: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that show another body to a policy as it saw its own: padded like them, with their types of nodes.
+
+    Args:
+        saved: the options of `envs.make_env` that the policy was trained with.
+    """
+    own = envs.make_env(saved["id"], kwargs=saved.get("kwargs"))
+    return {"test": own.get_wrapper_attr("bodies"), "types": own.get_wrapper_attr("types")}
 
 
 def split(policy: Policy, options: Mapping[str, Any], settings: Mapping[str, Any]) -> Split | None:
@@ -108,7 +123,8 @@ def prepared(policy: Policy, options: Mapping[str, Any], settings: Mapping[str, 
     """
     check_grid({**options, "id": id_of(options["id"])})
     env = make(settings, options)
-    if env.action_space != policy.action_space and not is_sb3(settings):
+    bodies = kind_of(policy.observation_space) == kind_of(env.observation_space) == "body"
+    if env.action_space != policy.action_space and not is_sb3(settings) and not bodies:
         raise ValueError(f"the policy acts in {policy.action_space}, {options['id']} in {env.action_space}")
     shown, read = _keys(env.observation_space), _keys(policy.observation_space)
     if settings.get("env") and shown != read and not is_sb3(settings):

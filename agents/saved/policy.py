@@ -31,6 +31,8 @@ from agents.saved.schema import check_policy, check_sizes
 from agents.saved.spaces import space_from_data
 from agents.saved.specification import HEADS_BEFORE, encoder_from_data, read_specification, specification
 from agents.saved.tensors import Described, nbytes, read_head, read_tensors
+from encoders.base import kind_of
+from encoders.nodes import action_space
 from encoders.resolve import trusted
 from storage.durable import newest, replacing
 from storage.plain import from_yaml
@@ -215,10 +217,11 @@ def build(spec: dict[str, Any], trust: Sequence[str], observation_space: spaces.
         raise ValueError(f"the policy names the agent {agent!r}; this version has {', '.join(AGENTS)}")
     symmetry = None if spec["symmetry"] is None else Symmetry.from_data(spec["symmetry"])
     encoder_class, options = encoder_from_data(encoder, trust, symmetry)
+    seen = observation_space or space_from_data(spec["observation_space"])
     try:
         return AGENTS[agent].policy(
-            observation_space or space_from_data(spec["observation_space"]),
-            space_from_data(spec["action_space"]),
+            seen,
+            action_space(seen) if kind_of(seen) == "body" else space_from_data(spec["action_space"]),
             lambda _: 0.0,
             features_extractor_class=encoder_class,
             features_extractor_kwargs=options,
@@ -247,14 +250,21 @@ def check_fit(module: BasePolicy, saved: Mapping[str, Described], folder: Path) 
         if tensor.shape != saved[name].shape:
             raise ValueError(
                 f"the parameters in {folder} do not fit the network: {name} has shape {tuple(saved[name].shape)}, "
-                f"needed here is {tuple(tensor.shape)}; most encoders fit only the size of the observations "
-                "that they were trained on"
+                f"needed here is {tuple(tensor.shape)}; {_tied(module)}"
             )
         if tensor.dtype != saved[name].dtype:
             raise ValueError(
                 f"the parameters in {folder} do not fit the network: {name} has dtype {saved[name].dtype}, "
                 f"needed here is {tensor.dtype}"
             )
+
+
+def _tied(module: BasePolicy) -> str:
+    """Why the parameters of a network do not fit observations of another size."""
+    if kind_of(module.observation_space) == "body":
+        encoder = getattr(module, "features_extractor_class", type(None)).__name__
+        return f"{encoder} is tied to the size of the bodies that it was trained on; a GNN or a Transformer is not"
+    return "most encoders fit only the size of the observations that they were trained on"
 
 
 def fill(module: BasePolicy, saved: Mapping[str, Tensor]) -> None:

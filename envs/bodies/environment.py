@@ -29,6 +29,7 @@ class BodyEnv(gymnasium.Env):
         render_mode: None or "rgb_array".
 
     Attributes:
+        bodies: the names of those of `train` and of `test`.
         types: the names of the types of nodes.
 
     Raises:
@@ -49,7 +50,7 @@ class BodyEnv(gymnasium.Env):
             raise ValueError("env.train names the bodies to play, like [Centipede-4,Centipede-6]; it is empty")
         shown = [*self.kinds, *(kind_named(name) for name in listed("test", test))]
         self.layout = Layout([kind.body for kind in shown], [kind.task.name for kind in shown], types)
-        self.types = self.layout.types
+        self.bodies, self.types = [kind.task.name for kind in shown], self.layout.types
         self.observation_space, self.action_space = self.layout.space, self.layout.actions
         self.render_mode = render_mode
         self.index: int | None = None

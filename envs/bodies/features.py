@@ -1,7 +1,7 @@
 """The numbers that a node shows, read off MuJoCo's positions and velocities after a step.
 
-    root     its height; the x axis and the z axis of its frame, in the world's; its velocities, linear in the world's frame
-             and angular in its own, in units of 10
+    root     its height; the x axis and the z axis of its frame, in the world's; its velocities, linear in the world's
+             frame and angular in its own, in units of 10
     joints   the angle, from -1 to 1 over its range (of a joint without limits in units of π, of a slide in metres), and
              the velocity in units of 10
 

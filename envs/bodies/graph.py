@@ -4,8 +4,8 @@ Edges lead from a joint's parent to the joint ("child"), back ("parent"), and fr
 parent of a joint is the joint before it on the same rigid body, else the last one of the nearest rigid body towards the
 root that has joints, else the root.
 
-A joint without a motor is a node that does not act: a leg that is lost is still felt. The joints of the root's own rigid
-body that have no motor move the root, and are no nodes.
+A joint without a motor is a node that does not act: a lost leg is still felt. The joints of the root's own rigid body
+that have no motor move the root, and are no nodes.
 """
 
 from __future__ import annotations
@@ -109,9 +109,7 @@ def motors_of(model: Any, name: str) -> dict[int, int]:
         ValueError: as `body_of`.
     """
     if model.ntendon:
-        raise ValueError(
-            f"{name} has tendons, which belong to no single joint: a body here is moved by its joints alone"
-        )
+        raise ValueError(f"{name} has tendons, which belong to no single joint; a body here has motors at its joints")
     if not model.nu:
         raise ValueError(f"{name} has no actuators, so there is nothing that a policy could move")
     found: dict[int, int] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from gymnasium import spaces
@@ -33,7 +34,7 @@ class Layout:
         for body, name in zip(bodies, names, strict=True):
             if unknown := sorted({*body.types} - {*self.types}):
                 raise ValueError(
-                    f"{name} has nodes of the type {', '.join(unknown)}, and these are known here: {', '.join(self.types)}"
+                    f"{name} has nodes of the type {', '.join(unknown)}; known here are {', '.join(self.types)}"
                 )
         self.nodes = max(body.nodes for body in bodies)
         self.edges = max(body.edges[0].shape[1] for body in bodies)
@@ -53,7 +54,8 @@ class Layout:
 
     def still(self, body: Body) -> dict[str, np.ndarray]:
         """What does not change while a body moves; its nodes are zeros."""
-        shown = {key: np.zeros(box.shape, box.dtype) for key, box in self.space.spaces.items()}  # type: ignore[misc]
+        boxes: dict[str, Any] = dict(self.space.spaces)
+        shown = {key: np.zeros(box.shape, box.dtype) for key, box in boxes.items()}
         ends, kinds = body.edges
         n, e = body.nodes, ends.shape[1]
         shown["edge_index"][:, :e], shown["edge_type"][:e] = ends, kinds

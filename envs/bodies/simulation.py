@@ -12,10 +12,11 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from envs.bodies.families import task_named
+from envs.bodies import families
 from envs.bodies.features import Features
 from envs.bodies.graph import Body, body_of, compiled
 from envs.bodies.task import State, Task
+from envs.names import unknown
 
 ATTEMPTS = 1000  # at a beginning from which an episode may go on
 
@@ -78,6 +79,9 @@ def kind_named(name: str) -> Kind:
     """The kind of a generated body.
 
     Raises:
-        ValueError: there is none of that name.
+        ValueError: there is none of that name; the message lists those that are registered.
     """
-    return Kind(task_named(name))
+    task = families.task(name)
+    if task is None:
+        raise ValueError(unknown("body", name, families.NAMES))
+    return Kind(task)

@@ -1,12 +1,10 @@
 """The generated bodies: a file for each family, with the names of its bodies and what makes one of them.
 
-Each has `NAMES`, the bodies that are registered, and `task(name) -> Task | None`, None for a name of another family; more
-bodies than the registered ones can be made, such as Centipede-40.
+Each has `NAMES`, the bodies that are registered, and `task(name) -> Task | None`, None for a name of another family.
+Bodies that are not registered can be made too, such as Centipede-40.
 """
 
 from __future__ import annotations
-
-from functools import cache
 
 from envs.bodies.families import centipede
 from envs.bodies.task import Task
@@ -15,17 +13,10 @@ FAMILIES = (centipede,)
 NAMES = tuple(name for family in FAMILIES for name in family.NAMES)
 
 
-@cache
-def task_named(name: str) -> Task:
-    """The body of that name.
+def task(name: str) -> Task | None:
+    """The body of that name; None if no family has one.
 
     Raises:
-        ValueError: no family has one; the message lists those that are registered.
+        ValueError: its family has none of that size.
     """
-    from envs.names import unknown
-
-    for family in FAMILIES:
-        found = family.task(name)
-        if found is not None:
-            return found
-    raise ValueError(unknown("body", name, NAMES))
+    return next((found for family in FAMILIES if (found := family.task(name)) is not None), None)

@@ -1,8 +1,8 @@
 """Centipedes: segments in a row, each with two legs (Wang et al. 2018, section 4.2 and appendix).
 
-`Centipede-n` has n legs, hence n/2 segments. Neighbouring segments are joined by two motors, one that turns (`turn`) and
-one that lifts (`lift`); a leg has a `hip`, which swings it to the front and back, and an `ankle`, which lowers its foot.
-In `Centipede-n-crippled` both legs of the last segment have lost their motors; their joints are still there.
+`Centipede-n` has n legs, hence n/2 segments. Two motors join neighbouring segments: one turns (`turn`), the other lifts
+(`lift`). A leg has a `hip`, which swings it to the front and back, and an `ankle`, which lowers its foot. In
+`Centipede-n-crippled` both legs of the hindmost segment have lost their motors; their joints are still there.
 
 Reward in a step: (x' - x)/Δt of the head - 2/n · ‖a‖² + 1. The paper's cost of contacts, at most 0.03, is left out.
 End: the height of a segment leaves (0.35, 1.15), or neighbouring segments lie 0.45 or more apart across the way.
@@ -27,7 +27,7 @@ MODEL = """<mujoco model="centipede">
   <option integrator="RK4" timestep="0.01"/>
   <default>
     <joint type="hinge" armature="1" damping="1" limited="true"/>
-    <geom type="capsule" size="0.08" density="25" friction="1.5 0.1 0.1" margin="0.01" conaffinity="0" rgba="0.2 0.5 0.4 1"/>
+    <geom type="capsule" size="0.08" density="25" friction="1.5 0.1 0.1" margin="0.01" conaffinity="0"/>
     <motor ctrllimited="true" ctrlrange="-1 1" gear="150"/>
   </default>
   <asset>
@@ -62,7 +62,7 @@ def task(name: str) -> Task | None:
     segments = legs // 2
     return Task(
         name=name,
-        xml=xml(segments, {segments - 1} if found[2] else set()),
+        xml=xml(segments, {0} if found[2] else set()),
         reward=lambda before, after, actions, seconds: (
             (head(after, segments) - head(before, segments)) / seconds - 2 / legs * np.square(actions).sum(1) + 1
         ),
@@ -127,7 +127,7 @@ def walks(state: State, segments: int) -> np.ndarray:
     positions = segment_positions(state, segments)
     heights, across = positions[..., 2], positions[..., 1]
     inside = ((heights > LOWEST) & (heights < HIGHEST)).all(1)
-    return inside & (np.abs(np.diff(across, axis=1)) < APART).all(1)
+    return np.logical_and(inside, (np.abs(np.diff(across, axis=1)) < APART).all(1))
 
 
 def segment_positions(state: State, segments: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""SB3's Gaussian of actions of which only some are somebody's: `agents.ppo.distributions.MaskedGaussian` in SB3's form."""
+"""`agents.ppo.distributions.MaskedGaussian` in SB3's form: only some of the actions are somebody's."""
 
 from __future__ import annotations
 
