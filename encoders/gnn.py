@@ -36,8 +36,8 @@ class GNN(Encoder):
     """Node features, layers that pass messages, a pooling over nodes, two linear layers.
 
     A grid is read as a graph (grid-to-graph, Jiang et al. 2021): cells are nodes, features come from the stem. An
-    explicit graph brings its own nodes and edges. A body is one whose nodes have types: each type has its own weights
-    for what they show, and the features are also those of each node (`encoders.nodes`). Nothing depends on the number of
+    explicit graph brings its own nodes and edges. A body is one whose nodes have types. A type has weights of its own
+    for what it shows, and the features are also those of each node (`encoders.nodes`). Nothing depends on the number of
     nodes unless `positions` are learned, so a policy for one size plays another.
 
     Args:
