@@ -27,6 +27,7 @@ LAYERS = {  # and the options that not all of them have
     "rgcn": ("relations", "aggregation", "bases"),
     "gcn": ("neighbours",),
     "graph_network": ("neighbours", "aggregation"),
+    "gated": ("relations", "aggregation", "bases"),
 }
 OF_GRIDS = ("relations", "neighbours")
 USUAL = {"relations": "b3", "neighbours": 8, "aggregation": "mean", "bases": None}
@@ -46,11 +47,13 @@ class GNN(Encoder):
         channels: features per node.
         layers: number of layers.
         layer: "rgcn" (a matrix for each type of edge, Schlichtkrull et al. 2018), "gcn" (one for all, Kipf & Welling
-            2017) or "graph_network" (edges, nodes and a global attribute, Battaglia et al. 2018).
-        relations: rgcn on a grid: "local", "b3", "all" or a list of names (see `encoders.layers.relational`).
+            2017), "graph_network" (edges, nodes and a global attribute, Battaglia et al. 2018) or "gated" (messages of
+            one rgcn layer update the nodes through a GRU, the same in all layers: Li et al. 2016; on bodies NerveNet,
+            Wang et al. 2018).
+        relations: rgcn and gated on a grid: "local", "b3", "all" or a list of names (see `encoders.layers.relational`).
         neighbours: gcn and graph_network on a grid: each cell has 4 or 8.
-        aggregation: rgcn and graph_network: "mean", "sum" or "max" over the edges into a node.
-        bases: rgcn: the relations' matrices are combinations of so many; None: each is free.
+        aggregation: all but gcn: "mean", "sum" or "max" over the edges into a node.
+        bases: rgcn and gated: the relations' matrices are combinations of so many; None: each is free.
         pooling: "max", "mean" or "attention".
         positions: "learned" adds a row and a column embedding to every cell, "none" nothing. "auto": learned in the
             agent's own view, where pooling over cells would lose where things are relative to the agent; none in the
@@ -117,7 +120,9 @@ class GNN(Encoder):
                 return GridRGCN(channels, channels, self.grid.shape, relations, aggregation, bases)
             return RGCN(channels, channels, types, aggregation, bases)
 
-        self.layers = nn.ModuleList(build() for _ in range(layers))
+        self.gate = nn.GRUCell(channels, channels) if layer == "gated" else None
+        self.layers = nn.ModuleList(build() for _ in range(min(1, layers) if self.gate else layers))
+        self.steps = layers
         self.edges = self.whole = None
         if layer == "graph_network":
             self.edges = nn.Parameter(torch.randn(types, channels) * 0.1)
@@ -135,13 +140,22 @@ class GNN(Encoder):
             nodes, pooled = self.exchange(nodes, graph, self.edges, self.whole)
             return self.features(obs, nodes, pooled)
         key = observation_key(obs) if self.drops else None
+        if self.gate is not None:
+            for _ in range(self.steps):
+                messages = self.passed(self.layers[0], nodes, graph)
+                nodes = self.gate(messages.flatten(0, 1), nodes.flatten(0, 1)).view_as(nodes)
+            return self.features(obs, nodes, self.pooling(nodes, graph.nodes))
         for layer, after in zip(self.layers, self.after, strict=True):
-            if isinstance(layer, GridRGCN):
-                nodes = layer(nodes.unflatten(1, self.grid.shape)).flatten(1, 2)
-            else:
-                nodes = layer(nodes, graph)
-            nodes = after(nodes.transpose(1, 2), key).transpose(1, 2)
+            nodes = after(self.passed(layer, nodes, graph).transpose(1, 2), key).transpose(1, 2)
         return self.features(obs, nodes, self.pooling(nodes, graph.nodes))
+
+    def passed(
+        self, layer: nn.Module, nodes: Float[Tensor, "batch nodes channels"], graph: Topology
+    ) -> Float[Tensor, "batch nodes channels"]:
+        """What a layer makes of the nodes."""
+        if isinstance(layer, GridRGCN):
+            return layer(nodes.unflatten(1, self.grid.shape)).flatten(1, 2)
+        return layer(nodes, graph)
 
     def features(
         self, obs: Observation, nodes: Float[Tensor, "batch nodes channels"], pooled: Float[Tensor, "batch pooled"]
@@ -207,8 +221,8 @@ def refuse_unused(layer: str, on_grid: bool, **options: Any) -> None:
 
 def refuse_regularized(layer: str, on_grid: bool, chosen: Regularization) -> None:
     """Raise a ValueError if a regularization is chosen that the layer, or an explicit graph, does not have."""
-    if layer == "graph_network" and (chosen.dropout or chosen.normalization != "none"):
-        raise ValueError("encoder.layer=graph_network has no normalization and no dropout; encoder.layer=rgcn has")
+    if layer in ("graph_network", "gated") and (chosen.dropout or chosen.normalization != "none"):
+        raise ValueError(f"encoder.layer={layer} has no normalization and no dropout; encoder.layer=rgcn has")
     if not on_grid and chosen.normalization != "none":
         raise ValueError(
             f"encoder.normalization={chosen.normalization} would count the padding of explicit graphs; use none"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from gymnasium import spaces
 from jaxtyping import Bool, Float
@@ -9,7 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from encoders.base import Encoder, Flatten, kind_of
+from encoders.layers.graph import graph_sizes
 from encoders.layers.stem import Carried, Context, Observation, Stem, number_of_codes, words_of
+from encoders.nodes import NodeFeatures, TypedLinear, acting, node_types, one_hot_types, present
 from encoders.ranges import require_choice, require_whole
 
 
@@ -18,21 +22,25 @@ class Transformer(Encoder):
 
     Grids: one token a cell (the shared stem, plus a row and a column position), and one each for direction, carried
     object and every word of the mission. Vectors: one token a number x_k, as x_k·w_k + b_k. With positions="none" the
-    states of cells permute as the cells do, and the features do not change (words keep their order).
+    states of cells permute as the cells do, and the features do not change (words keep their order). Bodies: one token
+    a node, from a linear layer of its type; edges are not read, attention learns which node matters to which (Kurin et
+    al. 2020, "My Body is a Cage"). The features are also those of each node (`encoders.nodes`).
 
     Args:
-        observation_space: a grid or a vector.
+        observation_space: a grid, a vector or a body.
         width: size of tokens, and number of features.
         layers, heads: depth and attention heads.
         positions: "learned"; "sine" (Vaswani et al. 2017, section 3.5; half of the width for columns, half for rows),
             which fits any grid size; or "none", which does too (grids only).
+        feedforward: units of the two-layer network after each attention; None: four times the width.
+        residual: of bodies: the state of a node is joined with its token, as it was before the first layer.
         pooling: "class", the state of an additional token; or the "mean" or "max" over all tokens.
 
     Raises:
         ValueError: an unknown option, heads that do not divide the width, or a width that sines do not fit.
     """
 
-    reads = ("grid", "vector")
+    reads = ("grid", "vector", "body")
 
     def __init__(
         self,
@@ -42,8 +50,10 @@ class Transformer(Encoder):
         heads: int = 4,
         positions: str = "learned",
         pooling: str = "class",
+        feedforward: int | None = None,
+        residual: bool = False,
     ):
-        require_whole(1, width=width, layers=layers, heads=heads)
+        require_whole(1, width=width, layers=layers, heads=heads, feedforward=feedforward or 4 * width)
         require_choice(("learned", "sine", "none"), positions=positions)
         require_choice(("class", "mean", "max"), pooling=pooling)
         super().__init__(observation_space, width)
@@ -51,15 +61,28 @@ class Transformer(Encoder):
             raise ValueError(f"encoder.heads={heads} does not divide encoder.width={width}")
         if positions == "sine" and width % 4:
             raise ValueError(f"encoder.positions=sine needs an encoder.width that 4 divides, got {width}")
-        tokens = CellTokens if kind_of(observation_space) == "grid" else NumberTokens
-        self.tokens = tokens(observation_space, width, positions)
+        kind = kind_of(observation_space)
+        if residual and kind != "body":
+            raise ValueError(
+                "encoder.residual=true joins the state of each node of a body with its token; use false here"
+            )
+        readers: dict[str, Any] = {"grid": CellTokens, "body": NodeTokens}
+        self.tokens: Any = readers.get(kind, NumberTokens)(observation_space, width, positions)
+        self.residual = residual
+        if isinstance(self.tokens, NodeTokens):
+            of_node = width * (1 + residual)
+            self.per_node = NodeFeatures(self.tokens.sizes["nodes"], self.tokens.types, width, of_node)
+            self._features_dim = self.per_node.size
         self.pooling = pooling
         self.class_token = nn.Parameter(torch.randn(width) * 0.1) if pooling == "class" else None
-        self.layers = nn.ModuleList(AttentionLayer(width, heads) for _ in range(layers))
+        self.layers = nn.ModuleList(AttentionLayer(width, heads, feedforward) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
 
     def forward(self, obs: Observation) -> Float[Tensor, "batch features"]:
         tokens, mask = self._read(obs)
+        if self.per_node is not None:
+            assert isinstance(obs, dict)
+            return self._features_of_nodes(obs, tokens, mask, self.per_node)
         *first, last = self.layers
         for layer in first:
             tokens = layer(tokens, mask)
@@ -67,11 +90,25 @@ class Transformer(Encoder):
             return self.norm(last(tokens, mask, queries=1)[:, 0])  # of the last layer only the class token is read
         return pooled(self.norm(last(tokens, mask)), mask, self.pooling)
 
+    def _features_of_nodes(
+        self, obs: dict[str, Tensor], tokens: Tensor, mask: Tensor | None, layout: NodeFeatures
+    ) -> Float[Tensor, "batch features"]:
+        states = tokens
+        for layer in self.layers:
+            states = layer(states, mask)
+        states = self.norm(states)
+        whole = states[:, 0] if self.pooling == "class" else pooled(states, mask, self.pooling)
+        nodes = states[:, -layout.nodes :]
+        if self.residual:
+            nodes = torch.cat([nodes, tokens[:, -layout.nodes :]], dim=2)
+        return layout.join(whole, nodes, acting(obs, one_hot_types(obs, layout.types)))
+
     def attention(self, obs: Observation) -> dict[str, Float[Tensor, "batch layers heads ..."]]:
         """Attention of the features to each token, by layer and head; it sums to 1 for each of them.
 
-        Keys: "class", "cells" (whose last two axes are x and y), "direction", "carrying", "mission" (one number a word)
-        and "numbers", where there are such tokens. With pooling over all tokens: the mean of their attention.
+        Keys: "class", "cells" (whose last two axes are x and y), "direction", "carrying", "mission" (one number a
+        word), "numbers" and "nodes", where there are such tokens. With pooling over all tokens: the mean of their
+        attention.
         """
         tokens, mask = self._read(obs)
         maps = []
@@ -106,12 +143,12 @@ class Transformer(Encoder):
 class AttentionLayer(nn.Module):
     """h ← h + MHA(LN(h)); h ← h + MLP(LN(h)) (Xiong et al. 2020, pre-norm)."""
 
-    def __init__(self, width: int, heads: int):
+    def __init__(self, width: int, heads: int, feedforward: int | None = None):
         super().__init__()
-        self.heads = heads
+        self.heads, inner = heads, feedforward or 4 * width
         self.norm_attention, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.mlp = nn.Sequential(nn.Linear(width, inner), nn.GELU(), nn.Linear(inner, width))
 
     def forward(
         self,
@@ -240,3 +277,17 @@ class NumberTokens(nn.Module):
 
     def forward(self, obs: Observation) -> tuple[list[Tensor], None]:
         return [self.flatten(obs)[..., None] * self.weight + self.bias], None
+
+
+class NodeTokens(nn.Module):
+    """One token for every node of a body, from a linear layer of its type; padding is masked."""
+
+    def __init__(self, space: spaces.Space, width: int, positions: str):
+        super().__init__()
+        nodes, features, _ = graph_sizes(space)
+        self.types, self.sizes = node_types(space), {"nodes": nodes}
+        self.read = TypedLinear(features, width, self.types)
+
+    def forward(self, obs: Observation) -> tuple[list[Tensor], Tensor]:
+        assert isinstance(obs, dict)
+        return [self.read(obs["nodes"], one_hot_types(obs, self.types))], present(obs)

@@ -9,3 +9,10 @@
 
 Sources: Wang et al. 2018 (NerveNet), Huang et al. 2020 (shared modular policies), Kurin et al. 2020 (Amorpheus).
 """
+
+import os
+from ctypes.util import find_library
+
+# Without a screen MuJoCo draws through EGL, where there is one, if it is told so before it is imported.
+if not os.environ.get("DISPLAY") and find_library("EGL"):
+    os.environ.setdefault("MUJOCO_GL", "egl")

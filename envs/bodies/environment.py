@@ -90,7 +90,7 @@ class BodyEnv(gymnasium.Env):
         """
         if self.renderer is None or self.renderer.model is not self.kind.model:
             self.close()
-            self.renderer = Renderer(self.kind)
+            self.renderer = Renderer(self.kind.model, self.kind.features.root)
         return self.renderer(self.data)
 
     def close(self) -> None:
@@ -110,24 +110,24 @@ class BodyEnv(gymnasium.Env):
 
 
 class Renderer:
-    """Draws one kind of body.
+    """Draws a model from the side; the camera follows the rigid body `root`.
 
     Raises:
         RuntimeError: as `BodyEnv.render`.
     """
 
-    def __init__(self, kind: Kind):
-        self.model = kind.model
+    def __init__(self, model: Any, root: int):
+        self.model = model
         try:
-            self.renderer = mujoco.Renderer(kind.model, *SIZE)
+            self.renderer = mujoco.Renderer(model, *SIZE)
         except Exception as error:  # of the graphics library, whichever there is
             raise RuntimeError(
                 f"MuJoCo cannot draw without a screen here ({error}); set MUJOCO_GL=egl or MUJOCO_GL=osmesa, whose "
                 "library has to be installed"
             ) from error
         self.camera = mujoco.MjvCamera()
-        self.camera.type, self.camera.trackbodyid = mujoco.mjtCamera.mjCAMERA_TRACKING, kind.features.root
-        self.camera.distance, self.camera.elevation, self.camera.azimuth = 1.6 * kind.model.stat.extent, -20, 120
+        self.camera.type, self.camera.trackbodyid = mujoco.mjtCamera.mjCAMERA_TRACKING, root
+        self.camera.distance, self.camera.elevation, self.camera.azimuth = 1.6 * model.stat.extent, -20, 120
 
     def __call__(self, data: Any) -> np.ndarray:
         self.renderer.update_scene(data, self.camera)
