@@ -38,6 +38,10 @@ def draw(body: Body, file: Path) -> str:
     data = mujoco.MjData(body.model)
     mujoco.mj_forward(body.model, data)
     places = np.concatenate([data.xpos[_root(body)][None], data.xanchor[body.joints]])
+    placed = places.copy()
+    for node in range(1, body.nodes):  # joints at one place would hide each other
+        same = [other for other in range(node) if np.allclose(placed[other], placed[node])]
+        places[node, 1] += 0.06 * len(same)
     picture, said = _picture(body.model, data)
     panels = 1 + (picture is not None)
     figure = Figure(figsize=(5 * panels, 5))
@@ -54,7 +58,7 @@ def draw(body: Body, file: Path) -> str:
         axis.scatter(*places[acting, :2].T, s=60, color=colour, zorder=2)
         axis.scatter([], [], s=60, color=colour, label=kind)
     axis.set_aspect("equal")
-    axis.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.08), ncol=4)
+    axis.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncol=5)
     axis.set_xlabel("x, metres (from above; white: no motor)")
     if picture is not None:
         axes[0, 1].imshow(picture)

@@ -126,10 +126,13 @@ class Renderer:
                 "library has to be installed"
             ) from error
         self.camera = mujoco.MjvCamera()
+        self.camera.distance = 0  # chosen at the first picture
         self.camera.type, self.camera.trackbodyid = mujoco.mjtCamera.mjCAMERA_TRACKING, root
-        self.camera.distance, self.camera.elevation, self.camera.azimuth = 1.6 * model.stat.extent, -20, 120
+        self.camera.elevation, self.camera.azimuth = -20, 120
 
     def __call__(self, data: Any) -> np.ndarray:
+        if not self.camera.distance:
+            self.camera.distance = 1.5 + 1.5 * float(np.ptp(data.xpos[1:], axis=0).max())
         self.renderer.update_scene(data, self.camera)
         return self.renderer.render()
 

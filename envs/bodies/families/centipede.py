@@ -36,7 +36,7 @@ MODEL = """<mujoco model="centipede">
     <material name="floor" texture="tiles" texrepeat="80 80"/>
   </asset>
   <worldbody>
-    <light directional="true" pos="0 0 3" dir="0 0 -1"/>
+    <light directional="true" castshadow="false" pos="0 0 3" dir="0 0 -1"/>
     <geom name="floor" type="plane" size="40 40 1" conaffinity="1" material="floor"/>
 {segments}
   </worldbody>
