@@ -19,7 +19,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from evaluation.rollout import PATIENCE, Episodes, Interrupted, Predicts, rollout
 from evaluation.schema import COLUMNS
-from evaluation.scores import Interval, generalization_gap, scores
+from evaluation.scores import Interval, generalization_gap, of_bodies, scores
 
 
 class StopOnSignal(BaseCallback):
@@ -163,6 +163,8 @@ class Evaluate(BaseCallback):
             csv.writer(file).writerow([self.num_timesteps, *(round(x, 6) if x != "" else "" for x in row)])
         self.logger.record("evaluation/return", score.mean)
         self.logger.record("evaluation/length", length.mean)
+        for body, of_body in of_bodies(episodes).items():
+            self.logger.record(f"evaluation/return/{body}", of_body.mean)
         if success is not None:
             self.logger.record("evaluation/success", success.mean)
         self.logger.dump(self.num_timesteps)

@@ -54,6 +54,7 @@ def result_table(run: Run) -> str:
     rows += [
         ("", f"mean and 95% interval of {result['episodes']} fresh episodes, sampled actions"),
         *gap_rows(result.get("levels")),
+        *(("body", f"{name}: return {Interval(**score)}") for name, score in result.get("bodies", {}).items()),
         *(("transfer", f"{name}: {_score(score)}") for name, score in result.get("transfer", {}).items()),
         ("environment steps", f"{result['steps']:,}"),
         (

@@ -40,6 +40,7 @@ class Episodes:
         successes: (n,) 0 or 1 where the environment defines success (`info["is_success"]` at the end), else None.
         states: a batch of observations, one from each of the first steps, taken from the environments in turn.
         levels: int64 (n,), the `level_seed` of each episode, where the environment has levels, else None.
+        bodies: (n,) the name of each episode's body (`info["body"]` at the end), where there are several, else None.
         actions: of the first episode, which is environment 0's: it can be played again from the seed of the rollout.
     """
 
@@ -48,6 +49,7 @@ class Episodes:
     successes: np.ndarray | None
     states: Any = None
     levels: np.ndarray | None = None
+    bodies: np.ndarray | None = None
     actions: np.ndarray | None = None
 
 
@@ -115,20 +117,22 @@ def rollout(
                             f"the rewards of an episode add up to {returns[i]}; rewards are finite, and not too large"
                         )
                     success = infos[i].get("is_success")
-                    finished.append((played[i], i, returns[i], lengths[i], success, levels[i]))
+                    body = infos[i].get("body")
+                    finished.append((played[i], i, returns[i], lengths[i], success, levels[i], body))
                     waited = 0
                 played[i] += 1
                 levels[i] = infos[i].get("level_seed")  # of the episode that begins
                 returns[i], lengths[i] = 0.0, 0
     # rounds first, then environments: the order does not depend on which episode ended first
     finished.sort(key=lambda episode: episode[:2])
-    successes, seeds = [episode[4] for episode in finished], [episode[5] for episode in finished]
+    successes, seeds, bodies = ([episode[part] for episode in finished] for part in (4, 5, 6))
     return Episodes(
         np.array([episode[2] for episode in finished]),
         np.array([episode[3] for episode in finished]),
         None if any(success is None for success in successes) else np.array(successes, float),
         _batch(states),
         None if any(seed is None for seed in seeds) else np.array(seeds, np.int64),
+        np.array(bodies) if None not in bodies and len({*bodies}) > 1 else None,
         np.stack(acted),
     )
 

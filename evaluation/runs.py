@@ -210,9 +210,9 @@ def _read(
 
 
 def environment_of(run: Run) -> str:
-    """The name of a run's environment in a comparison, with its task where it has several: "chomsky odds_first"."""
+    """The name of a run's environment in a comparison, with its task or bodies: "chomsky odds_first"."""
     env = run.config["env"]
-    return f"{env['name']} {env['task']}" if "task" in env else env["name"]
+    return " ".join([env["name"], *([env["task"]] if "task" in env else env.get("train", ()))])
 
 
 def label(run: Run) -> str:
@@ -222,7 +222,7 @@ def label(run: Run) -> str:
     own = f"{config['agent']['name']}-{config['encoder']['name']}"
     if not kind.startswith(own):  # a folder given as run_dir
         return own
-    options = [option for option in name.split(",") if not option.startswith("env.task=")]
+    options = [option for option in name.split(",") if not option.startswith(("env.task=", "env.train="))]
     return kind if options in ([], ["default"]) else f"{kind} {','.join(options)}"
 
 

@@ -81,6 +81,7 @@ RESULT = record(
         "versions": mapping(text(1000), 100),
         "levels": LEVELS,
         "transfer": mapping(record({**SCORE, "episodes": whole(1, MOST)}), 1000),
+        "bodies": mapping(interval(-1e30, 1e30), 1000),
     },
     more=True,
 )

@@ -111,3 +111,11 @@ def scores(episodes: Episodes) -> dict[str, Interval | None]:
         "success": None if episodes.successes is None else wilson_interval(episodes.successes),
         "length": bootstrap_interval(episodes.lengths),
     }
+
+
+def of_bodies(episodes: Episodes) -> dict[str, Interval]:
+    """The return of each body, where there are several."""
+    if episodes.bodies is None:
+        return {}
+    names = sorted({*episodes.bodies.tolist()})
+    return {name: bootstrap_interval(episodes.returns[episodes.bodies == name]) for name in names}

@@ -32,7 +32,7 @@ from evaluation.report import parameter_counts, result_table
 from evaluation.rollout import EndlessEpisode, Episodes, Interrupted, rollout
 from evaluation.runs import is_of_tuning, read_run, write_config
 from evaluation.schema import read_evaluations
-from evaluation.scores import scores
+from evaluation.scores import of_bodies, scores
 from evaluation.tensorboard import finished
 from learning.build import Built, evaluated_part, evaluating, evaluation_options, evaluation_seed, saved_options
 from learning.failed import crash_file, kept, of_an_older_result
@@ -200,6 +200,8 @@ def learn(
     result = _result(model, config, final, diagnosed, best_of(final.levels, about["environment"]))
     if levels:
         result["levels"] = levels
+    if bodies := of_bodies(final):
+        result["bodies"] = {name: score.to_data() for name, score in bodies.items()}
     if transfer:
         result["transfer"] = transfer
     if rollbacks:
