@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
-from conftest import command
+from conftest import PROJECT, command
 
 from train import train
 
@@ -19,6 +22,13 @@ TINY = {
     "progress": False,
 }
 BODIES = {"name": "bodies", "train": ["Centipede-4", "Centipede-6"], "test": ["Centipede-8"]}
+
+
+def shown(*words):
+    """`python -m envs.bodies` with these words."""
+    path = os.pathsep.join([str(PROJECT), os.environ.get("PYTHONPATH", "")])
+    whole = [sys.executable, "-m", "envs.bodies", *words]
+    return subprocess.run(whole, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}, timeout=240)
 
 
 @pytest.fixture(scope="module")
@@ -55,20 +65,20 @@ def test_every_policy_plays_a_smaller_body_of_its_family(runs):
 
 
 def test_a_body_is_printed_and_drawn(tmp_path):
-    said = command("envs/bodies", "Centipede-4", f"out={tmp_path / 'body.png'}")
+    said = shown("Centipede-4", f"out={tmp_path / 'body.png'}")
     assert said.returncode == 0, said.stderr
     assert "hip_left_1" in said.stdout and (tmp_path / "body.png").stat().st_size > 1000
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("run", "words", "message"),
     [
-        (["envs/bodies", "Centipede"], "no body is called 'Centipede'; did you mean Centipede-"),
-        (["envs/bodies", "missing.xml"], "missing.xml cannot be read: No such file or directory"),
-        (["train.py", "env=bodies", "env.train=[Centipede-7]"], "a centipede has 4 legs or more"),
-        (["train.py", "env=bodies", "env.test=[Snail-8]"], "no body is called 'Snail-8'"),
+        (shown, ["Centipede"], "no body is called 'Centipede'; did you mean Centipede-"),
+        (shown, ["missing.xml"], "missing.xml cannot be read: No such file or directory"),
+        (command, ["train.py", "env=bodies", "env.train=[Centipede-7]"], "a centipede has 4 legs or more"),
+        (command, ["train.py", "env=bodies", "env.test=[Snail-8]"], "no body is called 'Snail-8'"),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_line(words, message):
-    said = command(*words)
+def test_what_cannot_be_is_refused_in_one_line(run, words, message):
+    said = run(*words)
     assert said.returncode == 2 and message in said.stderr and said.stderr.count("\n") == 1
