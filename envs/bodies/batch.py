@@ -93,6 +93,17 @@ class Bodies:
         """
         if not self.random:
             raise ResetNeeded("call reset before step")
+        for group, taken in zip(self.groups, self.advance(actions), strict=True):
+            before, after = group.state, group.read()
+            task = group.kind.task
+            self.result["reward"][group.which] = task.reward(before, after, taken, group.kind.seconds)
+            self.result["terminated"][group.which] = task.ends(after)
+            group.state = after
+            self.seen["nodes"][group.which, : group.nodes] = group.features()
+        return self._finish()
+
+    def advance(self, actions: np.ndarray) -> list[np.ndarray]:
+        """Take a step of every simulation -> the controls (environments, motors) of each group."""
         controls = [group.kind.controls(actions[group.which]) for group in self.groups]
         chosen = [controls[i % len(controls)][i // len(controls)] for i in range(self.n)]
 
@@ -103,14 +114,7 @@ class Bodies:
 
         for _ in self.pool.map(advance, self.shares):
             pass
-        for group, taken in zip(self.groups, controls, strict=True):
-            before, after = group.state, group.read()
-            task = group.kind.task
-            self.result["reward"][group.which] = task.reward(before, after, taken, group.kind.seconds)
-            self.result["terminated"][group.which] = task.ends(after)
-            group.state = after
-            self.seen["nodes"][group.which, : group.nodes] = group.features()
-        return self._finish()
+        return controls
 
     def _finish(self) -> np.ndarray:
         """Count the step, and begin anew where an episode ended -> there."""
