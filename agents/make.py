@@ -39,7 +39,7 @@ from agents.ppo.implementation import Fast
 from agents.ranges import check_ranges
 from agents.recurrent.algorithm import FastRecurrentPPO
 from agents.recurrent_policy import HeadedRecurrentPolicy
-from encoders.base import describe, encoders_reading, items
+from encoders.base import describe, encoders_reading, items, kind_of
 from encoders.layers.normalization import SINGLE, counts_samples
 from encoders.resolve import outside, resolve
 from symmetry import Symmetry
@@ -70,6 +70,8 @@ AGENTS = {
     "td3": Agent(TD3, sb3_policies.HeadedTD3Policy, CONTINUOUS, FastTD3),
     "recurrent_ppo": Agent(RecurrentPPO, HeadedRecurrentPolicy, ANY, FastRecurrentPPO),
 }
+
+OF_BODIES = ("ppo", "a2c")  # agents that act in each node of a body
 
 # What policy_kwargs may hold besides the encoder: data that SB3's policies and ours take as keywords.
 FIXED_POLICY_KEYS = (
@@ -137,6 +139,8 @@ def make_agent(
         raise ValueError(
             f"agent={agent} cannot act in {describe(env.action_space)}; these can: {', '.join(able) or 'none'}"
         )
+    if kind_of(env.observation_space) == "body" and agent not in OF_BODIES:
+        raise ValueError(f"agent={agent} has no heads for the nodes of bodies; these have: {', '.join(OF_BODIES)}")
     encoder_class = encoder if isinstance(encoder, type) else encoder_named(encoder, trust)
     method = decided(method, encoder_class, agent, symmetry)
     if method != "none":

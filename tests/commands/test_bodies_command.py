@@ -21,6 +21,7 @@ TINY = {
     "evaluation": {"every": 256, "episodes": 4, "final_episodes": 4},
     "progress": False,
 }
+SHORT = "env.kwargs.max_episode_steps=20"
 BODIES = {"name": "bodies", "train": ["Centipede-4", "Centipede-6"], "test": ["Centipede-8"]}
 
 
@@ -50,7 +51,8 @@ def test_a_policy_of_several_bodies_is_scored_on_each_and_on_those_it_never_saw(
 
 def test_a_gnn_plays_a_larger_body_and_an_mlp_says_that_it_is_tied_to_its_size(runs):
     played, refused = (
-        command("evaluate.py", f"policy={runs[name]}", "env=Centipede-12", "episodes=2") for name in ("gnn", "mlp")
+        command("evaluate.py", f"policy={runs[name]}", "env=Centipede-12", "episodes=2", SHORT)
+        for name in ("gnn", "mlp")
     )
     assert played.returncode == 0, played.stderr
     assert refused.returncode == 2 and refused.stderr.count("\n") == 1
@@ -60,7 +62,7 @@ def test_a_gnn_plays_a_larger_body_and_an_mlp_says_that_it_is_tied_to_its_size(r
 
 
 def test_every_policy_plays_a_smaller_body_of_its_family(runs):
-    said = command("evaluate.py", f"policy={runs['mlp']}", "env=Centipede-4", "episodes=2")
+    said = command("evaluate.py", f"policy={runs['mlp']}", "env=Centipede-4", "episodes=2", SHORT)
     assert said.returncode == 0, said.stderr
 
 
@@ -77,6 +79,11 @@ def test_a_body_is_printed_and_drawn(tmp_path):
         (shown, ["missing.xml"], "missing.xml cannot be read: No such file or directory"),
         (command, ["train.py", "env=bodies", "env.train=[Centipede-7]"], "a centipede has 4 legs or more"),
         (command, ["train.py", "env=bodies", "env.test=[Snail-8]"], "no body is called 'Snail-8'"),
+        (
+            command,
+            ["train.py", "env=bodies", "agent=sac"],
+            "agent=sac has no heads for the nodes of bodies; these have: ppo",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(run, words, message):
