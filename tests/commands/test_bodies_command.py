@@ -82,7 +82,7 @@ def test_a_body_is_printed_and_drawn(tmp_path):
         (
             command,
             ["train.py", "env=bodies", "agent=sac"],
-            "agent=sac has no heads for the nodes of bodies; these have: ppo",
+            "agent=sac has no heads for the nodes of bodies",
         ),
     ],
 )
