@@ -1,15 +1,20 @@
 """The generated bodies: a file for each family, with the names of its bodies and what makes one of them.
 
-Each has `NAMES`, the bodies that are registered, and `task(name) -> Task | None`, None for a name of another family.
-Bodies that are not registered can be made too, such as Centipede-40.
+    centipede, ant                          on legs, in space
+    snake                                   in a fluid, in the plane
+    hopper, walker, cheetah, humanoid       on legs, in the plane: tables of limbs, which `planar` puts together
+    scene                                   what their models share
+
+Each family has `NAMES`, the bodies that are registered, and `task(name) -> Task | None`, None for a name that it has
+not. Bodies that are not registered can be made too, such as Centipede-40 or Snake-20.
 """
 
 from __future__ import annotations
 
-from envs.bodies.families import centipede
+from envs.bodies.families import ant, centipede, cheetah, hopper, humanoid, snake, walker
 from envs.bodies.task import Task
 
-FAMILIES = (centipede,)
+FAMILIES = (centipede, snake, hopper, walker, cheetah, humanoid, ant)
 NAMES = tuple(name for family in FAMILIES for name in family.NAMES)
 
 
