@@ -202,20 +202,15 @@ def _batched(
         if shown.render_mode is not None:
             raise batched.Unsupported("it draws no pictures (render_mode)")
         env = made(resolve_id(id), None, options.get("kwargs"))
-        classic = batched.CLASSICS.get(type(env.unwrapped))
-        bodies = is_body(env.spec.id) if env.spec else False
+        own = _own_engine(env)
         if shift and not isinstance(env.unwrapped, MiniGridEnv):
             raise ValueError(f"{id} has no levels, which shift={shift} would change")
-        if (classic or bodies) and bank:
+        if own and bank:
             raise batched.Unsupported("its episodes begin at random, not from a bank of levels")
         part = _part(id, played, options)
         batch: batched.Engine
-        if classic:
-            batch = classic(env, n_envs)
-        elif bodies:
-            from envs.bodies.batch import Bodies
-
-            batch = Bodies(env, n_envs)
+        if own:
+            batch = own(env, n_envs)
         else:
             view = options.get("view", "partial")
             if view not in batched.VIEWS:
@@ -238,7 +233,18 @@ def _batched(
         log.warning("engine=auto: %s runs in Gymnasium: %s", id, reason)
         return None
     count = f", {f'on {part.count} levels' if part.count else 'a new level each episode'}"
-    log.info("engine=%s: %s runs in the batched engine%s", engine, id, "" if classic or bodies else count)
+    log.info("engine=%s: %s runs in the batched engine%s", engine, id, "" if own else count)
     make = getattr(batched, adapter)
     space, actions = shown.observation_space, shown.action_space
     return make(batch, space, actions, options.get("history", 0), options.get("reward_scale", 1.0))
+
+
+def _own_engine(env: gymnasium.Env) -> Callable[[gymnasium.Env, int], Any] | None:
+    """The engine of environments without levels: classic control and bodies; None for others."""
+    if env.spec and is_body(env.spec.id):
+        from envs.bodies.batch import Bodies  # MuJoCo need not be installed
+
+        return Bodies
+    from envs.engine import CLASSICS
+
+    return CLASSICS.get(type(env.unwrapped))

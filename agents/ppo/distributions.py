@@ -35,6 +35,10 @@ class Distribution(Protocol):
         """-> actions, their log probabilities (batch,)."""
         ...
 
+    def mode(self, output: Tensor) -> Tensor:
+        """-> the greedy actions."""
+        ...
+
     def measure(self, output: Tensor, log_std: Tensor | None, actions: Tensor) -> tuple[Tensor, Tensor]:
         """-> log probabilities (batch,) of the actions, entropies (batch,)."""
         ...
@@ -61,6 +65,9 @@ class Categorical:
         logits = output - output.logsumexp(-1, keepdim=True)
         actions = (F.softmax(logits, -1) / noise).argmax(-1)
         return actions, logits.gather(-1, actions[:, None])[:, 0]
+
+    def mode(self, output: Float[Tensor, "batch actions"]) -> Int[Tensor, " batch"]:
+        return F.softmax(output - output.logsumexp(-1, keepdim=True), -1).argmax(-1)
 
     def measure(
         self, output: Float[Tensor, "batch actions"], log_std: None, actions: Int[Tensor, " batch"]
@@ -95,27 +102,38 @@ class Gaussian:
         actions = self.draw(output, log_std, noise)
         return actions, self.measure(output, log_std, actions)[0]
 
+    def mode(self, output: Float[Tensor, "batch actions"]) -> Float[Tensor, "batch actions"]:
+        return output
+
     def measure(
         self,
         output: Float[Tensor, "batch actions"],
         log_std: Float[Tensor, " actions"],
         actions: Float[Tensor, "batch actions"],
     ) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]]:
-        std = torch.ones_like(output) * log_std.exp()
-        variance = std**2
-        log_prob = -((actions - output) ** 2) / (2 * variance) - std.log() - math.log(math.sqrt(2 * math.pi))
-        return log_prob.sum(1), (0.5 + 0.5 * math.log(2 * math.pi) + std.log()).sum(1)
+        log_prob, entropy = _components(output, log_std, actions)
+        return log_prob.sum(1), entropy.sum(1)
+
+
+def _components(
+    mean: Float[Tensor, "batch actions"], log_std: Float[Tensor, " actions"], actions: Float[Tensor, "batch actions"]
+) -> tuple[Float[Tensor, "batch actions"], Float[Tensor, "batch actions"]]:
+    """Log probability and entropy of each component of a Gaussian."""
+    std = torch.ones_like(mean) * log_std.exp()
+    variance = std**2
+    log_prob = -((actions - mean) ** 2) / (2 * variance) - std.log() - math.log(math.sqrt(2 * math.pi))
+    return log_prob, 0.5 + 0.5 * math.log(2 * math.pi) + std.log()
 
 
 @dataclass(frozen=True)
-class MaskedGaussian:
+class MaskedGaussian(Gaussian):
     """Continuous actions of which only some are somebody's: the output is their mean and, behind it, a mask.
 
     Log probabilities and entropies are sums over the actions that are; the others are drawn as 0.
     """
 
     def noise(self, output: Float[Tensor, "batch means_and_mask"]) -> Float[Tensor, "batch actions"]:
-        return torch.empty_like(output[:, : output.shape[1] // 2]).normal_()
+        return super().noise(output.chunk(2, dim=1)[0])
 
     def draw(
         self,
@@ -124,16 +142,10 @@ class MaskedGaussian:
         noise: Float[Tensor, "batch actions"],
     ) -> Float[Tensor, "batch actions"]:
         mean, mask = output.chunk(2, dim=1)
-        return mean + noise * mask * (torch.ones_like(mean) * log_std.exp())
+        return super().draw(mean, log_std, noise * mask)
 
-    def sample(
-        self,
-        output: Float[Tensor, "batch means_and_mask"],
-        log_std: Float[Tensor, " actions"],
-        noise: Float[Tensor, "batch actions"],
-    ) -> tuple[Float[Tensor, "batch actions"], Float[Tensor, " batch"]]:
-        actions = self.draw(output, log_std, noise)
-        return actions, self.measure(output, log_std, actions)[0]
+    def mode(self, output: Float[Tensor, "batch means_and_mask"]) -> Float[Tensor, "batch actions"]:
+        return output.chunk(2, dim=1)[0]
 
     def measure(
         self,
@@ -142,10 +154,7 @@ class MaskedGaussian:
         actions: Float[Tensor, "batch actions"],
     ) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]]:
         mean, mask = output.chunk(2, dim=1)
-        std = torch.ones_like(mean) * log_std.exp()
-        variance = std**2
-        log_prob = -((actions - mean) ** 2) / (2 * variance) - std.log() - math.log(math.sqrt(2 * math.pi))
-        entropy = 0.5 + 0.5 * math.log(2 * math.pi) + std.log()
+        log_prob, entropy = _components(mean, log_std, actions)
         return (log_prob * mask).sum(1), (entropy * mask).sum(1)
 
 

@@ -85,12 +85,10 @@ class Direct:
             output = self.read(observation)
             for operation in self.operations:
                 output = operation(output)
-            if not deterministic:
+            if deterministic:
+                output = self.distribution.mode(output)
+            else:
                 output = self.distribution.draw(output, self.log_std, self.distribution.noise(output))
-            elif getattr(self.module, "per_node", None) is not None:
-                output = output.chunk(2, dim=1)[0]
-            elif isinstance(self.space, spaces.Discrete):
-                output = F.softmax(output - output.logsumexp(-1, keepdim=True), -1).argmax(-1)
             actions = output.cpu().numpy()
         if isinstance(self.space, spaces.Box):
             actions = np.clip(actions.reshape(-1, *self.space.shape), self.space.low, self.space.high)

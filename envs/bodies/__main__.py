@@ -37,12 +37,12 @@ def draw(body: Body, file: Path) -> str:
 
     data = mujoco.MjData(body.model)
     mujoco.mj_forward(body.model, data)
-    places = np.concatenate([data.xpos[_root(body)][None], data.xanchor[body.joints]])
+    places = np.concatenate([data.xpos[body.root][None], data.xanchor[body.joints]])
     placed = places.copy()
     for node in range(1, body.nodes):  # joints at one place would hide each other
         same = [other for other in range(node) if np.allclose(placed[other], placed[node])]
         places[node, 1] += 0.06 * len(same)
-    picture, said = _picture(body.model, data)
+    picture, said = _picture(body, data)
     panels = 1 + (picture is not None)
     figure = Figure(figsize=(5 * panels, 5))
     axes = figure.subplots(1, panels, squeeze=False)
@@ -67,16 +67,12 @@ def draw(body: Body, file: Path) -> str:
     return said
 
 
-def _root(body: Body) -> int:
-    return int(body.model.body_rootid[body.model.jnt_bodyid[body.joints[0]]])
-
-
-def _picture(model: Any, data: Any) -> tuple[np.ndarray | None, str]:
+def _picture(body: Body, data: Any) -> tuple[np.ndarray | None, str]:
     """A picture of a body; without one, why."""
     from envs.bodies.environment import Renderer
 
     try:
-        renderer = Renderer(model, 1)
+        renderer = Renderer(body.model, body.root)
     except RuntimeError as error:
         return None, f"the graph alone: {error}"
     picture = renderer(data)

@@ -32,9 +32,7 @@ class Features:
 
     def __init__(self, body: Body, name: str):
         model = body.model
-        self.root = int(
-            next(b for b in range(1, model.nbody) if model.body_parentid[b] == 0 and _within(model, b, body))
-        )
+        self.root = body.root
         joints = body.joints
         self.angles, self.rates = model.jnt_qposadr[joints], model.jnt_dofadr[joints]
         low, high = model.jnt_range[joints].T
@@ -54,11 +52,6 @@ class Features:
         seen[:, 1:, OF_ROOT] = (qpos[:, self.angles] - self.middle) / self.half
         seen[:, 1:, OF_ROOT + 1] = VELOCITY * qvel[:, self.rates]
         return np.clip(seen, -MOST, MOST, out=seen)
-
-
-def _within(model: Any, root: int, body: Body) -> bool:
-    """Whether a rigid body is the root of a tree that has joints."""
-    return any(model.body_rootid[model.jnt_bodyid[joint]] == root for joint in body.joints)
 
 
 def _motion(model: Any, root: int, nodes: set[int], name: str) -> tuple[np.ndarray, np.ndarray]:

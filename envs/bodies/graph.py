@@ -33,6 +33,7 @@ class Body:
 
     Attributes:
         model: of MuJoCo.
+        root: its rigid body that all others hang on.
         joints: (nodes - 1,) the joint of each node but the root.
         parents: (nodes - 1,) the node that each of them hangs on.
         types: the name of every node's type, that of the root first.
@@ -41,6 +42,7 @@ class Body:
     """
 
     model: Any
+    root: int
     joints: np.ndarray
     parents: np.ndarray
     types: tuple[str, ...]
@@ -94,6 +96,7 @@ def body_of(model: Any, name: str) -> Body:
     names = [_name(model, joint) for joint in nodes]
     return Body(
         model=model,
+        root=roots[0],
         joints=np.array(nodes),
         parents=np.array([_parent(model, nodes, place) for place in range(len(nodes))]),
         types=(ROOT, *(type_of(each) for each in names)),

@@ -15,36 +15,13 @@ import re
 
 import numpy as np
 
+from envs.bodies.families.scene import model
 from envs.bodies.task import State, Task
 
 NAMES = (*(f"Centipede-{n}" for n in (4, 6, 8, 10, 12, 20)), *(f"Centipede-{n}-crippled" for n in (4, 6, 8, 10, 12)))
 NAMED = re.compile(r"Centipede-(\d+)(-crippled)?")
 LOWEST, HIGHEST, APART = 0.35, 1.15, 0.45  # metres
 SIDES = {"left": -1, "right": 1}
-
-MODEL = """<mujoco model="centipede">
-  <compiler angle="degree"/>
-  <option integrator="RK4" timestep="0.01"/>
-  <default>
-    <joint type="hinge" armature="1" damping="1" limited="true"/>
-    <geom type="capsule" size="0.08" density="25" friction="1.5 0.1 0.1" margin="0.01" conaffinity="0"/>
-    <motor ctrllimited="true" ctrlrange="-1 1" gear="150"/>
-  </default>
-  <asset>
-    <texture name="sky" type="skybox" builtin="gradient" rgb1="1 1 1" rgb2="0.6 0.7 0.8" width="64" height="64"/>
-    <texture name="tiles" type="2d" builtin="checker" rgb1="0.85 0.85 0.85" rgb2="0.7 0.7 0.7" width="64" height="64"/>
-    <material name="floor" texture="tiles" texrepeat="80 80"/>
-  </asset>
-  <worldbody>
-    <light directional="true" castshadow="false" pos="0 0 3" dir="0 0 -1"/>
-    <geom name="floor" type="plane" size="40 40 1" conaffinity="1" material="floor"/>
-{segments}
-  </worldbody>
-  <actuator>
-{motors}
-  </actuator>
-</mujoco>
-"""
 
 
 def task(name: str) -> Task | None:
@@ -79,7 +56,7 @@ def xml(segments: int, crippled: set[int]) -> str:
         segments: how many there are.
         crippled: those whose legs have no motors.
     """
-    body, motors = "", []
+    body, gears = "", dict[str, float]()
     for segment in reversed(range(segments)):
         parts = ['<geom type="sphere" size="0.25" density="100" rgba="0.8 0.6 0.4 1"/>']
         if segment:
@@ -87,16 +64,23 @@ def xml(segments: int, crippled: set[int]) -> str:
                 f'<joint name="turn_{segment}" axis="0 0 1" pos="-0.25 0 0" range="-20 20"/>',
                 f'<joint name="lift_{segment}" axis="0 1 0" pos="-0.25 0 0" range="-10 30"/>',
             ]
-            motors += [f'<motor joint="{joint}_{segment}" gear="100"/>' for joint in ("turn", "lift")]
+            gears |= {f"{joint}_{segment}": 100 for joint in ("turn", "lift")}
         else:
             parts.append('<joint name="root" type="free" armature="0" damping="0" limited="false"/>')
         for side, sign in SIDES.items():
             parts.append(leg(segment, side, sign))
             if segment not in crippled:
-                motors += [f'<motor joint="{joint}_{side}_{segment}"/>' for joint in ("hip", "ankle")]
+                gears |= {f"{joint}_{side}_{segment}": 150 for joint in ("hip", "ankle")}
         place = "0.5 0 0" if segment else "0 0 0.75"
         body = f'<body name="segment_{segment}" pos="{place}">\n' + "\n".join([*parts, body]) + "\n</body>"
-    return MODEL.format(segments=body, motors="\n".join(motors))
+    return model(
+        name="centipede",
+        option='integrator="RK4" timestep="0.01"',
+        joint='type="hinge" armature="1" damping="1" limited="true"',
+        geom='type="capsule" size="0.08" density="25" friction="1.5 0.1 0.1" margin="0.01" conaffinity="0"',
+        body=body,
+        gears=gears,
+    )
 
 
 def leg(segment: int, side: str, sign: int) -> str:
