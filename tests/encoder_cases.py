@@ -5,8 +5,10 @@ A new file in configs/encoder/ is a case without further ado.
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
+import pytest
 from conftest import PROJECT
 
 from agents.make import encoder_named
@@ -16,7 +18,10 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "grid": ("DoorKey-5x5", {}),
     "vector": ("CartPole", {}),
     "image": ("DoorKey-5x5", {"view": "rgb"}),
+    "body": ("Centipede-4", {}),
 }
+WITHOUT_MUJOCO = "MuJoCo is not installed: pip install -e .[mujoco]"
+NEEDS_MUJOCO = pytest.mark.skipif(find_spec("mujoco") is None, reason=WITHOUT_MUJOCO)  # all that is of the kind "body"
 
 
 def reads(name: str, kind: str) -> bool:
@@ -41,8 +46,10 @@ def history(name: str) -> dict[str, Any]:
 
 
 def case(name: str) -> tuple[str, dict[str, Any]]:
-    """An environment, and its options, that an encoder reads."""
+    """An environment, and its options, that an encoder reads; the test is skipped where that cannot be made."""
     for kind, (env_id, options) in KINDS.items():
         if reads(name, kind):
+            if kind == "body":
+                pytest.importorskip("mujoco", reason=WITHOUT_MUJOCO)
             return env_id, {**options, **history(name)}
     raise ValueError(f"no case for an encoder that reads {encoder_named(name).reads}")

@@ -10,6 +10,7 @@ import json
 import sys
 from typing import Any
 
+import pytest
 import torch
 from encoder_cases import ENCODERS, case, needs_symmetry
 from stable_baselines3.common.preprocessing import preprocess_obs
@@ -28,7 +29,10 @@ def defaults(function: Any) -> dict[str, Any]:
 
 def problems(name: str) -> list[str]:
     """What an encoder does with strange options besides working and refusing them."""
-    env_id, options = case(name)
+    try:
+        env_id, options = case(name)
+    except pytest.skip.Exception:
+        return []
     env = make_vec_env(env_id, n_envs=2, seed=0, **options)
     raw: Any = env.reset()
     raw = {k: torch.as_tensor(v) for k, v in raw.items()} if isinstance(raw, dict) else torch.as_tensor(raw)

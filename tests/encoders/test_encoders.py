@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import PROJECT, command
-from encoder_cases import ENCODERS, case, history, needs_symmetry, reading
+from encoder_cases import ENCODERS, NEEDS_MUJOCO, case, history, needs_symmetry, reading
 from gymnasium import spaces
 from stable_baselines3.common.preprocessing import preprocess_obs
 from strange_options import defaults
@@ -54,12 +54,14 @@ CASES = [
     *[(name, "BabyAI-GoToLocal-v0", {}) for name in reading("grid")],
     *[(name, "CartPole", {}) for name in reading("vector")],
     *[(name, "DoorKey-5x5", {"view": "rgb"}) for name in reading("image")],
+    *[pytest.param(name, "Centipede-4", {}, marks=NEEDS_MUJOCO) for name in reading("body")],
 ]
 
 
 def test_the_cases_are_those_that_exist():
-    assert {"mlp", "cnn", "lstm", "gnn", "transformer", "hypernetwork", "homomorphic"} <= {*ENCODERS}
+    assert {"mlp", "cnn", "lstm", "gnn", "transformer", "hypernetwork", "homomorphic", "modular"} <= {*ENCODERS}
     assert {"cnn", "lstm", "mlp"} <= {*reading("image")} and "gnn" not in reading("vector")
+    assert {"gnn", "mlp", "modular", "transformer"} <= {*reading("body")} and "modular" not in reading("grid")
 
 
 @pytest.mark.parametrize(("name", "env_id", "options"), CASES)

@@ -24,6 +24,9 @@ RELATIONAL = [
     ("gnn", {**SMALL, "channels": 8, "layer": "gated"}),
     ("transformer", {**SMALL, "heads": 2}),
     ("transformer", {**SMALL, "heads": 2, "pooling": "mean", "residual": True, "feedforward": 24}),
+    ("modular", {"width": 16, "message": 8, "messages": "bottom_up"}),
+    ("modular", {"width": 16, "message": 8, "messages": "top_down"}),
+    ("modular", {"width": 16, "message": 8, "messages": "both"}),
 ]
 MLP = ("mlp", SMALL)
 TIED = pytest.param(
@@ -169,7 +172,7 @@ def test_the_masked_gaussian_is_that_of_the_actions_that_are_somebodys():
     assert torch.equal(drawn, ours.draw(output, log_std, ours.noise(output)))
 
 
-@pytest.mark.parametrize(("encoder", "options"), [RELATIONAL[0], RELATIONAL[4], MLP])
+@pytest.mark.parametrize(("encoder", "options"), [RELATIONAL[0], RELATIONAL[4], RELATIONAL[-1], MLP])
 def test_the_fast_ppo_learns_on_bodies_what_sb3s_does(encoder, options):
     learned = []
     for implementation in ("sb3", "auto"):
@@ -179,7 +182,7 @@ def test_the_fast_ppo_learns_on_bodies_what_sb3s_does(encoder, options):
     torch.testing.assert_close(*learned, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize(("encoder", "options"), [RELATIONAL[0], RELATIONAL[4]])
+@pytest.mark.parametrize(("encoder", "options"), [RELATIONAL[0], RELATIONAL[4], RELATIONAL[-1]])
 def test_a_saved_policy_acts_in_a_larger_space_as_in_its_own(encoder, options, tmp_path):
     model = agent(encoder, options)
     save_policy(model, tmp_path / "policy")

@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 import torch
-from encoder_cases import ENCODERS, history, reads
+from encoder_cases import ENCODERS, NEEDS_MUJOCO, history, reads
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
 from agents.make import encoder_named
@@ -23,9 +23,18 @@ OBSERVED = {
     "partial view": ("grid", "DoorKey-6x6", {}),
     "full view": ("grid", "DoorKey-8x8", {"view": "full"}),
     "vector": ("vector", "CartPole", {}),
+    "body": ("body", "Centipede-4", {}),
 }
+
+
+def marks(name, kind):
+    if kind == "body":
+        return NEEDS_MUJOCO
+    return pytest.mark.slow if name == "homomorphic" and kind == "grid" else ()
+
+
 CASES = [
-    pytest.param(name, seen, marks=pytest.mark.slow if name == "homomorphic" and kind == "grid" else ())
+    pytest.param(name, seen, marks=marks(name, kind))
     for name in ENCODERS
     for seen, (kind, _, _) in OBSERVED.items()
     if reads(name, kind)
