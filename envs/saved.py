@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv as AnyVecEnv
-from stable_baselines3.common.vec_env import VecNormalize, VecTransposeImage
+from stable_baselines3.common.vec_env import VecEnvWrapper, VecNormalize, VecTransposeImage
 
 
 def copied(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -39,7 +39,7 @@ def _plain(array: np.ndarray) -> np.ndarray:
 def not_saved(env: AnyVecEnv) -> str | None:
     """Why the state of an environment cannot be saved; None if it can."""
     for layer in layers(env):
-        if not isinstance(layer, (VecNormalize, VecTransposeImage)) and not hasattr(layer, "saved"):
+        if not isinstance(layer, (VecNormalize, VecTransposeImage)) and not hasattr(type(layer), "saved"):
             return f"{type(layer).__name__} cannot save its state"
     return None
 
@@ -47,7 +47,7 @@ def not_saved(env: AnyVecEnv) -> str | None:
 def saved(env: AnyVecEnv) -> dict[str, Any]:
     """The state of vectorised environments, and of what wraps them."""
     *wrappers, core = layers(env)
-    statistics = [_statistics(wrapper) for wrapper in wrappers if isinstance(wrapper, VecNormalize)]
+    statistics = [_statistics(wrapper) for wrapper in _counting(wrappers)]
     return {"core": core.saved(), "statistics": statistics}
 
 
@@ -59,8 +59,10 @@ def restore(env: AnyVecEnv, state: Mapping[str, Any]) -> None:
     """
     *wrappers, core = layers(env)
     core.restore(state["core"])
-    normalizing = [wrapper for wrapper in wrappers if isinstance(wrapper, VecNormalize)]
-    for wrapper, statistics in zip(normalizing, state["statistics"], strict=True):
+    for wrapper, statistics in zip(_counting(wrappers), state["statistics"], strict=True):
+        if not isinstance(wrapper, VecNormalize):
+            wrapper.restore(statistics)
+            continue
         for name in ("obs_rms", "ret_rms"):
             running, given = getattr(wrapper, name), statistics[name]
             running.mean, running.var, running.count = given["mean"], given["var"], given["count"]
@@ -70,12 +72,19 @@ def restore(env: AnyVecEnv, state: Mapping[str, Any]) -> None:
 def layers(env: Any) -> list[Any]:
     """The wrappers of vectorised environments, outermost first, and what they wrap at the end."""
     found = [env]
-    while isinstance(found[-1], (VecNormalize, VecTransposeImage)):
+    while isinstance(found[-1], VecEnvWrapper):
         found.append(found[-1].venv)
     return found
 
 
-def _statistics(wrapper: VecNormalize) -> dict[str, Any]:
+def _counting(wrappers: list[Any]) -> list[Any]:
+    """Those that have a state."""
+    return [wrapper for wrapper in wrappers if not isinstance(wrapper, VecTransposeImage)]
+
+
+def _statistics(wrapper: Any) -> dict[str, Any]:
+    if not isinstance(wrapper, VecNormalize):
+        return wrapper.saved()
     running = {name: getattr(wrapper, name) for name in ("obs_rms", "ret_rms")}
     moments = {name: {"mean": r.mean, "var": r.var, "count": r.count} for name, r in running.items()}
     return {**moments, "returns": wrapper.returns.copy()}

@@ -173,10 +173,17 @@ def _symmetry(config: Mapping[str, Any], declared: Symmetry | None) -> Symmetry:
     )
 
 
-def _normalized(env: VecEnv, symmetry: Symmetry | None, config: Mapping[str, Any]) -> VecNormalize:
+def _normalized(env: VecEnv, symmetry: Symmetry | None, config: Mapping[str, Any]) -> VecEnv:
     space = env.observation_space
+    if kind_of(space) == "body":
+        from envs.bodies.normalized import NormalizedPerBody  # needs MuJoCo
+
+        played: Any = make_env(**env_options(config)).unwrapped
+        return NormalizedPerBody(env, len(played.kinds), config["agent"]["gamma"])
     if kind_of(space) != "vector" or not space.shape:
-        raise UsageError(f"env.normalize standardises vector observations; {config['env']['name']} has others")
+        raise UsageError(
+            f"env.normalize standardises vector observations, and rewards of bodies; {config['env']['name']} has others"
+        )
     normalized: Any = VecNormalize(env, norm_reward=False)
     # an encoder that is taken and stays as it is goes on with the statistics that it has learned with
     normalized.training = not (config["encoder"]["freeze"] and (config["initial"] or config["encoder"]["initial"]))

@@ -3,9 +3,11 @@
     root     its height; the x axis and the z axis of its frame, in the world's; its velocities, linear in the world's
              frame and angular in its own, in units of 10
     joints   the angle, from -1 to 1 over its range (of a joint without limits in units of π, of a slide in metres), and
-             the velocity in units of 10
+             the velocity in units of 10; and two constants in the frame of the root, where the model stands at its
+             reference position: the way from the parent's anchor to its own in metres, and its axis
 
-A node has 15 numbers, of which those of the other kind are 0. All lie within ±5. Nothing shows where the body is.
+A node has 21 numbers, of which those of the other kind are 0. All lie within ±5. Nothing shows where the body is. The
+constants tell a left limb from a right one, whose type and weights are the same, and do not grow with the body.
 """
 
 from __future__ import annotations
@@ -13,11 +15,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import mujoco
 import numpy as np
 
 from envs.bodies.graph import BALL, FREE, HINGE, SLIDE, Body
 
-FEATURES = 15
+FEATURES = 21
 OF_ROOT = 13
 VELOCITY = 0.1
 MOST = 5.0
@@ -40,6 +43,7 @@ class Features:
         hinge = model.jnt_type[joints] == HINGE
         self.middle = np.where(limited, (low + high) / 2, 0.0)
         self.half = np.where(limited, (high - low) / 2, np.where(hinge, np.pi, 1.0))
+        self.built = _built(body)
         self.linear, self.angular = _motion(model, self.root, set(joints.tolist()), name)
 
     def __call__(self, qpos: np.ndarray, qvel: np.ndarray, data: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -51,7 +55,17 @@ class Features:
         seen[:, 0, 7:10], seen[:, 0, 10:13] = VELOCITY * qvel @ self.linear, VELOCITY * qvel @ self.angular
         seen[:, 1:, OF_ROOT] = (qpos[:, self.angles] - self.middle) / self.half
         seen[:, 1:, OF_ROOT + 1] = VELOCITY * qvel[:, self.rates]
+        seen[:, 1:, OF_ROOT + 2 :] = self.built
         return np.clip(seen, -MOST, MOST, out=seen)
+
+
+def _built(body: Body) -> np.ndarray:
+    """(nodes - 1, 6): the way from the parent's anchor to a joint's, and the joint's axis."""
+    data = mujoco.MjData(body.model)
+    mujoco.mj_kinematics(body.model, data)
+    anchors = np.concatenate([data.xpos[[body.root]], data.xanchor[body.joints]])
+    frame = data.xmat[body.root].reshape(3, 3)
+    return np.concatenate([(anchors[1:] - anchors[body.parents]) @ frame, data.xaxis[body.joints] @ frame], axis=1)
 
 
 def _motion(model: Any, root: int, nodes: set[int], name: str) -> tuple[np.ndarray, np.ndarray]:
