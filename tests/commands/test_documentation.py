@@ -195,25 +195,25 @@ def test_an_encoder_added_as_the_readme_says_meets_the_laws_of_all_others(tmp_pa
         shutil.copy(PROJECT / file, tmp_path / file)
     readme = (PROJECT / "README.md").read_text()
     (code,) = [each for each in re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL) if "(Encoder)" in each]
-    options = re.search(r"rowsandcolumns.yaml`:\n\n((?: {4}.*\n)+)", readme)
+    options = re.search(r"sine.yaml`:\n\n((?: {4}.*\n)+)", readme)
     assert options
-    (tmp_path / "encoders" / "rowsandcolumns.py").write_text(code)
-    yaml = tmp_path / "configs" / "encoder" / "rowsandcolumns.yaml"
+    (tmp_path / "encoders" / "sine.py").write_text(code)
+    yaml = tmp_path / "configs" / "encoder" / "sine.yaml"
     yaml.write_text(textwrap.dedent(options[1]))
 
     def run(*words):
         return subprocess.run([sys.executable, *words], cwd=tmp_path, env=own, capture_output=True, text=True)
 
     own = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    done = run("train.py", "env=DoorKey-5x5", "encoder=rowsandcolumns", *SHORT)
+    done = run("train.py", "env=CartPole", "encoder=sine", *SHORT)
     assert done.returncode == 0, done.stderr
-    laws = ["-m", "slow or not slow", "-k", "rowsandcolumns or option", "tests/encoders/test_encoders.py"]
+    laws = ["-m", "slow or not slow", "-k", "sine or option", "tests/encoders/test_encoders.py"]
     for tests in (laws, ["tests/agents/test_cuda.py"]):
         done = run("-m", "pytest", "-n0", *tests)
         assert done.returncode == 0, done.stdout
     # and they see it: one whose constructor and YAML disagree is noticed
     yaml.write_text(yaml.read_text().replace("width: 64", "width: 32"))
-    assert "rowsandcolumns" in run("-m", "pytest", "-n0", *laws).stdout
+    assert "sine" in run("-m", "pytest", "-n0", *laws).stdout
 
 
 def test_the_site_has_every_page():
