@@ -34,6 +34,7 @@ from agents.dqn.algorithm import FastDQN, FastQRDQN
 from agents.equivariance.loss import penalize
 from agents.equivariance.method import decided, encoding, required, using
 from agents.features import check_size
+from agents.nodes.sac import NodeSAC
 from agents.ppo.algorithm import FastPPO
 from agents.ppo.implementation import Fast
 from agents.ranges import check_ranges
@@ -53,25 +54,27 @@ ANY = (spaces.Discrete, spaces.Box, spaces.MultiDiscrete, spaces.MultiBinary)
 
 @dataclass(frozen=True)
 class Agent:
-    """An algorithm, the policy class it trains here, the action spaces it can act in, and a faster form of it."""
+    """An algorithm, the policy class it trains here, the action spaces it can act in, and a faster form of it.
+
+    `of_bodies` is the algorithm where each node of a body acts; None where it cannot.
+    """
 
     algorithm: type[BaseAlgorithm]
     policy: type[BasePolicy]
     actions: tuple[type[spaces.Space], ...]
     fast: type[Fast] | None = None
+    of_bodies: type[BaseAlgorithm] | None = None
 
 
 AGENTS = {
-    "ppo": Agent(PPO, sb3_policies.HeadedActorCriticPolicy, ANY, FastPPO),
-    "a2c": Agent(A2C, sb3_policies.HeadedActorCriticPolicy, ANY, FastA2C),
+    "ppo": Agent(PPO, sb3_policies.HeadedActorCriticPolicy, ANY, FastPPO, PPO),
+    "a2c": Agent(A2C, sb3_policies.HeadedActorCriticPolicy, ANY, FastA2C, A2C),
     "dqn": Agent(DQN, sb3_policies.HeadedDQNPolicy, DISCRETE, FastDQN),
     "qrdqn": Agent(QRDQN, sb3_policies.HeadedQRDQNPolicy, DISCRETE, FastQRDQN),
-    "sac": Agent(SAC, sb3_policies.HeadedSACPolicy, CONTINUOUS, FastSAC),
-    "td3": Agent(TD3, sb3_policies.HeadedTD3Policy, CONTINUOUS, FastTD3),
+    "sac": Agent(SAC, sb3_policies.HeadedSACPolicy, CONTINUOUS, FastSAC, NodeSAC),
+    "td3": Agent(TD3, sb3_policies.HeadedTD3Policy, CONTINUOUS, FastTD3, TD3),
     "recurrent_ppo": Agent(RecurrentPPO, HeadedRecurrentPolicy, ANY, FastRecurrentPPO),
 }
-
-OF_BODIES = ("ppo", "a2c")  # agents that act in each node of a body
 
 # What policy_kwargs may hold besides the encoder: data that SB3's policies and ours take as keywords.
 FIXED_POLICY_KEYS = (
@@ -139,10 +142,14 @@ def make_agent(
         raise ValueError(
             f"agent={agent} cannot act in {describe(env.action_space)}; these can: {', '.join(able) or 'none'}"
         )
-    if kind_of(env.observation_space) == "body" and agent not in OF_BODIES:
-        raise ValueError(f"agent={agent} has no heads for the nodes of bodies; these have: {', '.join(OF_BODIES)}")
+    is_body = kind_of(env.observation_space) == "body"
+    if is_body and parts.of_bodies is None:
+        able = [name for name, other in AGENTS.items() if other.of_bodies]
+        raise ValueError(f"agent={agent} has no heads for the nodes of bodies; these have: {', '.join(able)}")
     encoder_class = encoder if isinstance(encoder, type) else encoder_named(encoder, trust)
     method = decided(method, encoder_class, agent, symmetry)
+    if is_body and method != "none" and parts.actions == CONTINUOUS:
+        raise ValueError(f"agent={agent} uses no symmetry on bodies; use symmetry=none, or agent=ppo")
     if method != "none":
         symmetry = symmetry or getattr(env, "symmetry", None)
     policy = encoding(encoder_class, encoder_options or {}, symmetry, method)
@@ -156,7 +163,7 @@ def make_agent(
     if freeze:
         policy["freeze"] = True
     check_ranges({**options, "weight_decay": weight_decay})
-    algorithm, options = form(parts, {**options, "policy_kwargs": policy}, env.action_space)
+    algorithm, options = form(parts, {**options, "policy_kwargs": policy}, env.action_space, is_body)
     options = hyperparameters(options, env)
     # SB3 asserts what it needs; of an encoder from outside this project every error is told with its name
     told = (TypeError, AssertionError, *((ValueError, RuntimeError, ZeroDivisionError) * outside(encoder_class)))
@@ -208,7 +215,9 @@ def refuse_unknown(error: str, *classes: type) -> None:
             raise ValueError(f"{taker.__name__} has no option {found[2]!r}; it has: {', '.join(options)}") from None
 
 
-def form(agent: Agent, options: Mapping[str, Any], actions: spaces.Space) -> tuple[Any, dict[str, Any]]:
+def form(
+    agent: Agent, options: Mapping[str, Any], actions: spaces.Space, is_body: bool = False
+) -> tuple[Any, dict[str, Any]]:
     """The class that trains an agent with these options, and the options without those that choose the class.
 
     Raises:
@@ -231,7 +240,7 @@ def form(agent: Agent, options: Mapping[str, Any], actions: spaces.Space) -> tup
                 else "SB3's own class, which trains this agent"
             )
             raise ValueError(f"{'' if key == 'precision' else 'agent.'}{key}={value} is not an option of {own}")
-    return agent.algorithm, options
+    return agent.of_bodies if is_body else agent.algorithm, options
 
 
 def encoder_named(name: str, trust: Sequence[str] = ()) -> type[BaseFeaturesExtractor]:

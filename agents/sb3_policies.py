@@ -27,10 +27,10 @@ from torch import Tensor, nn
 from agents.dropout import DropsWhileCollecting
 from agents.equivariance.normalization import check_actions
 from agents.heads import ACTS, SAME, SCALES, Headed, Outputs
-from agents.nodes import actor_critic
+from agents.nodes import actor_critic, actors
 from agents.optimizers import Optimized
 from encoders.heads import SMALL, Dueling, PointwiseTanh, critic, head, ties, units_for
-from encoders.nodes import NodeFeatures
+from encoders.nodes import NodeFeatures, layout_of
 from symmetry import Representation, Symmetry
 
 
@@ -79,7 +79,7 @@ class HeadedActorCriticPolicy(Headed, DropsWhileCollecting, Optimized, ActorCrit
     @property
     def per_node(self) -> NodeFeatures | None:
         """How features are laid out where each node of a body acts; None elsewhere."""
-        return getattr(self.pi_features_extractor, "per_node", None)
+        return layout_of(self.pi_features_extractor)
 
     @property
     def log_std(self) -> Tensor:  # type: ignore[override]
@@ -232,7 +232,8 @@ class HeadedCritics(Headed, SetsModeOnce):
     def make_critic(self, features_extractor: BaseFeaturesExtractor | None = None) -> ContinuousCritic:
         network = super().make_critic(features_extractor)  # type: ignore[misc]
         reps = representations(network.features_extractor, self.symmetry, network.action_space)
-        inputs = reps or (network.features_extractor.features_dim, network.action_space.shape[0])
+        layout, actions = layout_of(network.features_extractor), network.action_space.shape[0]
+        inputs = reps or (layout or network.features_extractor.features_dim, actions)
         if not self.critic_hidden:
             self.critic_hidden = (units_for(network.features_extractor, *inputs, network.n_critics),)
         for index in range(network.n_critics):
@@ -266,19 +267,19 @@ class HeadedSACPolicy(HeadedCritics, Optimized, SACPolicy):
     def make_actor(self, features_extractor: BaseFeaturesExtractor | None = None) -> SACActor:
         actor = super().make_actor(features_extractor)
         reps = representations(actor.features_extractor, self.symmetry, self.action_space, actor.use_sde)
+        if (layout := layout_of(actor.features_extractor)) is not None:
+            return actors.gaussian(actor, layout).to(self.device)
         if actor.use_sde:
             return actor  # gSDE's own layers: a mean, and a noise matrix in place of a log_std head
-        if reps is None:
-            actions = actor.action_space.shape[0]
-            actor.mu, actor.log_std = head(actor.features_dim, actions), head(actor.features_dim, actions)
-        else:
-            actor.mu, actor.log_std = head(*reps), head(reps[0], reps[1].unsigned())
+        inputs = reps or (actor.features_dim, actor.action_space.shape[0])
+        actor.mu = head(*inputs)
+        actor.log_std = head(*inputs) if reps is None else head(reps[0], reps[1].unsigned())
         return actor.to(self.device)
 
     def actor_heads(self, name: str, features: Tensor) -> Outputs:
         actor: Any = self.actor
         latent = actor.latent_pi(features)
-        mean: Outputs = {name: (ACTS, actor.mu(latent))}
+        mean: Outputs = {name: (ACTS, actor.mu(latent)[:, : self.action_space.shape[0]])}  # behind it nodes have a mask
         return mean if actor.use_sde else {**mean, "log_std": (SCALES, actor.log_std(latent))}
 
 
@@ -290,6 +291,8 @@ class HeadedTD3Policy(HeadedCritics, Optimized, TD3Policy):
     def make_actor(self, features_extractor: BaseFeaturesExtractor | None = None) -> TD3Actor:
         actor = super().make_actor(features_extractor)
         reps = representations(actor.features_extractor, self.symmetry, self.action_space)
+        if (layout := layout_of(actor.features_extractor)) is not None:
+            return actors.deterministic(actor, layout).to(self.device)
         inputs = reps if reps is not None else (actor.features_dim, actor.action_space.shape[0])
         actor.mu = PointwiseTanh(head(*inputs, gain=SMALL))  # type: ignore[assignment]
         return actor.to(self.device)

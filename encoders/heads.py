@@ -10,7 +10,7 @@ representation to that of its output:
                                   one free number for each orbit of |ψ| (`ties`)
     value                         trivial
     actions of a body's nodes     a head for each type of node (`NodeHead`)
-    Q(s, a) of a continuous critic   from features ⊕ ψ to the trivial representation
+    Q(s, a) of a continuous critic   from features ⊕ ψ to the trivial representation; of a body: `NodeCritic`
 """
 
 from __future__ import annotations
@@ -44,13 +44,18 @@ def head(
     return linear
 
 
-def critic(features: int | Representation, action: int | Representation, hidden: tuple[int, ...]) -> nn.Sequential:
+def critic(
+    features: int | Representation | NodeFeatures, action: int | Representation, hidden: tuple[int, ...]
+) -> nn.Sequential | NodeCritic:
     """Q(s, a) = head(trunk(features ⊕ action)); an affine Q would make the best action ignore the state.
 
     Args:
-        features, action: sizes, or representations for an invariant Q(φ(g)s, ψ(g)a) = Q(s, a).
+        features, action: sizes, or representations for an invariant Q(φ(g)s, ψ(g)a) = Q(s, a); or how the features of
+            the nodes of a body are laid out, for a `NodeCritic`.
         hidden: units of the trunk's layers (rounded up to copies of the regular representation).
     """
+    if isinstance(features, NodeFeatures):
+        return NodeCritic(features, hidden)
     if isinstance(features, Representation) and isinstance(action, Representation):
         group = features.group
         regular = Representation.regular(group)
@@ -64,7 +69,9 @@ def critic(features: int | Representation, action: int | Representation, hidden:
     return nn.Sequential(*mlp(*sizes), head(sizes[-1], 1))
 
 
-def units_for(encoder: nn.Module, features: int | Representation, action: int | Representation, critics: int) -> int:
+def units_for(
+    encoder: nn.Module, features: int | Representation | NodeFeatures, action: int | Representation, critics: int
+) -> int:
     """Units of one hidden layer with which n critics behind an encoder are as large as n critics with one each,
 
         n · |critic| = (n - 1) · |encoder|, counting parameters
@@ -79,7 +86,8 @@ def units_for(encoder: nn.Module, features: int | Representation, action: int | 
     """
     order = features.group.order if isinstance(features, Representation) else 1
     one, two = (_count(critic(features, action, (copies * order,))) for copies in (1, 2))
-    wanted = (critics - 1) / critics * _count(encoder)
+    fixed = 2 * one - two  # of a critic without units
+    wanted = (critics - 1) / critics * _count(encoder) - fixed
     return max(FEWEST, round(wanted / (two - one) * order / ROUND) * ROUND)
 
 
@@ -121,20 +129,21 @@ class NodeHead(nn.Module):
     Args:
         layout: of the features.
         gain: scale of the initial weights.
+        masked: whether it also gives which nodes act.
     """
 
-    def __init__(self, layout: NodeFeatures, gain: float = 1.0):
+    def __init__(self, layout: NodeFeatures, gain: float = 1.0, masked: bool = True):
         super().__init__()
-        self.layout = layout
+        self.layout, self.masked = layout, masked
         self.linear = (
             head(layout.width, layout.types, gain) if layout.width else head(layout.pooled, layout.nodes, gain)
         )
 
-    def forward(self, features: Float[Tensor, "batch features"]) -> Float[Tensor, "batch means_and_mask"]:
+    def forward(self, features: Float[Tensor, "batch features"]) -> Float[Tensor, "batch means_and_maybe_mask"]:
         pooled, states, acting = self.layout.split(features)
         mask = acting.sum(2)
         means = (self.linear(states) * acting).sum(2) if self.layout.width else self.linear(pooled) * mask
-        return torch.cat([means, mask], dim=1)
+        return torch.cat([means, mask], dim=1) if self.masked else means
 
 
 class PooledHead(nn.Module):
@@ -146,6 +155,39 @@ class PooledHead(nn.Module):
 
     def forward(self, features: Float[Tensor, "batch features"]) -> Float[Tensor, "batch outputs"]:
         return self.linear(features[:, : self.layout.pooled])
+
+
+class NodeCritic(nn.Module):
+    """Q(s, a) of a body, from pooled features, the states h of its nodes and their actions,
+
+        Q = head(trunk(pooled ⊕ mean of φ(h_i ⊕ acting_i ⊕ a_i)))
+
+    The mean is over the nodes that act; acting_i is the one-hot of the type of node i (`encoders.nodes`). φ is one
+    layer as wide as a state. Q depends neither on how many nodes there are nor on their order, and actions of nodes
+    that do not act are not read. Where nodes have no states, Q = head(trunk(pooled ⊕ a)) with those actions as 0.
+
+    Source of the form: deep sets (Zaheer et al. 2017).
+
+    Args:
+        layout: of the features.
+        hidden: units of the trunk's layers.
+    """
+
+    def __init__(self, layout: NodeFeatures, hidden: tuple[int, ...]):
+        super().__init__()
+        self.layout = layout
+        self.of_node = mlp(layout.width + layout.types + 1, layout.width) if layout.width else None
+        self.of_body = critic(layout.pooled, layout.width or layout.nodes, hidden)
+
+    def forward(self, inputs: Float[Tensor, "batch features_and_actions"]) -> Float[Tensor, "batch 1"]:
+        features, actions = inputs.split([self.layout.size, self.layout.nodes], dim=1)
+        pooled, states, acting = self.layout.split(features)
+        mask = acting.sum(2)
+        acts = actions * mask
+        if self.of_node is not None:
+            each = self.of_node(torch.cat([states, acting, acts[..., None]], dim=2))
+            acts = (each * mask[..., None]).sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
+        return self.of_body(torch.cat([pooled, acts], dim=1))
 
 
 class PointwiseTanh(nn.Module):

@@ -56,6 +56,11 @@ class NodeFeatures:
         return features[:, : self.pooled], nodes[..., : self.width], nodes[..., self.width :]
 
 
+def layout_of(encoder: nn.Module) -> NodeFeatures | None:
+    """How the features of an encoder are laid out where each node of a body acts; None elsewhere."""
+    return getattr(encoder, "per_node", None)
+
+
 def node_types(space: spaces.Space) -> int:
     """How many types of nodes the bodies of a space may have."""
     assert isinstance(space, spaces.Dict)

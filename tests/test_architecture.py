@@ -29,7 +29,7 @@ ROOMS: dict[str, set[str]] = {
     "agents.a2c": {"agents.ppo", "encoders", "encoders.layers", "symmetry"},
     "agents.off_policy": {"agents.ppo", "encoders", "encoders.layers", "symmetry"},
     "agents.dqn": {"agents.off_policy", "agents.ppo", "encoders", "encoders.layers", "symmetry"},
-    "agents.continuous": {"agents.off_policy", "agents.ppo", "encoders", "encoders.layers", "symmetry"},
+    "agents.continuous": {"agents.nodes", "agents.off_policy", "agents.ppo", "encoders", "encoders.layers", "symmetry"},
     "agents.recurrent": {"agents.ppo", "encoders", "encoders.layers", "symmetry"},
     "agents.imported": {"agents", "agents.saved", "storage"},
     "agents.saved": {"agents", "agents.*", "encoders", "encoders.layers", "storage", "symmetry"},

@@ -12,8 +12,9 @@ from gymnasium import spaces
 from stable_baselines3.common.noise import ActionNoise
 from torch import Tensor, nn
 
-from agents.continuous.laws import SAC, TD3
-from agents.continuous.networks import Update
+from agents.continuous.laws import SAC, TD3, drawn
+from agents.continuous.networks import Update, moments
+from agents.nodes.sac import NodeSAC
 from agents.off_policy.algorithm import MEASURED, OffPolicy
 from agents.off_policy.replay import Batch, sample
 
@@ -91,12 +92,14 @@ class Continuous(OffPolicy):
         raise NotImplementedError
 
 
-class FastSAC(Continuous, sb3.SAC):
+class FastSAC(Continuous, NodeSAC):
     """SB3's SAC with faster updates; arguments as of `OffPolicy`."""
 
     def law(self) -> SAC:
         learned = self.ent_coef_optimizer is not None
-        return SAC(self.tau, float(self.target_entropy), None if learned else float(self.ent_coef))
+        wanted = vars(self)["target_entropy"]
+        target = None if wanted == "auto" else float(wanted)
+        return SAC(self.tau, target, None if learned else float(self.ent_coef))
 
     def follows(self, updates: int) -> bool:
         return updates % self.target_update_interval == 0
@@ -105,8 +108,8 @@ class FastSAC(Continuous, sb3.SAC):
         return [True] if self.target_update_interval == 1 or self.gradient_steps == 1 else [True, False]
 
     def draw(self, observations: Any) -> Tensor:
-        mean, log_std, _ = self.actor.get_action_dist_params(observations)
-        return torch.tanh(mean + torch.empty_like(mean).normal_() * (torch.ones_like(mean) * log_std.exp()))
+        found = moments(self.actor, observations)
+        return drawn(found, torch.empty_like(found.mean).normal_())
 
     def _log(self, columns: dict[str, np.ndarray]) -> None:
         if self.ent_coef_optimizer is None:

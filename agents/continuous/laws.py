@@ -54,18 +54,29 @@ class Networks(NamedTuple):
     temperature: Any = None
 
 
+class Moments(NamedTuple):
+    """What SAC's actor gives: of each action, its mean, its log standard deviation, and whether it is somebody's.
+
+    `acting` is 1 or 0; None where all are.
+    """
+
+    mean: Float[Tensor, "batch actions"]
+    log_std: Float[Tensor, "batch actions"]
+    acting: Any = None
+
+
 @dataclass(frozen=True)
 class SAC:
     """SAC's law.
 
     Attributes:
         tau: τ.
-        target_entropy: H̄.
+        target_entropy: H̄; None: minus the number of actions that are somebody's, on average over the minibatch.
         ent_coef: α; None where it is learned.
     """
 
     tau: float
-    target_entropy: float
+    target_entropy: float | None
     ent_coef: float | None
 
     statistics = ("actor_loss", "critic_loss", "ent_coef", "ent_coef_loss")
@@ -77,12 +88,13 @@ class SAC:
 
     def __call__(self, nets: Networks, batch: Batch, noises: Sequence[Tensor], follows: bool) -> list[Tensor]:
         """One minibatch -> `statistics`; the targets follow if `follows`."""
-        actions, log_prob = squashed(nets.actor(batch.observations), noises[0])
+        moments = nets.actor(batch.observations)
+        actions, log_prob = squashed(moments, noises[0])
         log_prob = log_prob.reshape(-1, 1)
         if self.ent_coef is None:
             log_ent_coef = nets.temperature()
             ent_coef = torch.exp(log_ent_coef.detach())
-            ent_coef_loss = -(log_ent_coef * (log_prob + self.target_entropy).detach()).mean()
+            ent_coef_loss = -(log_ent_coef * (log_prob + self._target(moments)).detach()).mean()
             nets.temperature.learn(ent_coef_loss)
         else:
             ent_coef = log_prob.new_tensor(self.ent_coef)
@@ -100,6 +112,9 @@ class SAC:
         if follows:
             nets.critic_target.follow(self.tau)
         return [actor_loss, critic_loss, ent_coef.reshape(()), ent_coef_loss]
+
+    def _target(self, moments: Moments) -> float | Tensor:
+        return -moments.acting.sum(1).mean() if self.target_entropy is None else self.target_entropy
 
 
 @dataclass(frozen=True)
@@ -143,16 +158,33 @@ class TD3:
 
 
 def squashed(
-    moments: tuple[Float[Tensor, "batch actions"], Float[Tensor, "batch actions"]],
-    noise: Float[Tensor, "batch actions"],
+    moments: Moments, noise: Float[Tensor, "batch actions"]
 ) -> tuple[Float[Tensor, "batch actions"], Float[Tensor, " batch"]]:
-    """Actions tanh(μ + σ ε) and their log probabilities, as SB3's `SquashedDiagGaussianDistribution` computes them."""
-    mean, log_std = moments
-    std = torch.ones_like(mean) * log_std.exp()
-    before = mean + noise * std
+    """Actions tanh(μ + σ ε) and their log probabilities, as SB3's `SquashedDiagGaussianDistribution` computes them.
+
+    Actions that are nobody's are 0 and have no part in a log probability.
+    """
+    mean, acting = moments.mean, moments.acting
+    std, before = _drawn(moments, noise)
     actions = torch.tanh(before)
     log_prob = -((before - mean) ** 2) / (2 * std**2) - std.log() - math.log(math.sqrt(2 * math.pi))
-    return actions, log_prob.sum(1) - torch.sum(torch.log(1 - actions**2 + 1e-6), dim=1)
+    squeezed = torch.log(1 - actions**2 + 1e-6)
+    if acting is not None:
+        log_prob, squeezed = log_prob * acting, squeezed * acting
+    return actions, log_prob.sum(1) - squeezed.sum(1)
+
+
+def drawn(moments: Moments, noise: Float[Tensor, "batch actions"]) -> Float[Tensor, "batch actions"]:
+    """The actions of `squashed` alone."""
+    return torch.tanh(_drawn(moments, noise)[1])
+
+
+def _drawn(moments: Moments, noise: Tensor) -> tuple[Tensor, Tensor]:
+    """σ, and μ + σ ε."""
+    mean, log_std, acting = moments
+    std = torch.ones_like(mean) * log_std.exp()
+    before = mean + noise * std
+    return std, before if acting is None else before * acting
 
 
 def smallest(values: Sequence[Float[Tensor, "batch 1"]]) -> Float[Tensor, "batch 1"]:

@@ -8,22 +8,30 @@ import torch
 from stable_baselines3.common.policies import ContinuousCritic
 from torch import Tensor, nn
 
-from agents.continuous.laws import SAC, TD3, Networks
+from agents.continuous.laws import SAC, TD3, Moments, Networks
 from agents.off_policy.networks import Following, Trained
 from agents.off_policy.replay import Batch
 from agents.ppo.flat_adam import PartNorms
 
 
+def moments(actor: Any, observations: Any) -> Moments:
+    """What SAC's actor gives for a batch of observations."""
+    mean, log_std, _ = actor.get_action_dist_params(observations)
+    if mean.shape == log_std.shape:
+        return Moments(mean, log_std)
+    mean, acting = mean.chunk(2, dim=1)  # of the nodes of a body: `encoders.heads.NodeHead`
+    return Moments(mean, log_std, acting)
+
+
 class Gaussian(nn.Module):
-    """SAC's actor: observations -> means and log standard deviations."""
+    """SAC's actor: observations -> `Moments`."""
 
     def __init__(self, actor: Any):
         super().__init__()
         self.actor = actor
 
-    def forward(self, observations: Any) -> tuple[Tensor, Tensor]:
-        mean, log_std, _ = self.actor.get_action_dist_params(observations)
-        return mean, log_std
+    def forward(self, observations: Any) -> Moments:
+        return moments(self.actor, observations)
 
 
 class Critics(nn.Module):

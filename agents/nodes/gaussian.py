@@ -1,8 +1,16 @@
-"""`agents.ppo.distributions.MaskedGaussian` in SB3's form: only some of the actions are somebody's."""
+"""SB3's Gaussians where only some of the actions are somebody's.
+
+They compute what `agents.ppo.distributions.MaskedGaussian` and `agents.continuous.laws.squashed` compute.
+"""
 
 from __future__ import annotations
 
-from stable_baselines3.common.distributions import DiagGaussianDistribution
+import torch
+from stable_baselines3.common.distributions import (
+    DiagGaussianDistribution,
+    SquashedDiagGaussianDistribution,
+    TanhBijector,
+)
 from torch import Tensor
 
 
@@ -28,3 +36,12 @@ class MaskedDiagGaussian(DiagGaussianDistribution):
 
     def sample(self) -> Tensor:
         return super().sample() * self.mask
+
+
+class MaskedSquashedDiagGaussian(SquashedDiagGaussianDistribution, MaskedDiagGaussian):
+    """tanh of a `MaskedDiagGaussian`: log π(a) = Σ_i acting_i (log N(u_i) - log(1 - a_i² + ε)), a_i = tanh(u_i)."""
+
+    def log_prob(self, actions: Tensor, gaussian_actions: Tensor | None = None) -> Tensor:  # type: ignore[override]
+        inner = TanhBijector.inverse(actions) if gaussian_actions is None else gaussian_actions
+        squeezed = torch.log(1 - actions**2 + self.epsilon) * self.mask
+        return MaskedDiagGaussian.log_prob(self, inner) - squeezed.sum(1)

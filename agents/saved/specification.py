@@ -54,7 +54,7 @@ def specification(
     names = [
         name
         for name, agent in AGENTS.items()
-        if type(model) in (agent.algorithm, agent.fast) and type(model.policy) is agent.policy
+        if type(model) in (agent.algorithm, agent.fast, agent.of_bodies) and type(model.policy) is agent.policy
     ]
     if not names:
         raise ValueError(f"only models made by agents.make_agent can be saved as policies, got {type(model).__name__}")
