@@ -86,7 +86,7 @@ def units_for(
     """
     order = features.group.order if isinstance(features, Representation) else 1
     one, two = (_count(critic(features, action, (copies * order,))) for copies in (1, 2))
-    fixed = 2 * one - two  # of a critic without units
+    fixed = 2 * one - two - 1  # parameters of φ in a `NodeCritic`, which has them whatever its units; else 0
     wanted = (critics - 1) / critics * _count(encoder) - fixed
     return max(FEWEST, round(wanted / (two - one) * order / ROUND) * ROUND)
 
