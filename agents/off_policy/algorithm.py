@@ -45,8 +45,8 @@ class OffPolicy(Fast, OffPolicyAlgorithm):
     def count_updates(self, total_timesteps: int) -> int:
         steps = max(total_timesteps - self.learning_starts, 0)
         frequency: Any = self.train_freq
-        if self.gradient_steps < 0:  # as many as steps of one environment
-            return steps // self.n_envs
+        if self.gradient_steps < 0:  # as many as steps of all environments
+            return steps
         if not isinstance(frequency, int):
             if frequency.unit is not TrainFrequencyUnit.STEP:
                 return 0  # it depends on the length of the episodes

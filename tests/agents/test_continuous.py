@@ -275,7 +275,7 @@ def test_what_only_sb3_s_class_can_do_is_left_to_it(agent, options, reason):
         ({}, 1000),
         ({"learning_starts": 500}, 500),
         ({"learning_starts": 0, "train_freq": 4, "n_envs": 2, "gradient_steps": 3}, 375),
-        ({"learning_starts": 0, "n_envs": 5, "gradient_steps": -1}, 200),
+        ({"learning_starts": 0, "n_envs": 5, "gradient_steps": -1}, 1000),
         ({"train_freq": [1, "episode"]}, 0),
     ],
 )
