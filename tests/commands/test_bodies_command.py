@@ -66,6 +66,17 @@ def test_every_policy_plays_a_smaller_body_of_its_family(runs):
     assert said.returncode == 0, said.stderr
 
 
+def test_sac_trains_on_bodies_and_its_policy_plays_a_larger_one(tmp_path):
+    agent = {"name": "sac", "learning_starts": 32, "batch_size": 8, "gradient_steps": 2}
+    small = {"name": "gnn", "width": 16, "channels": 8}
+    often = {"every": 48, "episodes": 2, "final_episodes": 2}
+    options = {**TINY, "total_timesteps": 48, "agent": agent, "encoder": small, "evaluation": often, "env": BODIES}
+    folder = train({**options, "run_dir": str(tmp_path / "sac")}).folder
+    assert [*json.loads((folder / "result.json").read_text())["transfer"]] == ["Centipede-8"]
+    played = command("evaluate.py", f"policy={folder}", "env=Centipede-12", "episodes=2", SHORT)
+    assert played.returncode == 0, played.stderr
+
+
 def test_a_body_is_printed_and_drawn(tmp_path):
     said = shown("Centipede-4", f"out={tmp_path / 'body.png'}")
     assert said.returncode == 0, said.stderr
@@ -81,8 +92,8 @@ def test_a_body_is_printed_and_drawn(tmp_path):
         (command, ["train.py", "env=bodies", "env.test=[Snail-8]"], "no body is called 'Snail-8'"),
         (
             command,
-            ["train.py", "env=bodies", "agent=sac"],
-            "agent=sac has no heads for the nodes of bodies",
+            ["train.py", "env=bodies", "agent=recurrent_ppo"],
+            "agent=recurrent_ppo has no heads for the nodes of bodies; these have: ppo, a2c, sac, td3",
         ),
     ],
 )
