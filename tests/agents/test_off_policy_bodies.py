@@ -248,3 +248,9 @@ def test_a_saved_model_goes_on_with_the_entropy_of_acting_nodes(form, tmp_path):
     model.save(tmp_path / "model")
     again = type(model).load(tmp_path / "model", env=model.get_env(), device="cpu")
     assert vars(again)["target_entropy"] == "auto" and same(model, again)
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_a_symmetry_on_bodies_is_refused(name):
+    with pytest.raises(ValueError, match=f"agent={name} uses no symmetry on bodies"):
+        agent(name, method="average")
