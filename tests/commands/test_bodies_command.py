@@ -70,8 +70,9 @@ def test_sac_trains_on_bodies_and_its_policy_plays_a_larger_one(tmp_path):
     agent = {"name": "sac", "learning_starts": 32, "batch_size": 8, "gradient_steps": 2}
     small = {"name": "gnn", "width": 16, "channels": 8}
     often = {"every": 48, "episodes": 2, "final_episodes": 2}
-    options = {**TINY, "total_timesteps": 48, "agent": agent, "encoder": small, "evaluation": often, "env": BODIES}
-    folder = train({**options, "run_dir": str(tmp_path / "sac")}).folder
+    options = {**TINY, "total_timesteps": 48, "agent": agent, "encoder": small, "evaluation": often}
+    short = {**BODIES, "kwargs": {"max_episode_steps": 20}}
+    folder = train({**options, "env": short, "run_dir": str(tmp_path / "sac")}).folder
     assert [*json.loads((folder / "result.json").read_text())["transfer"]] == ["Centipede-8"]
     played = command("evaluate.py", f"policy={folder}", "env=Centipede-12", "episodes=2", SHORT)
     assert played.returncode == 0, played.stderr
