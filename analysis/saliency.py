@@ -1,6 +1,7 @@
 """What in its input an output of a network depends on: gradients, occlusion, relations and generated weights.
 
 saliency     ∂f/∂x, and its norm over the numbers of each cell (Simonyan et al. 2014, section 3)
+listening    the norm of ∂f_i/∂x_j, over the numbers that node j of a graph shows
 occlusion    f(x) - f(x with a patch replaced) (Zeiler & Fergus 2014, section 4.2)
 relations    f without the messages of one relation, W_r = 0 in every layer of an R-GCN
 weights      the matrices that a hypernetwork generates from the context of each observation
@@ -30,6 +31,21 @@ def gradient(function: Function, inputs: Tensor) -> Tensor:
         if not output.requires_grad:
             return torch.zeros_like(inputs)  # constant
         return torch.autograd.grad(output.sum(), x, materialize_grads=True)[0]
+
+
+def listening(
+    function: Function, inputs: Float[Tensor, "batch nodes numbers"], outputs: Sequence[int]
+) -> Float[Tensor, "outputs nodes"]:
+    """S_ij = E ‖∂f_i/∂x_j‖₂: how far output i moves when what node j shows moves a little, mean over a batch.
+
+    It is 0 where no path of the network leads from x_j to f_i.
+
+    Args:
+        function: from a batch to (batch, n); rows do not depend on each other.
+        inputs: what each node shows.
+        outputs: which of the n.
+    """
+    return torch.stack([gradient(lambda x, i=i: function(x)[:, i], inputs).norm(dim=2).mean(0) for i in outputs])
 
 
 @torch.no_grad()

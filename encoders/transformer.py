@@ -110,18 +110,13 @@ class Transformer(Encoder):
         word), "numbers" and "nodes", where there are such tokens. With pooling over all tokens: the mean of their
         attention.
         """
-        tokens, mask = self._read(obs)
-        maps = []
-        for layer in self.layers:
-            assert isinstance(layer, AttentionLayer)
-            weights = layer.weights(tokens, mask, 1 if self.pooling == "class" else None)
-            if mask is None or self.pooling == "class":
-                maps.append(weights.mean(2))
-            else:
-                asking = mask.transpose(2, 3)
-                maps.append((weights * asking).sum(2) / asking.sum(2))
-            tokens = layer(tokens, mask)
-        attention = torch.stack(maps, dim=1)
+        attention = self.token_attention(obs, 1 if self.pooling == "class" else None)
+        mask = self._read(obs)[1]
+        if mask is None or self.pooling == "class":
+            attention = attention.mean(3)
+        else:
+            asking = mask[..., None]
+            attention = (attention * asking).sum(3) / asking.sum(3)
         sizes = {"class": 1} if self.pooling == "class" else {}
         sizes |= self.tokens.sizes
         if "mission" in sizes:
@@ -130,6 +125,20 @@ class Transformer(Encoder):
         if isinstance(self.tokens, CellTokens):
             parts["cells"] = parts["cells"].unflatten(3, self.tokens.stem.grid)
         return parts
+
+    def token_attention(
+        self, obs: Observation, queries: int | None = None
+    ) -> Float[Tensor, "batch layers heads queries tokens"]:
+        """Attention of the first `queries` tokens (None: of all) to each, by layer and head: what `forward` computes by.
+
+        Rows sum to 1, and padding gets 0; what padding attends to means nothing. The class token, if any, comes first.
+        """
+        (tokens, mask), found = self._read(obs), []
+        for layer in self.layers:
+            assert isinstance(layer, AttentionLayer)
+            found.append(layer.weights(tokens, mask, queries))
+            tokens = layer(tokens, mask)
+        return torch.stack(found, dim=1)
 
     def _read(self, obs: Observation) -> tuple[Tensor, Bool[Tensor, "batch 1 1 tokens"] | None]:
         """Every token, the class token first, and which of them are real."""

@@ -15,6 +15,7 @@ import numpy as np
 from envs.arguments import read_arguments, run_command
 from envs.bodies import families
 from envs.bodies.graph import EDGES, Body, body_of, compiled
+from envs.bodies.picture import frame, places
 
 COLOURS = ("#333333", "#3c78b4", "#d9822b", "#3a923a", "#c44e52", "#8172b3", "#937860")
 
@@ -31,17 +32,13 @@ def table(body: Body) -> str:
 
 
 def draw(body: Body, file: Path) -> str:
-    """Draw the graph, seen from above, beside a picture of the body -> what is to be said about the picture."""
+    """Draw the graph beside a picture of the body -> what is to be said about the picture."""
     import mujoco
     from matplotlib.figure import Figure
 
     data = mujoco.MjData(body.model)
     mujoco.mj_forward(body.model, data)
-    places = np.concatenate([data.xpos[body.root][None], data.xanchor[body.joints]])
-    placed = places.copy()
-    for node in range(1, body.nodes):  # joints at one place would hide each other
-        same = [other for other in range(node) if np.allclose(placed[other], placed[node])]
-        places[node, 1] += 0.06 * len(same)
+    placed, seen = places(body)
     picture, said = _picture(body, data)
     panels = 1 + (picture is not None)
     figure = Figure(figsize=(5 * panels, 5))
@@ -49,17 +46,17 @@ def draw(body: Body, file: Path) -> str:
     axis = axes[0, 0]
     kinds = [*dict.fromkeys(body.types)]
     for node, parent in enumerate(body.parents, start=1):
-        axis.plot(*places[[node, parent], :2].T, color="#bbbbbb", zorder=1)
+        axis.plot(*placed[[node, parent]].T, color="#bbbbbb", zorder=1)
     for number, kind in enumerate(kinds):
         which = np.array([each == kind for each in body.types])
         acting = which & (body.motors >= 0)
         colour = COLOURS[number % len(COLOURS)]
-        axis.scatter(*places[which & ~acting, :2].T, s=60, facecolors="white", edgecolors=colour, zorder=2)
-        axis.scatter(*places[acting, :2].T, s=60, color=colour, zorder=2)
+        axis.scatter(*placed[which & ~acting].T, s=60, facecolors="white", edgecolors=colour, zorder=2)
+        axis.scatter(*placed[acting].T, s=60, color=colour, zorder=2)
         axis.scatter([], [], s=60, color=colour, label=kind)
-    axis.set_aspect("equal")
+    frame(axis, placed)
     axis.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncol=5)
-    axis.set_xlabel("x, metres (from above; white: no motor)")
+    axis.set_xlabel(f"{seen} (white: no motor)")
     if picture is not None:
         axes[0, 1].imshow(picture)
         axes[0, 1].axis("off")
