@@ -5,6 +5,7 @@
     python evaluate.py policy=pretrained/DoorKey-6x6-gnn env=DoorKey-8x8 episodes=200
     python evaluate.py policy=pretrained/DoorKey-6x6-gnn shift=mirror
     python evaluate.py policy=runs/DoorKey-5x5/ppo-transformer/default/seed=0 attention=maps.png
+    python evaluate.py policy=runs/bodies/ppo-gnn/default/seed=0 env=Centipede-8 listens=listens.png
     python evaluate.py policy=pretrained/DoorKey-8x8-cnn inspect=page.html
     python evaluate.py policy=pretrained/DoorKey-6x6-gnn export=policy.onnx
     python evaluate.py policy=pretrained/CartPole-homomorphic lipschitz=true
@@ -40,6 +41,7 @@ from storage.durable import write_file
 SUFFIXES = {
     "video": (".gif", ".mp4"),
     "attention": (".png",),
+    "listens": (".png",),
     "inspect": (".html",),
     "export": (".onnx", ".pt"),
 }  # of files to write
@@ -68,7 +70,7 @@ def evaluate(config: Mapping[str, Any] | Sequence[str] = (), **options: Any) -> 
     if settings["video"] is not None and Path(settings["video"]).suffix == ".mp4" and not can_write_mp4():
         needs = 'needs the package PyAV: pip install -e ".[video]"; a .gif needs nothing more'
         raise UsageError(f"video={settings['video']} {needs}")
-    for key in ("video", "attention", "inspect", "export", "output"):
+    for key in (*SUFFIXES, "output"):
         if settings[key] is not None and not Path(settings[key]).parent.is_dir():
             raise UsageError(f"{key}={settings[key]}: there is no folder {Path(settings[key]).parent}")
     for key in ("video", "attention", "inspect"):
@@ -102,6 +104,7 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     from agents.saved.specification import versions
     from playing.choose import another_family, beside, environment_options, is_sb3, load, make, prepared
     from playing.lipschitz import actor_of, lipschitz, lipschitz_line
+    from playing.listens import check_listens, listens
     from playing.measure import measure, score_table, symmetry_line
 
     if settings["device"] not in ("auto", "cpu", "cuda"):
@@ -112,6 +115,8 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     policy = load(settings)
     if settings["attention"]:
         transformer_of(policy)  # or say now that there is none
+    if settings["listens"]:
+        check_listens(policy)
     if settings["export"]:
         check_export(policy, settings["export"])
     if settings["lipschitz"]:
@@ -167,6 +172,8 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
         print(export(policy, states, Path(settings["export"])))
     if settings["attention"]:
         print(attend(policy, options, settings["seed"], Path(settings["attention"])))
+    if settings["listens"]:
+        print(listens(policy, options, states, Path(settings["listens"])))
     if settings["inspect"]:
         from inspecting.page import inspect
 

@@ -37,7 +37,7 @@ IDENTITY = (*GROUPS, "env.id", "encoder.class")  # what a run's defaults belong 
 # run folders hold `=`
 PATHS = (
     *("policy", "initial", "encoder.initial", "normalization", "runs"),
-    *("run_dir", "video", "attention", "output", "replay", "write"),
+    *("run_dir", "video", "attention", "listens", "output", "replay", "write"),
 )
 OPEN = ("env.kwargs", "agent.policy_kwargs", "encoder.trunk_options", "transfer")  # mappings that take any key
 OWN = {"env=gym", "env=minigrid"}  # choices whose env.id the user gives

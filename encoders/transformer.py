@@ -110,7 +110,7 @@ class Transformer(Encoder):
         word), "numbers" and "nodes", where there are such tokens. With pooling over all tokens: the mean of their
         attention.
         """
-        attention = self.token_attention(obs, 1 if self.pooling == "class" else None)
+        attention = self.weights(obs, 1 if self.pooling == "class" else None)
         mask = self._read(obs)[1]
         if mask is None or self.pooling == "class":
             attention = attention.mean(3)
@@ -126,9 +126,7 @@ class Transformer(Encoder):
             parts["cells"] = parts["cells"].unflatten(3, self.tokens.stem.grid)
         return parts
 
-    def token_attention(
-        self, obs: Observation, queries: int | None = None
-    ) -> Float[Tensor, "batch layers heads queries tokens"]:
+    def weights(self, obs: Observation, queries: int | None = None) -> Float[Tensor, "batch layers heads queries tokens"]:
         """Attention of the first `queries` tokens (None: of all) to each, by layer and head: what `forward` computes by.
 
         Rows sum to 1, and padding gets 0; what padding attends to means nothing. The class token, if any, comes first.

@@ -50,7 +50,7 @@ ROOMS: dict[str, set[str]] = {
         "storage",
         "symmetry",
     },
-    "playing": {"agents", "agents.*", "analysis", "configs", "encoders", "envs", "evaluation", "storage"},
+    "playing": {"agents", "agents.*", "analysis", "configs", "encoders", "envs", "envs.bodies", "evaluation", "storage"},
     "inspecting": {"agents", "analysis", "comparing", "encoders", "envs", "playing", "storage"},
     "pretrained": {"storage"},
     "train": {"agents", "agents.*", "configs", "encoders", "envs", "evaluation", "learning", "storage", "sweeps"},

@@ -41,7 +41,7 @@ def draw(body: Body, file: Path) -> str:
     placed, seen = places(body)
     picture, said = _picture(body, data)
     panels = 1 + (picture is not None)
-    figure = Figure(figsize=(5 * panels, 5))
+    figure = Figure(figsize=(5 * panels, 5), layout="constrained")
     axes = figure.subplots(1, panels, squeeze=False)
     axis = axes[0, 0]
     kinds = [*dict.fromkeys(body.types)]
@@ -55,7 +55,7 @@ def draw(body: Body, file: Path) -> str:
         axis.scatter(*placed[acting].T, s=60, color=colour, zorder=2)
         axis.scatter([], [], s=60, color=colour, label=kind)
     frame(axis, placed)
-    axis.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncol=5)
+    figure.legend(frameon=False, loc="outside lower center", ncol=len(kinds))
     axis.set_xlabel(f"{seen} (white: no motor)")
     if picture is not None:
         axes[0, 1].imshow(picture)
