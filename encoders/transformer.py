@@ -126,8 +126,8 @@ class Transformer(Encoder):
             parts["cells"] = parts["cells"].unflatten(3, self.tokens.stem.grid)
         return parts
 
-    def weights(self, obs: Observation, queries: int | None = None) -> Float[Tensor, "batch layers heads queries tokens"]:
-        """Attention of the first `queries` tokens (None: of all) to each, by layer and head: what `forward` computes by.
+    def weights(self, obs: Observation, queries: int | None = None) -> Float[Tensor, "batch layers heads queries keys"]:
+        """Attention of the first `queries` tokens (None: of all) to each, by layer and head: what `forward` works with.
 
         Rows sum to 1, and padding gets 0; what padding attends to means nothing. The class token, if any, comes first.
         """

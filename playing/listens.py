@@ -2,8 +2,8 @@
 
     S_ij = E_s ‖∂μ_i/∂x_j‖₂    the states s are those that the policy itself meets
 
-It is the same measure for every encoder. It is local: what would happen if x_j moved far is not in it, nor is how much x_j
-moves in play. A transformer's attention, which is drawn beside it, is no measure of influence (Jain & Wallace 2019).
+It is the same measure for every encoder. It is local: what would happen if x_j moved far is not in it, nor is how much
+x_j moves in play. A transformer's attention, drawn below it, is no measure of influence (Jain & Wallace 2019).
 """
 
 from __future__ import annotations
