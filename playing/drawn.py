@@ -35,7 +35,7 @@ def draw(found: Listens, file: Path) -> None:
     side, height = CELL * columns + 1.6, CELL * rows + 1.5
     panels = max(2, layers)
     figure = Figure(figsize=(side * panels, height * (1 + (layers > 0)) + 0.4), layout="constrained")
-    upper, *lower = np.atleast_1d(figure.subfigures(1 + (layers > 0), 1))
+    upper, *lower = figure.subfigures(1 + (layers > 0), 1, squeeze=False)[:, 0]
     matrix, graph = upper.subplots(1, 2, width_ratios=[1, panels - 1] if panels > 2 else None)
     figure.suptitle(f"{found.name}: which node listens to which, mean over {found.states} states", fontsize=10)
     scale = PowerNorm(0.5, 0, max(found.shares.max(), 1e-12))
