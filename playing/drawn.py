@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 SHADES = "Blues"  # one hue: light and dark are told apart by everyone
 CELL = 0.17  # inches
 FONT = 7
+SMALLEST = 4.2  # inches, of a panel, into which what is written fits
 WIDEST = 4  # points, of an arrow or a ring
 FEEL, HEAR = "#999999", "#d95f02"  # rings for the root, arrows for neighbours
 
@@ -32,14 +33,14 @@ def draw(found: Listens, file: Path) -> None:
     """
     layers = 0 if found.attention is None else len(found.attention)
     rows, columns = len(found.acting), len(found.tokens)
-    side, height = CELL * columns + 1.6, CELL * rows + 1.5
+    side, height = max(SMALLEST, CELL * columns + 1.6), max(SMALLEST, CELL * rows + 1.5)
     panels = max(2, layers)
     figure = Figure(figsize=(side * panels, height * (1 + (layers > 0)) + 0.4), layout="constrained")
     upper, *lower = figure.subfigures(1 + (layers > 0), 1, squeeze=False)[:, 0]
-    matrix, graph = upper.subplots(1, 2, width_ratios=[1, panels - 1] if panels > 2 else None)
+    matrix, graph = upper.subplots(1, 2, width_ratios=[1, panels - 1])
     figure.suptitle(f"{found.name}: which node listens to which, mean over {found.states} states", fontsize=10)
     scale = PowerNorm(0.5, 0, max(found.shares.max(), 1e-12))
-    title = "how far its mean action moves with what a node shows, rows sum to 1"
+    title = "how far mean actions move with what nodes show; rows sum to 1"
     image = _matrix(matrix, found, found.shares, [*found.body.names], title, scale)
     _graph(graph, found, image)
     _bar(upper, image, [matrix, graph], "share")
@@ -47,9 +48,9 @@ def draw(found: Listens, file: Path) -> None:
         axes = lower[0].subplots(1, layers, squeeze=False)[0]
         linear = Normalize(0, found.attention.max())
         for layer, axis in enumerate(axes):
-            title = f"attention of layer {layer + 1}, mean over heads, rows sum to 1"
+            title = f"attention of layer {layer + 1}"
             image = _matrix(axis, found, found.attention[layer], found.tokens, title, linear)
-        _bar(lower[0], image, [*axes], f"attention (evenly spread: {1 / columns:.3f})")
+        _bar(lower[0], image, [*axes], f"attention, mean over heads (evenly spread: {1 / columns:.3f})")
     figure.savefig(file, dpi=130)
 
 
@@ -109,11 +110,12 @@ def _graph(axis: Any, found: Listens, image: Any) -> None:
         axis.text(*place, str(node), ha="center", va="center", fontsize=FONT - 0.5, color=written, zorder=5)
     along, own = sum(heard.values()) / len(rows), float(np.mean([shares[row, node] for node, row in rows.items()]))
     others = max(0.0, float(shares.sum()) / len(rows) - along - own)
-    title = f"nodes listen along the edges {along:.0%}, to themselves {own:.0%}, to others {others:.0%}"
+    title = f"along the edges {along:.0%}, to themselves {own:.0%}, to others {others:.0%}"
     axis.set_title(title, fontsize=FONT + 1)
     axis.set_xlabel(
-        f"an arrow leads to the node that listens; the widest is {widest:.0%}; a grey ring is an arrow from the root\n"
-        f"a node is as dark as it listens to itself; dotted: it does not act; {seen}",
+        f"an arrow leads to the node that listens; the widest is {widest:.0%}\n"
+        "a grey ring is an arrow from the root; a node is as dark as it\n"
+        f"listens to itself; dotted: it does not act; {seen}",
         fontsize=FONT,
     )
     axis.tick_params(labelsize=FONT)

@@ -9,8 +9,9 @@ from jaxtyping import Float
 
 from envs.bodies.graph import Body
 
-APART = 0.12  # of the picture's longer side: how far nodes that would hide each other are moved apart
-NARROW = 0.3  # of it: the least that the shorter side is
+APART = 0.6  # of the least distance of nodes: how far those that would hide each other are moved apart
+SAME = 0.02  # of the longer side: nodes that are nearer hide each other
+NARROW = 0.3  # of the longer side: the least that the shorter side is
 SEEN = {"xy": "from above", "xz": "from the side", "yz": "from the front"}
 
 
@@ -27,9 +28,10 @@ def places(body: Body) -> tuple[Float[np.ndarray, "nodes 2"], str]:
     sizes = np.ptp(points, axis=0).round(6)
     first, second = sorted(np.argsort(-sizes, kind="stable")[:2])
     placed = points[:, [first, second]]
-    apart = APART * sizes.max()
+    distances, same = np.linalg.norm(placed[:, None] - placed[None], axis=2), SAME * sizes.max()
+    apart = APART * distances[distances > same].min()
     for node in range(1, body.nodes):
-        while np.linalg.norm(placed[:node] - placed[node], axis=1).min() < apart / 2:
+        while np.linalg.norm(placed[:node] - placed[node], axis=1).min() <= same:
             placed[node, int(sizes[second] < sizes[first])] += apart
     names = "xyz"[first] + "xyz"[second]
     return placed, f"{names[0]} and {names[1]} in metres, {SEEN[names]}"

@@ -135,9 +135,9 @@ def test_the_command_draws_it_and_says_it(capsys):
     model, _ = model_of(*TRANSFORMER)
     save_policy(model, "policy", environment={"id": "bodies", "kwargs": TESTED})
     played = {"episodes": 1, "output": "scores.json", "listens": "listens.png"}
-    evaluate(policy="policy", env={"name": "Centipede-6", "kwargs": {"max_episode_steps": 20}}, **played)
-    said = capsys.readouterr().out.partition("listens: listens.png, Centipede-6 in ")[2]
-    assert said.count("\n") == 1 + 16 and said.splitlines()[1].startswith("  hip_left_0 ")
+    evaluate(policy="policy", env={"name": "Centipede-4", "kwargs": {"max_episode_steps": 20}}, **played)
+    said = capsys.readouterr().out.partition("listens: listens.png, Centipede-4 in ")[2]
+    assert said.count("\n") == 1 + 10 and said.splitlines()[1].startswith("  hip_left_0 ")
     with Image.open("listens.png") as picture:
         assert picture.size[0] > 1000 and len(picture.getcolors(10**6)) > 50
 
@@ -167,4 +167,4 @@ def test_a_body_that_was_not_met_is_refused():
 def test_no_nodes_hide_each_other_in_a_picture(name):
     placed, _ = places(kind_named(name).body)
     apart = np.linalg.norm(placed[:, None] - placed[None], axis=2) + np.eye(len(placed)) * 9
-    assert apart.min() > 0.04 * np.ptp(placed, axis=0).max()
+    assert apart.min() > 0.03 * np.ptp(placed, axis=0).max()
