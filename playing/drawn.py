@@ -79,6 +79,7 @@ def _graph(axis: Any, found: Listens, image: Any) -> None:
     body, rows, shares = found.body, {node: row for row, node in enumerate(found.acting)}, found.shares
     placed, seen = places(body)
     frame(axis, placed)
+    axis.set_aspect("equal", "datalim")  # it fills its panel
     edges = {(int(target), int(source)) for source, target in body.edges[0].T if target in rows}
     heard = {(i, j): float(shares[rows[i], j]) for i, j in sorted(edges)}
     widest = max([*heard.values(), 1e-12])
@@ -115,7 +116,7 @@ def _graph(axis: Any, found: Listens, image: Any) -> None:
     axis.set_xlabel(
         f"an arrow leads to the node that listens; the widest is {widest:.0%}\n"
         "a grey ring is an arrow from the root; a node is as dark as it\n"
-        f"listens to itself; dotted: it does not act; {seen}",
+        f"listens to itself; dotted: it does not act\n{seen}",
         fontsize=FONT,
     )
     axis.tick_params(labelsize=FONT)

@@ -6,6 +6,7 @@
     features.py     the numbers that a node shows
     environment.py  one body, or several in turn, as a Gymnasium environment
     batch.py        many bodies stepped at once
+    picture.py      where the nodes of a body are drawn
 
 Sources: Wang et al. 2018 (NerveNet), Huang et al. 2020 (shared modular policies), Kurin et al. 2020 (Amorpheus).
 """
