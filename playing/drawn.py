@@ -10,7 +10,7 @@ from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 
-from envs.bodies.picture import frame, places
+from envs.bodies.picture import places
 
 if TYPE_CHECKING:
     from playing.listens import Listens
@@ -51,7 +51,7 @@ def draw(found: Listens, file: Path) -> None:
             title = f"attention of layer {layer + 1}"
             image = _matrix(axis, found, found.attention[layer], found.tokens, title, linear)
         _bar(lower[0], image, [*axes], f"attention, mean over heads (evenly spread: {1 / columns:.3f})")
-    figure.savefig(file, dpi=130)
+    figure.savefig(file, dpi=130, bbox_inches="tight")
 
 
 def _matrix(axis: Any, found: Listens, values: np.ndarray, columns: list[str], title: str, norm: Normalize) -> Any:
@@ -78,8 +78,8 @@ def _graph(axis: Any, found: Listens, image: Any) -> None:
     """
     body, rows, shares = found.body, {node: row for row, node in enumerate(found.acting)}, found.shares
     placed, seen = places(body)
-    frame(axis, placed)
     axis.set_aspect("equal", "datalim")  # it fills its panel
+    axis.margins(0.1)
     edges = {(int(target), int(source)) for source, target in body.edges[0].T if target in rows}
     heard = {(i, j): float(shares[rows[i], j]) for i, j in sorted(edges)}
     widest = max([*heard.values(), 1e-12])
