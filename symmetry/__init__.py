@@ -1,5 +1,6 @@
 """Finite groups, their representations and the maps that commute with them. Imports torch alone."""
 
+from symmetry.arrays import Arrays
 from symmetry.codes import Codes
 from symmetry.conv import EquivariantConv2d, EquivariantPool2d
 from symmetry.group import Group, cyclic, dihedral, product, symmetric
@@ -13,6 +14,7 @@ from symmetry.symmetry import Symmetry
 from symmetry.tied import expanded, symmetrize
 
 __all__ = [
+    "Arrays",
     "Codes",
     "EquivariantConv2d",
     "EquivariantLinear",

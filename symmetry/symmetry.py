@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from symmetry.arrays import Arrays
 from symmetry.codes import Codes
 from symmetry.group import Group
 from symmetry.representation import Representation
@@ -29,7 +30,7 @@ class Symmetry:
     Attributes:
         group: the group G.
         observation: how each observation key transforms: a vector by its `Representation`, categorical codes by
-            `Codes`; a plain Box is the key "observation".
+            `Codes`, an array of numbers by `Arrays`; a plain Box is the key "observation".
         action: the representation on the actions: on their one-hot form if discrete, on the vector if continuous.
         twin: `twin(env, g)` puts the simulator of `env` into the transformed state φ(g)s. Default: transform
             `env.unwrapped.state`, right where the state is the observation.
@@ -39,7 +40,7 @@ class Symmetry:
     """
 
     group: Group
-    observation: Mapping[str, Representation | Codes]
+    observation: Mapping[str, Representation | Codes | Arrays]
     action: Representation
     twin: Callable[[Any, int], None] | None = None
 
@@ -123,7 +124,7 @@ class Symmetry:
         return {
             "group": {"name": self.group.name, "generators": [list(g) for g in self.group.generators]},
             "observation": {
-                key: part.to_data() if isinstance(part, Codes) else images(part)
+                key: images(part) if isinstance(part, Representation) else part.to_data()
                 for key, part in self.observation.items()
             },
             "action": images(self.action),
@@ -142,10 +143,12 @@ class Symmetry:
             def representation(images: list[dict[str, list[int]]]) -> Representation:
                 return Representation(group, [(image["permutation"], image["signs"]) for image in images])
 
-            observation = {
-                str(key): Codes.from_data(group, part) if isinstance(part, Mapping) else representation(part)
-                for key, part in data["observation"].items()
-            }
+            def transform(part: Any) -> Representation | Codes | Arrays:
+                if not isinstance(part, Mapping):
+                    return representation(part)
+                return (Codes if "cells" in part else Arrays).from_data(group, part)
+
+            observation = {str(key): transform(part) for key, part in data["observation"].items()}
             return cls(group, observation, representation(data["action"]))
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a symmetry: {error!r}") from error

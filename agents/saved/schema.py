@@ -38,10 +38,11 @@ CODES = record(
         ),
     }
 )
+ARRAYS = record({"shape": several(whole(1, 10_000), 8), "images": optional(IMAGES)})
 
 
 def _transforms(value: Any, name: str) -> None:
-    (CODES if isinstance(value, dict) else IMAGES)(value, name)
+    (IMAGES if not isinstance(value, dict) else CODES if "cells" in value else ARRAYS)(value, name)
 
 
 def _encoder(value: Any, name: str) -> None:

@@ -10,6 +10,7 @@ import mujoco
 import numpy as np
 
 from envs.bodies.observation import Layout
+from envs.bodies.reflection import shared
 from envs.bodies.simulation import Kind, kind_named
 from envs.bodies.task import State
 
@@ -31,6 +32,7 @@ class BodyEnv(gymnasium.Env):
     Attributes:
         bodies: the names of those of `train` and of `test`.
         types: the names of the types of nodes.
+        reflection: that of all these bodies; None if they do not share one.
 
     Raises:
         ValueError: no such body, none at all, or one with a type of node that is not among `types`.
@@ -51,6 +53,7 @@ class BodyEnv(gymnasium.Env):
         shown = [*self.kinds, *(kind_named(name) for name in listed("test", test))]
         self.layout = Layout([kind.body for kind in shown], [kind.task.name for kind in shown], types)
         self.bodies, self.types = [kind.task.name for kind in shown], self.layout.types
+        self.reflection = shared([kind.reflection for kind in shown])
         self.observation_space, self.action_space = self.layout.space, self.layout.actions
         self.render_mode = render_mode
         self.index: int | None = None

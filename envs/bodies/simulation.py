@@ -6,7 +6,7 @@ simulation behind it, as it would be with what `mj_step` leaves in MjData.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import mujoco
@@ -15,6 +15,7 @@ import numpy as np
 from envs.bodies import families
 from envs.bodies.features import Features
 from envs.bodies.graph import Body, body_of, compiled
+from envs.bodies.reflection import Reflection, reflection_of
 from envs.bodies.task import State, Task
 from envs.names import unknown
 
@@ -40,6 +41,15 @@ class Kind:
         self.low, self.high = np.where(limited, low, -1.0), np.where(limited, high, 1.0)
         acting = np.flatnonzero(self.body.motors >= 0)
         self.node_of_motor = acting[np.argsort(self.body.motors[acting])]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Kind:
+        """Itself: nothing of it changes."""
+        return self
+
+    @cached_property
+    def reflection(self) -> Reflection | None:
+        """The body's reflection; None if it has none."""
+        return reflection_of(self.body)
 
     def simulation(self) -> Any:
         """A new MjData."""
@@ -71,6 +81,10 @@ class Kind:
         """Take one step of the environment; MuJoCo lets other threads run meanwhile."""
         data.ctrl[:] = controls
         mujoco.mj_step(self.model, data, self.task.frame_skip)
+        self.place(data)
+
+    def place(self, data: Any) -> None:
+        """Bring the places of all parts up to date with the positions."""
         mujoco.mj_kinematics(self.model, data)
 
 

@@ -8,8 +8,9 @@ import gymnasium
 from gymnasium import spaces
 
 from envs.history import History
-from envs.names import id_of, is_minigrid, resolve_id, short_name_of
+from envs.names import id_of, is_body, is_minigrid, resolve_id, short_name_of
 from envs.shuffle import ShuffledCells
+from envs.symmetries.bodies import body_symmetry_of
 from envs.symmetries.classic import CLASSIC, ROUNDED
 from envs.symmetries.minigrid import minigrid_symmetry_of
 from envs.symmetries.mujoco import MUJOCO, NEARLY
@@ -61,7 +62,9 @@ def declared_symmetry(env: gymnasium.Env) -> Symmetry | None:
 
 def declaration_of(env_id: str) -> Declaration | None:
     """What is declared for a Gymnasium id: a symmetry, or a function of the environment."""
-    return _declared.get(_plain(env_id), minigrid_symmetry_of if is_minigrid(_plain(env_id)) else None)
+    name = _plain(env_id)
+    found = minigrid_symmetry_of if is_minigrid(name) else body_symmetry_of if is_body(name) else None
+    return _declared.get(name, found)
 
 
 def tolerance_of(env: str | gymnasium.Env) -> float:
@@ -71,7 +74,7 @@ def tolerance_of(env: str | gymnasium.Env) -> float:
 
 
 def symmetric_ids() -> list[str]:
-    """The names (short ones where there are) with a declared symmetry; every MiniGrid environment has one as well."""
+    """The names (short ones where there are) with a declared symmetry; all of MiniGrid and many bodies have one too."""
     return [short_name_of(env_id) or env_id for env_id in _declared]
 
 
