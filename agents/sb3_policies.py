@@ -102,7 +102,7 @@ class HeadedActorCriticPolicy(Headed, DropsWhileCollecting, Optimized, ActorCrit
         super()._build(lr_schedule)  # makes log_std, and the output layers replaced here
         reps = representations(self.pi_features_extractor, self.symmetry, self.action_space, self.use_sde)
         if self.per_node is not None:
-            actor_critic.build(self, self.per_node)
+            actor_critic.build(self, self.per_node, None if reps is None else reps[1])
         elif reps is None:
             features = self.action_net.in_features
             self.action_net = head(features, int(self.action_net.out_features), gain=SMALL)

@@ -53,7 +53,7 @@ class Average(Encoder):
         check_sizes(symmetry, observation_space)
         inner = encoder(observation_space, **(options or {}))
         super().__init__(observation_space, inner.features_dim * symmetry.group.order)
-        self.encoder, self.symmetry = inner, symmetry
+        self.encoder, self.symmetry, self.per_node = inner, symmetry, getattr(inner, "per_node", None)
         self.out_rep = Representation.regular(symmetry.group) * inner.features_dim
 
     @classmethod

@@ -48,7 +48,7 @@ class Encoder(BaseFeaturesExtractor):
         scaled: the options that make it larger or smaller, together and in proportion, until it has the number of
             parameters that is asked for (`encoders.size`); the first is the one that fits the last few.
         per_node: where the features of each node of a body are among them, on which a head for each node is built; else
-            None.
+            None. An equivariant encoder has |G| copies of each of these features, a regular representation.
         out_rep: ρ, a representation of the symmetry's group of size `features_dim`, on which equivariant heads are
             built; None without a promise.
 

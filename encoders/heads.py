@@ -9,7 +9,7 @@ representation to that of its output:
     mean of a Gaussian            ψ;  its log standard deviation: |ψ|, where it is no function of the state
                                   one free number for each orbit of |ψ| (`ties`)
     value                         trivial
-    actions of a body's nodes     a head for each type of node (`NodeHead`)
+    actions of a body's nodes     a head for each type of node (`NodeHead`); under a symmetry its average (`AveragedHead`)
     Q(s, a) of a continuous critic   from features ⊕ ψ to the trivial representation; of a body: `NodeCritic`
 """
 
@@ -188,6 +188,26 @@ class NodeCritic(nn.Module):
             each = self.of_node(torch.cat([states, acting, acts[..., None]], dim=2))
             acts = (each * mask[..., None]).sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
         return self.of_body(torch.cat([pooled, acts], dim=1))
+
+
+class AveragedHead(nn.Module):
+    """Any head f, averaged over a group: f̄(z) = 1/|G| Σ_g ρ(g) f(z_g) for features z that are regular representations.
+
+    Where the features are z(φ(h)s)_g = z(s)_{h⁻¹g} (`encoders.average`), f̄(z(φ(h)s)) = ρ(h) f̄(z(s)), whatever f is.
+
+    Args:
+        head: f, of features (batch, size).
+        outputs: ρ, how what it gives transforms.
+    """
+
+    def __init__(self, head: nn.Module, outputs: Representation):
+        super().__init__()
+        self.head, self.outputs = head, outputs
+
+    def forward(self, features: Float[Tensor, "batch size_times_order"]) -> Float[Tensor, "batch outputs"]:
+        order = self.outputs.group.order
+        copies = features.unflatten(1, (-1, order)).unbind(2)
+        return torch.stack([self.outputs(g, self.head(z)) for g, z in enumerate(copies)]).mean(0)
 
 
 class PointwiseTanh(nn.Module):

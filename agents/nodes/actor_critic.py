@@ -9,12 +9,17 @@ from gymnasium import spaces
 from torch import nn
 
 from agents.nodes.gaussian import MaskedDiagGaussian
-from encoders.heads import SMALL, NodeHead, PooledHead
+from encoders.heads import SMALL, AveragedHead, NodeHead, PooledHead
 from encoders.nodes import NodeFeatures
+from symmetry import Representation
 
 
-def build(policy: Any, layout: NodeFeatures) -> None:
+def build(policy: Any, layout: NodeFeatures, actions: Representation | None = None) -> None:
     """Give an SB3 policy a head for each node, one standard deviation for all of them, and a value of the whole body.
+
+    Args:
+        layout: of the features; under a symmetry, of each of their |G| copies.
+        actions: how they transform under the symmetry that the policy obeys, if it obeys one.
 
     Raises:
         ValueError: the actions are not one for each node, or gSDE explores.
@@ -24,6 +29,10 @@ def build(policy: Any, layout: NodeFeatures) -> None:
     policy.ties = torch.zeros(layout.nodes, dtype=torch.long)
     policy._parameters["log_std"] = nn.Parameter(torch.ones(1) * policy.log_std_init)
     policy.action_net, policy.value_net = NodeHead(layout, SMALL), PooledHead(layout)
+    if actions is not None:
+        means_and_mask = actions + actions.unsigned()
+        policy.action_net = AveragedHead(policy.action_net, means_and_mask)
+        policy.value_net = AveragedHead(policy.value_net, Representation.trivial(actions.group))
 
 
 def check_nodes(layout: NodeFeatures, actions: spaces.Space, use_sde: bool) -> None:
