@@ -7,11 +7,13 @@ python -m envs.check_symmetry env=Ant-v5 steps=1000   one of them, for every ele
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 from envs.arguments import read_arguments, run_command
+from envs.bodies.families import NAMES as BODIES
 from envs.minigrid import VIEWS
 from envs.names import is_minigrid, resolve_id, short_names
-from envs.single import make_env
+from envs.single import make_env, symmetry_of
 from envs.symmetries import symmetric_ids, tolerance_of
 from envs.symmetries.registry import TOLERANCE
 from envs.twins import Check, measure_symmetry
@@ -59,6 +61,8 @@ def _declared() -> Iterator[tuple[str, str]]:
         for name, env_id in short_names().items():
             if is_minigrid(env_id):
                 yield name, view
+    if find_spec("mujoco"):
+        yield from ((name, "") for name in BODIES if symmetry_of(name) is not None)
 
 
 def _verdict(check: Check, tolerance: float) -> tuple[str, bool]:
