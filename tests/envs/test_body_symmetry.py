@@ -20,7 +20,7 @@ from envs.bodies.reflection import reflection_of  # noqa: E402
 from envs.bodies.simulation import kind_named  # noqa: E402
 from envs.symmetries.classic import MIRROR  # noqa: E402
 
-ALIKE = ("Centipede-4", "Centipede-6", "Centipede-4-crippled", "Snake-4", "Ant-4", "Ant-2", "Walker-7", "Humanoid-2d-9")
+ALIKE = ("Centipede-4", "Centipede-6", "Snake-4", "Ant-4", "Walker-7", "Humanoid-2d-9")
 UNLIKE = ("Ant-3", "Hopper-5", "Walker-6", "Walker-4", "Cheetah-7", "Humanoid-2d-8", "Humanoid-2d-7-left-arm")
 EXACTLY = 1e-10  # of the simulator's state after one step, relative to max(1, |x|)
 
@@ -46,7 +46,7 @@ def reflection(xml):
 
 @pytest.mark.parametrize("name", ALIKE)
 def test_the_reflection_holds_in_the_simulator(name):
-    check = check_symmetry(name, steps=25)
+    check = check_symmetry(name, steps=15)
     assert max(check.state) < EXACTLY and max(check.reward) < EXACTLY and max(check.termination) == 0
     assert check.has_state and not check.draws
 
@@ -125,7 +125,7 @@ def test_several_bodies_declare_the_reflection_that_all_of_them_have():
     assert symmetry(["Centipede-4", "Ant-4"]) is None
     assert symmetry(["Centipede-4"], ["Hopper-3"]) is None
     env = make_env("bodies", kwargs={"train": ["Centipede-4", "Centipede-6"]})
-    assert max(check_symmetry(env, steps=25).state) < EXACTLY
+    assert max(check_symmetry(env, steps=15).state) < EXACTLY
 
 
 def test_a_wrong_sign_is_refused():
@@ -181,12 +181,19 @@ def seen(model, steps=4):
     return {key: torch.as_tensor(part) for key, part in obs.items()}
 
 
-def obeys(policy, symmetry, obs):
-    """π(ψa|φs) = π(a|s) and V(φs) = V(s), and how far the twins' means are apart, so that the law says something."""
+def randomized(model):
+    """With larger weights, so that no output is small."""
     torch.manual_seed(0)
     with torch.no_grad():
-        for parameter in policy.parameters():
-            parameter.add_(0.1 * torch.randn_like(parameter))  # so that no output is small
+        for parameter in model.policy.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return model
+
+
+def check_law(model):
+    """π(ψa|φs) = π(a|s) and V(φs) = V(s), on states whose twins are others."""
+    policy, symmetry, obs = model.policy, model.get_env().symmetry, seen(model)
+    with torch.no_grad():
         actions = torch.randn(len(obs["nodes"]), obs["nodes"].shape[1]) * obs["actuated"]
         twins, moved = symmetry.observe(1, obs), symmetry.act(1, actions)
         here, there = policy.evaluate_actions(obs, actions), policy.evaluate_actions(twins, moved)
@@ -200,16 +207,13 @@ def obeys(policy, symmetry, obs):
 
 @pytest.mark.parametrize(("encoder", "method", "options"), POLICIES)
 def test_a_symmetric_policy_of_bodies_obeys_the_reflection_before_and_after_an_update(encoder, method, options):
-    model = agent(encoder, method, options)
-    symmetry, obs = model.get_env().symmetry, seen(model)
-    obeys(model.policy, symmetry, obs)
-    model.learn(64)
-    obeys(model.policy, symmetry, obs)
+    model = randomized(agent(encoder, method, options))
+    check_law(model)
+    check_law(model.learn(64))
 
 
 def test_a2c_obeys_the_reflection_too():
-    model = agent(*POLICIES[1], name="a2c").learn(64)
-    obeys(model.policy, model.get_env().symmetry, seen(model))
+    check_law(randomized(agent(*POLICIES[1], name="a2c")).learn(32))
 
 
 def test_a_saved_symmetric_policy_acts_as_before_and_plays_no_larger_bodies(tmp_path):
@@ -227,5 +231,5 @@ def test_a_trained_run_reports_that_it_obeys(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     short = {"n_envs": 2, "total_timesteps": 64, "agent": {"n_steps": 32, "batch_size": 32}, "progress": False}
     evaluation = {"every": 64, "episodes": 1, "final_episodes": 1}
-    result = train(env="Centipede-4", encoder="homomorphic", evaluation=evaluation, **short)
-    assert result.summary["symmetry"] == "hard" and result.summary["equivariance_error"] < 1e-5
+    scores = train(env="Centipede-4", encoder="homomorphic", evaluation=evaluation, **short).scores
+    assert scores["equivariance_error"] < 1e-5
