@@ -87,4 +87,10 @@ def check_sizes(symmetry: Symmetry, space: spaces.Space) -> None:
     """Raise ValueError unless the symmetry fits these observations (`Symmetry.validate`), or the windows' own."""
     window = isinstance(space, spaces.Dict) and MASK in space.spaces
     parts = {key: part.shape for key, part in items(space) if not (window and key == MASK)}
+    nodes = parts.get("actuated", (symmetry.action.size,))[0]
+    if nodes != symmetry.action.size:
+        raise ValueError(
+            f"the policy obeys the reflection of bodies of {symmetry.action.size} nodes, and these have up to {nodes}; "
+            "name all that it is to play in env.train and env.test of its training"
+        )
     symmetry.validate({key: shape[1:] if window else shape for key, shape in parts.items()})

@@ -9,7 +9,7 @@ representation to that of its output:
     mean of a Gaussian            ψ;  its log standard deviation: |ψ|, where it is no function of the state
                                   one free number for each orbit of |ψ| (`ties`)
     value                         trivial
-    actions of a body's nodes     a head for each type of node (`NodeHead`); under a symmetry its average (`AveragedHead`)
+    actions of a body's nodes     a head for each type of node (`NodeHead`), averaged (`AveragedHead`)
     Q(s, a) of a continuous critic   from features ⊕ ψ to the trivial representation; of a body: `NodeCritic`
 """
 

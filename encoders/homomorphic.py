@@ -12,6 +12,7 @@ from gymnasium import spaces
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from encoders.average import check_sizes
 from encoders.base import Encoder, activation_named, describe, encoders_reading, items, kind_of
 from encoders.layers.equivariant import EquivariantGrid, regular
 from encoders.layers.stem import Observation
@@ -73,7 +74,7 @@ class Homomorphic(Encoder):
         self.out_rep = hidden
         chosen = activation_named(activation)
         parts = dict(items(observation_space))
-        symmetry.validate({key: part.shape for key, part in parts.items()})
+        check_sizes(symmetry, observation_space)
         if kind == "vector" and len(parts) > 1:
             raise ValueError(f"encoder Homomorphic reads one vector or a grid; got {describe(observation_space)}")
         if kind == "grid":

@@ -168,8 +168,8 @@ def _symmetry(config: Mapping[str, Any], declared: Symmetry | None) -> Symmetry:
         raise UsageError(f"shuffled cells have no symmetry, which {needs}; use env.shuffle=null")
     raise UsageError(
         f"{config['env']['name']} declares no symmetry, which {needs}; one is declared in: "
-        f"{', '.join(symmetric_ids())}, the ids of MiniGrid and BabyAI themselves, and bodies that are their own mirror "
-        "images (docs/bodies.md); for an environment of your own call envs.register_symmetry (docs/symmetry.md)"
+        f"{', '.join(symmetric_ids())}, the ids of MiniGrid and BabyAI themselves, and bodies with a left and a right; "
+        "for an environment of your own call envs.register_symmetry (docs/symmetry.md)"
     )
 
 

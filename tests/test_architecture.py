@@ -25,7 +25,7 @@ ROOMS: dict[str, set[str]] = {
     "envs.symmetries": {"envs", "symmetry"},
     "agents.ppo": {"encoders", "encoders.layers", "symmetry"},
     "agents.equivariance": {"agents", "agents.dqn", "agents.ppo", "encoders", "symmetry"},
-    "agents.nodes": {"encoders"},
+    "agents.nodes": {"encoders", "symmetry"},
     "agents.a2c": {"agents.ppo", "encoders", "encoders.layers", "symmetry"},
     "agents.off_policy": {"agents.ppo", "encoders", "encoders.layers", "symmetry"},
     "agents.dqn": {"agents.off_policy", "agents.ppo", "encoders", "encoders.layers", "symmetry"},

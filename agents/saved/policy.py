@@ -219,11 +219,6 @@ def build(spec: dict[str, Any], trust: Sequence[str], observation_space: spaces.
     encoder_class, options = encoder_from_data(encoder, trust, symmetry)
     seen = observation_space or space_from_data(spec["observation_space"])
     try:
-        if symmetry is not None and kind_of(seen) == "body" and action_space(seen).shape != (symmetry.action.size,):
-            raise ValueError(
-                f"the policy obeys the reflection of bodies of {symmetry.action.size} nodes, and these have up to "
-                f"{action_space(seen).shape[0]}; name all that it is to play in env.train and env.test of its training"
-            )
         return AGENTS[agent].policy(
             seen,
             action_space(seen) if kind_of(seen) == "body" else space_from_data(spec["action_space"]),

@@ -15,10 +15,10 @@ from train import train
 
 pytest.importorskip("mujoco", reason="MuJoCo is not installed: pip install -e .[mujoco]")
 
-from envs.bodies.graph import body_of, compiled  # noqa: E402
-from envs.bodies.reflection import reflection_of  # noqa: E402
-from envs.bodies.simulation import kind_named  # noqa: E402
-from envs.symmetries.classic import MIRROR  # noqa: E402
+from envs.bodies.graph import body_of, compiled
+from envs.bodies.reflection import reflection_of
+from envs.bodies.simulation import kind_named
+from envs.symmetries.classic import MIRROR
 
 ALIKE = ("Centipede-4", "Centipede-6", "Snake-4", "Ant-4", "Walker-7", "Humanoid-2d-9")
 UNLIKE = ("Ant-3", "Hopper-5", "Walker-6", "Walker-4", "Cheetah-7", "Humanoid-2d-8", "Humanoid-2d-7-left-arm")
