@@ -23,6 +23,7 @@ from envs.bodies.graph import BALL, FREE, HINGE, SLIDE, Body
 FEATURES = 21
 OF_ROOT = 13
 # the signs of the root's numbers under y ↦ -y: height, two axes, linear velocity, and angular velocity, an axial vector
+PLACE, AXIS = slice(15, 18), slice(18, 21)  # the constants of a joint
 ROOT_REFLECTED = (1, *[1, -1, 1] * 3, -1, 1, -1)
 VELOCITY = 0.1
 MOST = 5.0
@@ -45,7 +46,7 @@ class Features:
         hinge = model.jnt_type[joints] == HINGE
         self.middle = np.where(limited, (low + high) / 2, 0.0)
         self.half = np.where(limited, (high - low) / 2, np.where(hinge, np.pi, 1.0))
-        self.built = _built(body)
+        self.places, self.axes = _built(body)
         self.linear, self.angular = _motion(model, self.root, set(joints.tolist()), name)
 
     def __call__(self, qpos: np.ndarray, qvel: np.ndarray, data: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -57,17 +58,17 @@ class Features:
         seen[:, 0, 7:10], seen[:, 0, 10:13] = VELOCITY * qvel @ self.linear, VELOCITY * qvel @ self.angular
         seen[:, 1:, OF_ROOT] = (qpos[:, self.angles] - self.middle) / self.half
         seen[:, 1:, OF_ROOT + 1] = VELOCITY * qvel[:, self.rates]
-        seen[:, 1:, OF_ROOT + 2 :] = self.built
+        seen[:, 1:, PLACE], seen[:, 1:, AXIS] = self.places, self.axes
         return np.clip(seen, -MOST, MOST, out=seen)
 
 
-def _built(body: Body) -> np.ndarray:
-    """(nodes - 1, 6): the way from the parent's anchor to a joint's, and the joint's axis."""
+def _built(body: Body) -> tuple[np.ndarray, np.ndarray]:
+    """Of each joint (joints, 3): the way from its parent's anchor to its own, and its axis."""
     data = mujoco.MjData(body.model)
     mujoco.mj_kinematics(body.model, data)
     anchors = np.concatenate([data.xpos[[body.root]], data.xanchor[body.joints]])
     frame = data.xmat[body.root].reshape(3, 3)
-    return np.concatenate([(anchors[1:] - anchors[body.parents]) @ frame, data.xaxis[body.joints] @ frame], axis=1)
+    return (anchors[1:] - anchors[body.parents]) @ frame, data.xaxis[body.joints] @ frame
 
 
 def _motion(model: Any, root: int, nodes: set[int], name: str) -> tuple[np.ndarray, np.ndarray]:

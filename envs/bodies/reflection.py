@@ -18,7 +18,7 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from envs.bodies.features import FEATURES, OF_ROOT, ROOT_REFLECTED
+from envs.bodies.features import AXIS, FEATURES, OF_ROOT, PLACE, ROOT_REFLECTED
 from envs.bodies.graph import BALL, FREE, HINGE, Body
 
 POLAR, AXIAL = np.array([1.0, -1.0, 1.0]), np.array([-1.0, 1.0, -1.0])
@@ -54,10 +54,12 @@ class Reflection:
 
     Attributes:
         nodes: of its nodes; a joint's angle, velocity and torque change sign with it.
+        axes: (nodes, 3) signs of the axis of each of them, which goes over into that of its partner.
         positions, velocities: of MuJoCo's qpos and qvel.
     """
 
     nodes: SignedPermutation
+    axes: tuple[tuple[int, ...], ...]
     positions: SignedPermutation
     velocities: SignedPermutation
 
@@ -66,6 +68,7 @@ class Reflection:
         places, signs = (np.array(part) for part in self.actions(nodes))
         spread = np.repeat(signs[:, None], FEATURES, axis=1)
         spread[0, :OF_ROOT] = ROOT_REFLECTED
+        spread[1 : len(self.axes), PLACE], spread[: len(self.axes), AXIS] = POLAR, self.axes
         return _pair(places[:, None] * FEATURES + np.arange(FEATURES), spread)
 
     def actions(self, nodes: int) -> SignedPermutation:
@@ -100,7 +103,9 @@ def reflection_of(body: Body) -> Reflection | None:
             here, there = int(address[joint]), int(address[other])
             numbers[0, here : here + count] = np.arange(there, there + count)
             numbers[1, here : here + count] = of_free if free else sign
-    return Reflection(_pair(places, signs), _pair(*positions), _pair(*velocities))
+    kinds = [AXIAL, *(mirror.vector(joint) for joint in body.joints)]
+    axes = tuple(tuple((sign * kind).astype(int).tolist()) for sign, kind in zip(signs, kinds, strict=True))
+    return Reflection(_pair(places, signs), axes, _pair(*positions), _pair(*velocities))
 
 
 def shared(reflections: Sequence[Reflection | None]) -> Reflection | None:
@@ -230,11 +235,14 @@ class Mirror:
 
     def sign(self, joint: int, other: int) -> int:
         """How the axis of a joint goes over into that of another one: 1, -1 if into the opposite one, 0 if neither."""
-        kind = self.model.jnt_type[joint]
-        if kind == FREE:
+        if self.model.jnt_type[joint] == FREE:
             return 1
-        axis = (AXIAL if kind == HINGE else POLAR) * self.data.xaxis[joint]
+        axis = self.vector(joint) * self.data.xaxis[joint]
         return next((sign for sign in (1, -1) if close(sign * axis, self.data.xaxis[other])), 0)
+
+    def vector(self, joint: int) -> np.ndarray:
+        """How the axis of a joint is reflected: of a hinge it is an axial vector, of a slide a polar one."""
+        return AXIAL if self.model.jnt_type[joint] == HINGE else POLAR
 
     def faces_forward(self, body: int) -> bool:
         """Whether the mirror image of a rigid body's frame, with its y axis turned back, is that frame."""
