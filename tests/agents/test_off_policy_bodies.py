@@ -178,9 +178,8 @@ def check_compiled(name, encoder):
     assert distance(eager, agent(name, encoder)) > 1e-3
 
 
-@pytest.mark.parametrize(
-    "encoder", [pytest.param(SOME[0]), *(pytest.param(e, marks=pytest.mark.slow) for e in SOME[1:])]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("encoder", [*SOME, MLP])
 @pytest.mark.parametrize("name", AGENTS)
 def test_the_graph_of_a_law_equals_the_law_to_rounding(name, encoder, monkeypatch):
     """What is handed to the compiler, run as it is."""
