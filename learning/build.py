@@ -67,6 +67,10 @@ def build(config: Mapping[str, Any]) -> Built:
         ValueError: the parts do not fit together, do not fit into memory, or make a policy that cannot be saved.
     """
     options, env = env_options(config), config["env"]
+    if (bodies := len(env.get("train") or ())) > config["n_envs"]:
+        raise UsageError(
+            f"an environment keeps to one body, and env.train names {bodies}; got n_envs={config['n_envs']}, use more"
+        )
     playing = {key: env.get(key) for key in PLAYED}
     split = None
     if playing["levels"] is not None:

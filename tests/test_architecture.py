@@ -45,6 +45,7 @@ ROOMS: dict[str, set[str]] = {
         "encoders",
         "encoders.layers",
         "envs",
+        "envs.bodies",
         "evaluation",
         "playing",
         "storage",
