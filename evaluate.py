@@ -34,7 +34,7 @@ from configs.command_line import command_line
 from configs.compose import UsageError, compose, overrides_of
 from envs.names import short_name_of, simulator_of
 from playing.film import can_write_mp4
-from playing.show import attend, export, record
+from playing.show import attend, export, listen, record
 from pretrained.shelf import READING, listing
 from storage.durable import write_file
 
@@ -104,7 +104,7 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     from agents.saved.specification import versions
     from playing.choose import another_family, beside, environment_options, is_sb3, load, make, prepared
     from playing.lipschitz import actor_of, lipschitz, lipschitz_line
-    from playing.listens import check_listens, listens
+    from playing.listens import check_listens
     from playing.measure import measure, score_table, symmetry_line
 
     if settings["device"] not in ("auto", "cpu", "cuda"):
@@ -173,7 +173,7 @@ def _evaluate(settings: dict[str, Any]) -> dict[str, Any]:
     if settings["attention"]:
         print(attend(policy, options, settings["seed"], Path(settings["attention"])))
     if settings["listens"]:
-        print(listens(policy, options, states, Path(settings["listens"])))
+        print(listen(policy, options, states, Path(settings["listens"])))
     if settings["inspect"]:
         from inspecting.page import inspect
 

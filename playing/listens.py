@@ -9,7 +9,6 @@ x_j moves in play. A transformer's attention, drawn below it, is no measure of i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -81,26 +80,12 @@ def check_listens(policy: Policy) -> None:
         )
 
 
-def listens(policy: Policy, options: dict[str, Any], states: Any, file: Path) -> str:
-    """Draw which node listens to which; returns lines that say it.
-
-    Args:
-        options: of the environment that the policy plays; of several bodies the first is drawn.
-        states: (raw) observations that it met.
-        file: the picture to write.
-    """
-    from playing.drawn import draw
-
-    found = listening_of(policy, options, states)
-    draw(found, file)
-    return f"listens: {file}, {found.name} in {found.states} states; mean actions depend most on\n{found.lines()}"
-
-
 def listening_of(policy: Policy, options: dict[str, Any], states: Any) -> Listens:
     """Measure it on at most `STATES` of these observations, at even distances.
 
     Args:
-        policy, options, states: as of `listens`.
+        options: of the environment that the policy plays; of several bodies the first is looked at.
+        states: (raw) observations that it met.
 
     Raises:
         ValueError: none of the observations shows the body.

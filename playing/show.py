@@ -1,4 +1,4 @@
-"""What is made of a policy beside its scores: a film of an episode, maps of its attention, an exported file."""
+"""What is made of a policy beside its scores: films, maps of what it attends or listens to, exported files."""
 
 from __future__ import annotations
 
@@ -53,6 +53,20 @@ def attend(policy: Policy, options: dict[str, Any], seed: int, file: Path) -> st
         maps["cells"] = unshuffled(maps["cells"], shuffle)
     draw(maps, [met[step][1] for step in steps], [f"step {step}" for step in steps], file)
     return f"attention: {file}, by layer and head at {len(steps)} moments of one episode of {len(met) - 1} steps"
+
+
+def listen(policy: Policy, options: dict[str, Any], states: Any, file: Path) -> str:
+    """Draw which node of a body listens to which, over observations that were met; returns lines that say it.
+
+    Raises:
+        ValueError: as `playing.listens.listening_of`.
+    """
+    from playing.drawn import draw
+    from playing.listens import listening_of
+
+    found = listening_of(policy, options, states)
+    draw(found, file)
+    return f"listens: {file}, {found.name} in {found.states} states; mean actions depend most on\n{found.lines()}"
 
 
 def episode(policy: Policy, options: dict[str, Any], seed: int) -> Iterator[tuple[Any, float, Any]]:
