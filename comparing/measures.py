@@ -23,6 +23,7 @@ MEASURES = {
 ALWAYS = (-math.inf, math.inf)
 SHARE = (0.0, 1.0)
 GRIDS = ("MiniGrid-", "BabyAI-", "Inductive-")  # 1 - 0.9 t / T for success, else 0
+BODIES = "Inductive-Bodies-"  # are none
 # the least and the greatest reward of a step, for Gymnasium's environments whose every step has a reward
 REWARDS = {
     "CartPole-v0": (0.0, 1.0),
@@ -105,7 +106,7 @@ def possible(kind: str, runs: Sequence[Run]) -> tuple[float, float]:
 def possible_return(config: Mapping[str, Any]) -> tuple[float, float]:
     """The least and the greatest return of an episode, where they are known; else everything."""
     env = str(config["env"]["id"]).rpartition(":")[2]
-    if env.startswith(GRIDS):
+    if env.startswith(GRIDS) and not env.startswith(BODIES):
         return (-1.0 if "Dynamic-Obstacles" in env else 0.0), 1.0
     spec = gymnasium.registry.get(env)
     steps = (config["env"].get("kwargs") or {}).get("max_episode_steps") or (spec and spec.max_episode_steps)

@@ -136,6 +136,8 @@ class Renderer:
     def __call__(self, data: Any) -> np.ndarray:
         if not self.camera.distance:
             self.camera.distance = 1.5 + 1.5 * float(np.ptp(data.xpos[1:], axis=0).max())
+        mujoco.mj_comPos(self.model, data)  # where the camera looks
+        mujoco.mj_camlight(self.model, data)  # after a reset there is no light yet
         self.renderer.update_scene(data, self.camera)
         return self.renderer.render()
 

@@ -91,7 +91,11 @@ def test_a_body_is_printed_and_drawn(tmp_path):
         (shown, ["missing.xml"], "missing.xml cannot be read: No such file or directory"),
         (command, ["train.py", "env=bodies", "env.train=[Centipede-7]"], "a centipede has 4 legs or more"),
         (command, ["train.py", "env=bodies", "env.test=[Snail-8]"], "no body is called 'Snail-8'"),
-        (command, ["train.py", "env=bodies", "n_envs=1"], "an environment keeps to one body, and env.train names 2; got"),
+        (
+            command,
+            ["train.py", "env=bodies", "n_envs=1"],
+            "an environment keeps to one body, and env.train names 2; got",
+        ),
         (
             command,
             ["train.py", "env=bodies", "agent=recurrent_ppo"],

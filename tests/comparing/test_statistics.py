@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from conftest import PROJECT, command
 
+from comparing.measures import ALWAYS, possible_return
 from comparing.pairs import discoveries, improvement, probability, rank_interval, rank_test, seeds_needed
 from comparing.statistics import (
     Estimate,
@@ -107,6 +108,11 @@ def test_for_many_scores_the_rank_test_goes_on_without_a_jump():
     x, y = generator.random(25), generator.random(26) + 0.2
     assert rank_test(x, y) == pytest.approx(rank_test(x, y[:-1]), rel=0.5)  # 51 scores, and 50
     assert rank_test(np.ones(30), np.ones(30)) == 1
+
+
+def test_returns_of_grids_are_shares_and_returns_of_bodies_are_not():
+    ranges = [possible_return({"env": {"id": f"Inductive-{name}-v0"}}) for name in ("OneBall", "Bodies")]
+    assert ranges == [(0.0, 1.0), ALWAYS]
 
 
 def test_an_interval_of_p_is_possible_holds_p_and_turns_round_with_the_pair():

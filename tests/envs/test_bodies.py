@@ -196,3 +196,15 @@ def test_what_a_joint_shows_of_its_place_tells_left_from_right_and_is_the_same_i
         if "left" in name:
             other = built[0][name.replace("left", "right")]
             assert np.allclose(other, place * [1, -1, 1]) and not np.allclose(other, place)
+
+
+def test_the_first_picture_of_an_episode_is_lit_and_shows_what_the_next_one_shows():
+    env = make_env("Centipede-6", render_mode="rgb_array")
+    env.reset(seed=0)
+    try:
+        first = env.render().astype(float)
+    except RuntimeError as error:
+        pytest.skip(str(error))
+    env.step(np.zeros(env.action_space.shape, np.float32))
+    assert np.abs(first - env.render()).mean() < 20
+    env.close()
