@@ -94,7 +94,7 @@ def test_a_body_is_printed_and_drawn(tmp_path):
         (
             command,
             ["train.py", "env=bodies", "n_envs=1"],
-            "an environment keeps to one body, and env.train names 2; got",
+            "an environment keeps to one body, and env.train names 2",
         ),
         (
             command,
