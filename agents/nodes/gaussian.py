@@ -17,6 +17,7 @@ from torch import Tensor
 class MaskedDiagGaussian(DiagGaussianDistribution):
     """Log probabilities and entropies are sums over the actions of nodes that act; the others are 0."""
 
+    given: Tensor
     mask: Tensor
 
     def proba_distribution(self, mean_actions: Tensor, log_std: Tensor) -> MaskedDiagGaussian:  # type: ignore[override]
@@ -24,9 +25,14 @@ class MaskedDiagGaussian(DiagGaussianDistribution):
         mean_actions: the output of a `NodeHead`, means and behind them the mask.
         log_std: (nodes,).
         """
+        self.given = mean_actions
         mean, self.mask = mean_actions.chunk(2, dim=1)
         super().proba_distribution(mean, log_std)
         return self
+
+    def mode(self) -> Tensor:
+        # not that of `distribution`: it was broadcast with a scale that ONNX makes as large as the batch of its example
+        return self.given.chunk(2, dim=1)[0]
 
     def log_prob(self, actions: Tensor) -> Tensor:
         return (self.distribution.log_prob(actions) * self.mask).sum(1)

@@ -66,6 +66,11 @@ def test_every_policy_plays_a_smaller_body_of_its_family(runs):
     assert said.returncode == 0, said.stderr
 
 
+def test_a_policy_of_bodies_is_exported_for_batches_of_any_size(runs, tmp_path):
+    said = command("evaluate.py", f"policy={runs['gnn']}", "episodes=2", SHORT, f"export={tmp_path / 'policy.onnx'}")
+    assert "whose actions were compared with the policy's" in said.stdout, said.stderr
+
+
 def test_sac_trains_on_bodies_and_its_policy_plays_a_larger_one(tmp_path):
     agent = {"name": "sac", "learning_starts": 32, "batch_size": 8, "gradient_steps": 2}
     small = {"name": "gnn", "width": 16, "channels": 8}
