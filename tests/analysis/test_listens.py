@@ -15,13 +15,14 @@ from agents.saved.policy import Policy
 from analysis.cells import as_function
 from analysis.saliency import listening
 from envs import make_vec_env
-from envs.bodies.picture import places
-from envs.bodies.simulation import kind_named
 from evaluate import evaluate
 from playing.lipschitz import actor_of
 from playing.listens import Listens, listening_of
 
 pytest.importorskip("mujoco", reason="MuJoCo is not installed: pip install -e .[mujoco]")
+
+from envs.bodies.picture import places
+from envs.bodies.simulation import kind_named
 
 BODY = "Centipede-4"
 TESTED = {"train": [BODY, "Centipede-6"], "test": []}  # so that there is padding
