@@ -19,6 +19,7 @@ from torch import Tensor
 
 from encoders.base import Encoder, items
 from encoders.layers.stem import Observation
+from encoders.nodes import layout_of
 from symmetry import Representation, Symmetry
 
 MASK = "valid"  # the mask of a window of observations: which of them exist
@@ -53,7 +54,7 @@ class Average(Encoder):
         check_sizes(symmetry, observation_space)
         inner = encoder(observation_space, **(options or {}))
         super().__init__(observation_space, inner.features_dim * symmetry.group.order)
-        self.encoder, self.symmetry, self.per_node = inner, symmetry, getattr(inner, "per_node", None)
+        self.encoder, self.symmetry, self.per_node = inner, symmetry, layout_of(inner)
         self.out_rep = Representation.regular(symmetry.group) * inner.features_dim
 
     @classmethod

@@ -60,13 +60,7 @@ def restore(env: AnyVecEnv, state: Mapping[str, Any]) -> None:
     *wrappers, core = layers(env)
     core.restore(state["core"])
     for wrapper, statistics in zip(_counting(wrappers), state["statistics"], strict=True):
-        if not isinstance(wrapper, VecNormalize):
-            wrapper.restore(statistics)
-            continue
-        for name in ("obs_rms", "ret_rms"):
-            running, given = getattr(wrapper, name), statistics[name]
-            running.mean, running.var, running.count = given["mean"], given["var"], given["count"]
-        refill({"returns": wrapper.returns}, statistics)
+        _restore_statistics(wrapper, statistics)
 
 
 def layers(env: Any) -> list[Any]:
@@ -88,3 +82,12 @@ def _statistics(wrapper: Any) -> dict[str, Any]:
     running = {name: getattr(wrapper, name) for name in ("obs_rms", "ret_rms")}
     moments = {name: {"mean": r.mean, "var": r.var, "count": r.count} for name, r in running.items()}
     return {**moments, "returns": wrapper.returns.copy()}
+
+
+def _restore_statistics(wrapper: Any, state: Mapping[str, Any]) -> None:
+    if not isinstance(wrapper, VecNormalize):
+        return wrapper.restore(state)
+    for name in ("obs_rms", "ret_rms"):
+        running, given = getattr(wrapper, name), state[name]
+        running.mean, running.var, running.count = given["mean"], given["var"], given["count"]
+    refill({"returns": wrapper.returns}, state)

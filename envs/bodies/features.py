@@ -22,8 +22,8 @@ from envs.bodies.graph import BALL, FREE, HINGE, SLIDE, Body
 
 FEATURES = 21
 OF_ROOT = 13
-# the signs of the root's numbers under y ↦ -y: height, two axes, linear velocity, and angular velocity, an axial vector
 PLACE, AXIS = slice(15, 18), slice(18, 21)  # the constants of a joint
+# the signs of the root's numbers under y ↦ -y: height, two axes, linear velocity, and angular velocity, an axial vector
 ROOT_REFLECTED = (1, *[1, -1, 1] * 3, -1, 1, -1)
 VELOCITY = 0.1
 MOST = 5.0
